@@ -1,0 +1,26 @@
+"""The Transformer of *Attention Is All You Need* in JAX and Flax Linen.
+
+`tfmr.nn` holds the paper's blocks, `tfmr.models` what is built from them,
+`tfmr.training.train` runs a `Config`, `tfmr.decoding.Translator` uses the result.
+"""
+
+from tfmr.config import (
+    Config,
+    DataConfig,
+    DecodingConfig,
+    MeshConfig,
+    TrainingConfig,
+    TransformerConfig,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Config",
+    "DataConfig",
+    "DecodingConfig",
+    "MeshConfig",
+    "TrainingConfig",
+    "TransformerConfig",
+    "__version__",
+]

@@ -1,0 +1,323 @@
+"""The whole configuration: frozen dataclasses, checked when they are made.
+
+A recipe in `configs/` returns a `Config`; the command line overrides single
+fields (`--training.steps 4000`). Nothing here imports more than the standard
+library, so every part of the project may import it.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tfmr.errors import InputError, nearest
+
+
+def _require(condition: bool, name: str, value: object, fix: str) -> None:
+    if not condition:
+        raise InputError(f"{name} = {value!r}: {fix}")
+
+
+def _require_positive(section: str, config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(value > 0, f"{section}.{name}", value, "must be greater than 0")
+
+
+def _require_share(section: str, config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(0.0 <= value < 1.0, f"{section}.{name}", value, "must be in [0, 1)")
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The shape of an encoder-decoder Transformer (section 3 of the paper).
+
+    The defaults are the paper's base model.
+    """
+
+    vocab_size: int = 0
+    """Number of tokens, shared by source and target. 0: the tokenizer's."""
+    num_encoder_layers: int = 6
+    """N of the encoder."""
+    num_decoder_layers: int = 6
+    """N of the decoder."""
+    d_model: int = 512
+    """Width of every sub-layer's input and output."""
+    d_ff: int = 2048
+    """Inner width of the position-wise feed-forward networks."""
+    num_heads: int = 8
+    """Number of attention heads, h."""
+    d_k: int = 64
+    """Width of a head's queries and keys; free of d_model / num_heads."""
+    d_v: int = 64
+    """Width of a head's values; free of d_model / num_heads."""
+    dropout_rate: float = 0.1
+    """Dropout on embeddings plus positions and on every sub-layer's output."""
+    attention_dropout_rate: float = 0.0
+    """Dropout on attention probabilities (the paper's code has none)."""
+    norm: Literal["post", "pre"] = "post"
+    """LayerNorm after the residual sum, as in the paper, or before the sub-layer."""
+    norm_epsilon: float = 1e-6
+    """Added to the variance in LayerNorm (tensor2tensor 1e-6, torch 1e-5)."""
+    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    """How positions are encoded (section 3.5; Table 3, row E)."""
+    max_length: int = 1024
+    """Rows of the learned position table: no sequence may be longer. Unused by sinusoids."""
+    tie_embeddings: Literal["all", "decoder", "none"] = "all"
+    """Which matrices are one: source, target and output (all, section 3.4), target and output, or none."""
+    scan_layers: bool = False
+    """Compile one layer and scan over stacked parameters: for deep models; the loop is faster to run."""
+    remat: bool = False
+    """Recompute each layer in the backward pass instead of keeping its activations."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the computation; parameters, softmax and norms stay float32."""
+
+    def __post_init__(self):
+        positive = ("d_model", "d_ff", "num_heads", "d_k", "d_v", "max_length", "norm_epsilon")
+        _require_positive("model", self, "num_encoder_layers", "num_decoder_layers", *positive)
+        _require_share("model", self, "dropout_rate", "attention_dropout_rate")
+        _require(self.vocab_size >= 0, "model.vocab_size", self.vocab_size, "must be 0 (the tokenizer's) or more")
+        _require(
+            self.positions != "sinusoidal" or self.d_model % 2 == 0,
+            "model.d_model",
+            self.d_model,
+            "sinusoidal positions need an even d_model",
+        )
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which corpus, cut into which tokens and batches."""
+
+    corpus: str = "grammar"
+    """grammar (built in), multi30k, text (your own files), or a translation dataset of
+    tensorflow-datasets by name, such as wmt14_translate/de-en."""
+    source_language: str = "en"
+    """Language to translate from, as files and datasets name it."""
+    target_language: str = "de"
+    """Language to translate into."""
+    dir: str = ""
+    """Folder that holds the corpus's files (multi30k, text, downloaded wmt archives). Empty: download where possible."""
+    source_file: str = ""
+    """corpus text: one file of source sentences, or a TSV of source and target; parts are held out for validation and test."""
+    target_file: str = ""
+    """corpus text: the translations of source_file, line by line. Empty: source_file is a TSV."""
+    variant: Literal["raw", "tok"] = "raw"
+    """corpus multi30k: the captions as written, or lowercased, normalised and Moses-tokenised."""
+    grammar_size: int = 60_000
+    """corpus grammar: number of training pairs."""
+    cache: str = ""
+    """Folder for prepared corpora. Empty: $TFMR_CACHE, or else ~/.cache/tfmr."""
+    tokenizer: Literal["bpe", "wordpiece", "characters"] = "bpe"
+    """Kind of tokenizer to train on the corpus, shared by both languages (section 5.1)."""
+    tokenizer_file: str = ""
+    """A tokenizer.json to use instead of training one."""
+    vocab_size: int = 37_000
+    """Largest vocabulary of a trained tokenizer."""
+    max_length: int = 256
+    """Longest sentence in tokens, end mark included, that is trained on; longer pairs are left out and counted."""
+    tokens_per_batch: int = 4096
+    """Padded tokens of a batch on its longer side; the paper's is about 25 000."""
+    num_buckets: int = 8
+    """Number of padded lengths, so of compiled shapes; chosen to pad least."""
+    seed: int = 0
+    """Decides the order of the batches."""
+
+    def __post_init__(self):
+        _require_positive("data", self, "grammar_size", "max_length", "tokens_per_batch", "num_buckets")
+        _require(
+            self.vocab_size >= 260 or self.tokenizer != "bpe",
+            "data.vocab_size",
+            self.vocab_size,
+            "a byte-level BPE needs at least 260",
+        )
+        _require(self.vocab_size > 4, "data.vocab_size", self.vocab_size, "must hold more than the 4 special tokens")
+        _require(self.seed >= 0, "data.seed", self.seed, "must be 0 or more")
+        _require(
+            self.tokens_per_batch >= self.max_length,
+            "data.tokens_per_batch",
+            self.tokens_per_batch,
+            f"must hold one sentence of data.max_length = {self.max_length}",
+        )
+        _require(
+            bool(self.source_file) or not self.target_file,
+            "data.target_file",
+            self.target_file,
+            "give data.source_file as well",
+        )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the parameters are found (section 5), and what is kept on the way."""
+
+    steps: int = 100_000
+    """Optimizer updates."""
+    seed: int = 0
+    """Decides the initial parameters and all dropout."""
+    schedule: Literal["noam", "inverse_sqrt", "cosine", "constant"] = "noam"
+    """noam: the paper's, learning_rate * d_model^-0.5 * min(step^-0.5, step * warmup^-1.5). inverse_sqrt: linear
+    warmup to the peak learning_rate, then sqrt(warmup / step). cosine: warmup, then a half cosine down to
+    final_learning_rate at the last step. constant: warmup, then learning_rate."""
+    learning_rate: float = 1.0
+    """Peak learning rate; for noam the factor in front of the paper's formula."""
+    warmup_steps: int = 4000
+    """Steps of linear warmup."""
+    final_learning_rate: float = 0.0
+    """Where cosine ends."""
+    adam_b1: float = 0.9
+    """Adam's beta 1."""
+    adam_b2: float = 0.98
+    """Adam's beta 2."""
+    adam_epsilon: float = 1e-9
+    """Adam's epsilon."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay, on matrices only."""
+    gradient_clip: float = 0.0
+    """Largest global norm of the gradient; 0: not clipped."""
+    accumulation: int = 1
+    """Batches whose gradients make one update."""
+    label_smoothing: float = 0.1
+    """Probability mass that is spread evenly over the vocabulary (section 5.4)."""
+    loss_chunk: int = 512
+    """Target tokens per device whose logits exist at once."""
+    ema_decay: float = 0.0
+    """Decay of the exponential moving average of the parameters; 0: none is kept."""
+    log_every: int = 20
+    """Steps between lines of metrics.jsonl and the terminal."""
+    evaluate_every: int = 1000
+    """Steps between evaluations on the validation split; 0: only at the end."""
+    bleu_sentences: int = 500
+    """Validation sentences translated greedily for BLEU at each evaluation; 0: none, -1: all."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints; 0: only at the end or when stopped."""
+    keep_last: int = 5
+    """Newest checkpoints that are kept."""
+    best_metric: Literal["loss", "bleu"] = "loss"
+    """The validation metric whose best checkpoint is kept as well."""
+    patience: int = 0
+    """Evaluations without a better best_metric after which training ends; 0: never."""
+
+    def __post_init__(self):
+        _require_positive("training", self, "steps", "learning_rate", "adam_epsilon", "accumulation", "loss_chunk")
+        _require_positive("training", self, "log_every", "keep_last")
+        _require_share("training", self, "adam_b1", "adam_b2", "label_smoothing", "ema_decay")
+        for name in ("warmup_steps", "weight_decay", "gradient_clip", "evaluate_every", "checkpoint_every", "patience"):
+            _require(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "must be 0 or more")
+        _require(self.seed >= 0, "training.seed", self.seed, "must be 0 or more")
+        _require(self.bleu_sentences >= -1, "training.bleu_sentences", self.bleu_sentences, "must be -1 (all) or more")
+        _require(
+            self.best_metric != "bleu" or self.bleu_sentences != 0,
+            "training.best_metric",
+            self.best_metric,
+            "needs training.bleu_sentences other than 0",
+        )
+        _require(
+            self.schedule not in ("noam", "inverse_sqrt") or self.warmup_steps > 0,
+            "training.warmup_steps",
+            self.warmup_steps,
+            f"schedule {self.schedule} needs at least 1",
+        )
+        _require(
+            self.schedule != "cosine" or self.warmup_steps < self.steps,
+            "training.warmup_steps",
+            self.warmup_steps,
+            f"schedule cosine needs fewer than training.steps = {self.steps}",
+        )
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """How many devices each mesh axis spans; one may be -1, the rest of the devices."""
+
+    data: int = -1
+    """Devices that each take a part of the batch and hold whole parameters."""
+    fsdp: int = 1
+    """Devices that each take a part of the batch and of every parameter."""
+    tensor: int = 1
+    """Devices among which heads, inner widths and the vocabulary are split."""
+
+    def __post_init__(self):
+        sizes = dataclasses.astuple(self)
+        for name, size in dataclasses.asdict(self).items():
+            _require(size >= 1 or size == -1, f"mesh.{name}", size, "must be 1 or more, or -1 for the rest")
+        _require(sizes.count(-1) <= 1, "mesh", sizes, "only one axis may be -1")
+
+    def shape(self, num_devices: int) -> tuple[int, int, int]:
+        """Returns the sizes of (data, fsdp, tensor) on so many devices; raises InputError where they do not fit."""
+        sizes = dataclasses.astuple(self)
+        known = math.prod(size for size in sizes if size != -1)
+        fits = num_devices % known == 0 if -1 in sizes else num_devices == known
+        _require(fits, "mesh", sizes, f"does not fit {num_devices} devices")
+        data, fsdp, tensor = (num_devices // known if size == -1 else size for size in sizes)
+        return data, fsdp, tensor
+
+
+@dataclass(frozen=True)
+class DecodingConfig:
+    """How translations are searched for (section 6.1)."""
+
+    beam_size: int = 4
+    """Hypotheses that are kept; 1 is greedy."""
+    length_penalty: Literal["gnmt", "power"] = "gnmt"
+    """What a hypothesis's log-probability is divided by: gnmt ((5 + length) / 6)^alpha, power length^alpha."""
+    alpha: float = 0.6
+    """Exponent of the length penalty; 0: none."""
+    extra_length: int = 50
+    """The longest output is the source's length plus this, in tokens."""
+    batch_size: int = 64
+    """Sentences that are decoded together; does not change what they are translated into."""
+
+    def __post_init__(self):
+        _require_positive("decoding", self, "beam_size", "extra_length", "batch_size")
+        _require(self.alpha >= 0, "decoding.alpha", self.alpha, "must be 0 or more")
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that a run is made from."""
+
+    workdir: str = ""
+    """The run directory. Empty: runs/ and the name of the config file."""
+    model: TransformerConfig = field(default_factory=TransformerConfig)
+    """The shape of the model."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """The corpus, its tokens and its batches."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """Optimizer, schedule, evaluation and checkpoints."""
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+    """The devices."""
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    """Search and output."""
+
+    def __post_init__(self):
+        _require(
+            self.model.positions != "learned" or self.data.max_length <= self.model.max_length,
+            "data.max_length",
+            self.data.max_length,
+            f"learned positions reach only to model.max_length = {self.model.max_length}",
+        )
+
+
+def config_to_dict(config: Config) -> dict:
+    """Returns the configuration as nested dictionaries of plain values, for JSON."""
+    return dataclasses.asdict(config)
+
+
+def config_from_dict(values: dict, cls: type = Config, path: str = "") -> Config:
+    """Builds a configuration from nested dictionaries.
+
+    Raises:
+      InputError: for an unknown key (with the nearest known one) or a value that a section refuses.
+    """
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    for key in values:
+        if key not in fields:
+            raise InputError(f"unknown config key {path + key!r}{nearest(key, fields)}")
+    nested = {
+        key: config_from_dict(value, fields[key].type, f"{path}{key}.") if isinstance(value, dict) else value
+        for key, value in values.items()
+    }
+    return cls(**nested)
