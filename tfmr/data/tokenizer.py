@@ -1,0 +1,246 @@
+"""Text to token ids and back: byte-level BPE, WordPiece, characters (section 5.1).
+
+All three are pipelines of the `tokenizers` library whose whole behaviour stands
+in one `tokenizer.json`. A space is put before every line and taken away again
+when it is decoded, so that a word is the same token at the start of a line as
+inside it. No special token is ever read out of text: `<s>` in a line is three
+characters.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from tfmr.errors import InputError
+
+Kind = Literal["bpe", "wordpiece", "characters"]
+
+PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
+SPECIAL_TOKENS = ("<pad>", "<unk>", "<s>", "</s>")
+
+_KINDS: dict[str, Kind] = {"BPE": "bpe", "WordPiece": "wordpiece", "WordLevel": "characters"}
+_WORD_START = "▁"  # stands for a space inside WordPiece tokens, as in the paper's word pieces
+_CONTINUATION = "##"
+# A word (cut at 99 characters: the library takes one of more than 100 for unknown)
+# or one other character, with the space before it; or a space alone.
+_WORDPIECE_SPLIT = (
+    rf"{_WORD_START}?[\p{{L}}\p{{M}}\p{{N}}]{{1,99}}|{_WORD_START}?[^{_WORD_START}\p{{L}}\p{{M}}\p{{N}}]|{_WORD_START}"
+)
+
+
+class Tokenizer:
+    """A trained tokenizer.
+
+    Attributes:
+      kind: "bpe", "wordpiece" or "characters".
+      vocab_size: number of token ids, the four special ones included.
+    """
+
+    kind: Kind
+    vocab_size: int
+
+    def __init__(self, backend: Any, kind: Kind):
+        """Wraps a `tokenizers.Tokenizer`; use `train`, `from_file` or `from_json`."""
+        backend.encode_special_tokens = True  # text that holds "<s>" is text
+        backend.no_padding()
+        backend.no_truncation()
+        self._backend = backend
+        self.kind = kind
+        self.vocab_size = max(backend.get_vocab(with_added_tokens=True).values()) + 1
+
+    @classmethod
+    def train(cls, kind: Kind, texts: Iterable[str], vocab_size: int) -> "Tokenizer":
+        """Learns a vocabulary of at most `vocab_size` tokens from lines of text.
+
+        Raises:
+          InputError: for an unknown kind.
+        """
+        trainers = {"bpe": _train_bpe, "wordpiece": _train_wordpiece, "characters": _train_characters}
+        if kind not in trainers:
+            raise InputError(f"tokenizer {kind!r}: must be one of {', '.join(trainers)}")
+        return cls(trainers[kind](texts, vocab_size), kind)
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "tokenizer.json") -> "Tokenizer":
+        """Restores a tokenizer from the text of a tokenizer.json; `name` is what errors call it.
+
+        Raises:
+          InputError: if it is no tokenizer, of an unknown kind, or has other special tokens.
+        """
+        import tokenizers
+
+        try:
+            content = json.loads(text)
+            model = content["model"]["type"]
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{name}: is not a tokenizer.json of the tokenizers library") from None
+        if model not in _KINDS:
+            raise InputError(f"{name}: holds a {model} model: needed is one of {', '.join(_KINDS)}")
+        for token in content.get("added_tokens") or []:
+            if token.get("content") in SPECIAL_TOKENS:
+                token["special"] = True  # only special tokens can be kept from matching in text
+        try:
+            backend = tokenizers.Tokenizer.from_str(json.dumps(content))
+        except Exception as error:  # the library raises nothing narrower
+            raise InputError(f"{name}: the tokenizers library cannot read it: {error}") from None
+        found = [backend.token_to_id(token) for token in SPECIAL_TOKENS]
+        if found != [PAD_ID, UNK_ID, BOS_ID, EOS_ID]:
+            raise InputError(f"{name}: the tokens {' '.join(SPECIAL_TOKENS)} must have the ids 0 1 2 3, not {found}")
+        return cls(backend, _KINDS[model])
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike) -> "Tokenizer":
+        """Restores a tokenizer from a tokenizer.json; raises InputError as `from_json` does, or if there is none."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{path}: cannot read this tokenizer.json ({error.strerror})") from None
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: is not a tokenizer.json: not UTF-8 text") from None
+        return cls.from_json(text, str(path))
+
+    def to_json(self) -> str:
+        """Returns the text of the tokenizer.json that restores this tokenizer."""
+        return self._backend.to_str(pretty=True)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes tokenizer.json, whole or not at all."""
+        path = Path(path)
+        temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+        temporary.write_text(self.to_json(), encoding="utf-8")
+        os.replace(temporary, path)
+
+    def encode(self, text: str) -> list[int]:
+        """Returns the ids of one line, without any special tokens around them."""
+        return self._backend.encode(text, add_special_tokens=False).ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Returns the ids of each line; the same as `encode`, on all cores."""
+        return [encoding.ids for encoding in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Returns the text of token ids; padding, start and end marks are left out."""
+        return self._backend.decode(_without_marks(ids), skip_special_tokens=False)
+
+    def decode_batch(self, ids: Iterable[Sequence[int]]) -> list[str]:
+        """Returns the text of each sequence of token ids."""
+        return self._backend.decode_batch([_without_marks(row) for row in ids], skip_special_tokens=False)
+
+    def unkept(self, text: str) -> list[str]:
+        """Returns the parts of a line that encoding and decoding would lose; empty if it comes back as it was.
+
+        A byte-level BPE keeps everything. WordPiece and characters lose characters that were not in the text
+        they were trained on: WordPiece the whole word around one, and ``▁``, which is its space.
+        """
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        pieces = zip(encoding.ids, encoding.offsets, strict=True)
+        unknown = [text[start:end] for token, (start, end) in pieces if token == UNK_ID]
+        if unknown:
+            return [piece.strip(" ") or piece for piece in unknown]
+        decoded = self.decode(encoding.ids)
+        if decoded == text:
+            return []
+        start = _length_in_common(text, decoded)
+        end = _length_in_common(text[start:][::-1], decoded[start:][::-1])
+        return [text[start : len(text) - end] or text]
+
+
+def _without_marks(ids: Sequence[int]) -> list[int]:
+    return [int(token) for token in ids if token not in (PAD_ID, BOS_ID, EOS_ID)]
+
+
+def _length_in_common(a: str, b: str) -> int:
+    different = (place for place, pair in enumerate(zip(a, b, strict=False)) if pair[0] != pair[1])
+    return next(different, min(len(a), len(b)))
+
+
+def _train_bpe(texts: Iterable[str], vocab_size: int) -> Any:
+    """Byte pair encoding over bytes: the 256 bytes are always in the vocabulary, so no text is unknown."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+    backend = Tokenizer(models.BPE())
+    backend.normalizer = normalizers.Prepend(" ")
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    return backend
+
+
+def _train_wordpiece(texts: Iterable[str], vocab_size: int) -> Any:
+    """WordPiece: a word is cut into the longest known pieces, "##" before those inside a word.
+
+    Spaces are kept as the first character of the piece after them, so that decoding gives the spacing back.
+    The pieces are learnt by the byte-pair trainer, in which WordPiece's own would order equal counts at random.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+    texts = list(texts)
+    characters = _frequent_characters(texts, max(1, (vocab_size - len(SPECIAL_TOKENS)) // 2 - 1), without=" ")
+    continuations = [_CONTINUATION + character for character in characters]
+    pipeline = {
+        "normalizer": normalizers.Sequence([normalizers.Prepend(" "), normalizers.Replace(" ", _WORD_START)]),
+        "pre_tokenizer": pre_tokenizers.Split(Regex(_WORDPIECE_SPLIT), "isolated"),
+        "decoder": decoders.Sequence(
+            [
+                decoders.Replace(Regex(f"^{_CONTINUATION}"), ""),
+                decoders.Fuse(),
+                decoders.Replace(_WORD_START, " "),
+                decoders.Strip(" ", 1, 0),
+            ]
+        ),
+    }
+    learner = _with_pipeline(Tokenizer(models.BPE(continuing_subword_prefix=_CONTINUATION)), pipeline)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        # Named here, every character has a fixed id at the start and inside of words before pieces are merged.
+        special_tokens=[*SPECIAL_TOKENS, *continuations],
+        initial_alphabet=[_WORD_START, *characters],
+        limit_alphabet=1 + len(characters),
+        continuing_subword_prefix=_CONTINUATION,
+        show_progress=False,
+    )
+    learner.train_from_iterator(texts, trainer)
+    vocab = learner.get_vocab()
+    model = models.WordPiece(vocab, unk_token=SPECIAL_TOKENS[UNK_ID], continuing_subword_prefix=_CONTINUATION)
+    backend = _with_pipeline(Tokenizer(model), pipeline)
+    backend.add_special_tokens(list(SPECIAL_TOKENS))
+    return backend
+
+
+def _train_characters(texts: Iterable[str], vocab_size: int) -> Any:
+    """Every character is a token: the most frequent ones, equal counts in code-point order."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+
+    characters = _frequent_characters(texts, vocab_size - len(SPECIAL_TOKENS))
+    vocab = {token: number for number, token in enumerate([*SPECIAL_TOKENS, *characters])}
+    backend = Tokenizer(models.WordLevel(vocab, unk_token=SPECIAL_TOKENS[UNK_ID]))
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    backend.decoder = decoders.Fuse()
+    backend.add_special_tokens(list(SPECIAL_TOKENS))
+    return backend
+
+
+def _with_pipeline(backend: Any, pipeline: dict[str, Any]) -> Any:
+    for name, part in pipeline.items():
+        setattr(backend, name, part)
+    return backend
+
+
+def _frequent_characters(texts: Iterable[str], limit: int, without: str = "") -> list[str]:
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    for character in without:
+        del counts[character]
+    return sorted(counts, key=lambda character: (-counts[character], character))[:limit]
