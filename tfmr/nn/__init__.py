@@ -1,0 +1,30 @@
+"""The paper's building blocks as Linen modules. Needs jax and flax only."""
+
+from tfmr.nn.attention import KeyValue, MultiHeadAttention, scaled_dot_product_attention
+from tfmr.nn.embedding import LearnedPositions, TokenEmbedding, sinusoidal_positions
+from tfmr.nn.feed_forward import PositionwiseFeedForward
+from tfmr.nn.layer_norm import LayerNorm
+from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer
+from tfmr.nn.masks import look_ahead_mask, padding_mask, segment_mask
+from tfmr.nn.stacks import Decoder, Encoder, stack_layers, unstack_layers
+
+__all__ = [
+    "Decoder",
+    "DecoderLayer",
+    "DecoderLayerCache",
+    "Encoder",
+    "EncoderLayer",
+    "KeyValue",
+    "LayerNorm",
+    "LearnedPositions",
+    "MultiHeadAttention",
+    "PositionwiseFeedForward",
+    "TokenEmbedding",
+    "look_ahead_mask",
+    "padding_mask",
+    "scaled_dot_product_attention",
+    "segment_mask",
+    "sinusoidal_positions",
+    "stack_layers",
+    "unstack_layers",
+]

@@ -1,0 +1,201 @@
+"""The encoder-decoder Transformer (section 3, figure 1)."""
+
+import functools
+
+import flax.linen as nn
+import flax.struct
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Bool, Float, Int
+
+from tfmr.config import TransformerConfig
+from tfmr.nn import (
+    Decoder,
+    DecoderLayer,
+    DecoderLayerCache,
+    Encoder,
+    EncoderLayer,
+    LearnedPositions,
+    TokenEmbedding,
+    look_ahead_mask,
+    padding_mask,
+    segment_mask,
+    sinusoidal_positions,
+)
+from tfmr.nn.stacks import ACTIVATION_AXES
+
+
+@flax.struct.dataclass
+class DecodingCache:
+    """What the model keeps between two steps of decoding. Every array has the batch as its first axis."""
+
+    layers: tuple[DecoderLayerCache, ...]
+    """Keys and values, layer by layer."""
+    cross_mask: Bool[Array, "batch 1 1 source"]
+    """Which places of the source are not padding."""
+
+
+class Transformer(nn.Module):
+    """Turns a source and the target so far into logits of the next token, at every place of the target at once.
+
+    All methods are used through `init` and `apply`. Segments are 0 for padding and 1 for the sentence, or
+    1, 2, 3, ... for the sentences of a packed row; a place of the target looks at its own segment of the source.
+    Positions count from 0 in each segment; None: 0, 1, 2, ...
+
+    Attributes:
+      config: the model's shape; its `vocab_size` must be set.
+    """
+
+    config: TransformerConfig
+
+    def setup(self):
+        config = self.config
+        if config.vocab_size == 0:
+            raise ValueError("TransformerConfig.vocab_size is 0: set it to the tokenizer's")
+        dtype = jnp.dtype(config.dtype)
+        embedding = functools.partial(TokenEmbedding, config.vocab_size, config.d_model, dtype)
+        self.embedding = embedding()
+        if config.tie_embeddings != "all":
+            self.source_embedding = embedding()
+        if config.tie_embeddings == "none":
+            self.output_embedding = embedding()
+        if config.positions == "learned":
+            self.source_positions = LearnedPositions(config.max_length, config.d_model)
+            self.target_positions = LearnedPositions(config.max_length, config.d_model)
+        layer = dict(
+            num_heads=config.num_heads,
+            d_model=config.d_model,
+            d_ff=config.d_ff,
+            d_k=config.d_k,
+            d_v=config.d_v,
+            dropout_rate=config.dropout_rate,
+            attention_dropout_rate=config.attention_dropout_rate,
+            norm=config.norm,
+            norm_epsilon=config.norm_epsilon,
+            dtype=dtype,
+        )
+        stack = dict(final_norm=config.norm == "pre", scan=config.scan_layers, remat=config.remat)
+        self.encoder = Encoder(functools.partial(EncoderLayer, **layer), config.num_encoder_layers, **stack)
+        self.decoder = Decoder(functools.partial(DecoderLayer, **layer), config.num_decoder_layers, **stack)
+        self.dropout = nn.Dropout(config.dropout_rate)
+
+    def __call__(
+        self,
+        source: Int[Array, "batch source"],
+        source_segments: Int[Array, "batch source"],
+        target_input: Int[Array, "batch target"],
+        target_segments: Int[Array, "batch target"],
+        source_positions: Int[Array, "batch source"] | None = None,
+        target_positions: Int[Array, "batch target"] | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> Float[Array, "batch target vocab"]:
+        """Returns the logits of the token that follows each place of `target_input`."""
+        memory = self.encode(source, source_segments, source_positions, deterministic=deterministic)
+        return self.decode(
+            target_input, memory, target_segments, source_segments, target_positions, deterministic=deterministic
+        )
+
+    def encode(
+        self,
+        source: Int[Array, "batch source"],
+        source_segments: Int[Array, "batch source"],
+        source_positions: Int[Array, "batch source"] | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> Float[Array, "batch source d_model"]:
+        """Returns the encoder's output, the memory that the decoder attends to."""
+        embedding = self.embedding if self.config.tie_embeddings == "all" else self.source_embedding
+        learned = self.source_positions if self.config.positions == "learned" else None
+        x = self._embed(source, embedding, learned, source_positions, deterministic)
+        return self.encoder(x, segment_mask(source_segments, source_segments), deterministic=deterministic)
+
+    def decode(
+        self,
+        target_input: Int[Array, "batch target"],
+        memory: Float[Array, "batch source d_model"],
+        target_segments: Int[Array, "batch target"],
+        source_segments: Int[Array, "batch source"],
+        target_positions: Int[Array, "batch target"] | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> Float[Array, "batch target vocab"]:
+        """Returns the logits of the token that follows each place of `target_input`."""
+        states = self.decoder_states(
+            target_input, memory, target_segments, source_segments, target_positions, deterministic=deterministic
+        )
+        return self._output_embedding().attend(states)
+
+    def decoder_states(
+        self,
+        target_input: Int[Array, "batch target"],
+        memory: Float[Array, "batch source d_model"],
+        target_segments: Int[Array, "batch target"],
+        source_segments: Int[Array, "batch source"],
+        target_positions: Int[Array, "batch target"] | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> Float[Array, "batch target d_model"]:
+        """Returns the decoder's output, which times the output embedding makes the logits."""
+        learned = self.target_positions if self.config.positions == "learned" else None
+        x = self._embed(target_input, self.embedding, learned, target_positions, deterministic)
+        self_mask = segment_mask(target_segments, target_segments) & look_ahead_mask(target_input.shape[-1])
+        cross_mask = segment_mask(target_segments, source_segments)
+        return self.decoder(x, memory, self_mask, cross_mask, deterministic=deterministic)
+
+    def states_and_output_table(
+        self,
+        source: Int[Array, "batch source"],
+        source_segments: Int[Array, "batch source"],
+        target_input: Int[Array, "batch target"],
+        target_segments: Int[Array, "batch target"],
+        source_positions: Int[Array, "batch source"] | None = None,
+        target_positions: Int[Array, "batch target"] | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> tuple[Float[Array, "batch target d_model"], Float[Array, "vocab d_model"]]:
+        """Returns the two factors of the logits, for a loss that never holds all logits at once."""
+        memory = self.encode(source, source_segments, source_positions, deterministic=deterministic)
+        states = self.decoder_states(
+            target_input, memory, target_segments, source_segments, target_positions, deterministic=deterministic
+        )
+        return states, self._output_embedding().embedding
+
+    def start_cache(
+        self,
+        memory: Float[Array, "batch source d_model"],
+        source_segments: Int[Array, "batch source"],
+        max_length: int,
+    ) -> DecodingCache:
+        """Returns the cache for targets of up to `max_length` places; cross-attention's keys and values are made here."""
+        return DecodingCache(self.decoder.start_cache(memory, max_length), padding_mask(source_segments))
+
+    def decode_step(
+        self, token: Int[Array, " batch"], cache: DecodingCache, position: Int[Array, ""]
+    ) -> tuple[Float[Array, "batch vocab"], DecodingCache]:
+        """Returns the logits of the token after `token`, which stands at `position`, and the cache that now holds it."""
+        learned = self.target_positions if self.config.positions == "learned" else None
+        positions = jnp.broadcast_to(position, (token.shape[0], 1))
+        x = self._embed(token[:, None], self.embedding, learned, positions, True)
+        x, layers = self.decoder.step(x, cache.layers, position, cache.cross_mask)
+        return self._output_embedding().attend(x[:, 0]), cache.replace(layers=layers)
+
+    def _output_embedding(self) -> TokenEmbedding:
+        return self.output_embedding if self.config.tie_embeddings == "none" else self.embedding
+
+    def _embed(
+        self,
+        tokens: Int[Array, "batch length"],
+        embedding: TokenEmbedding,
+        learned_positions: LearnedPositions | None,
+        positions: Int[Array, "batch length"] | None,
+        deterministic: bool,
+    ) -> Float[Array, "batch length d_model"]:
+        if positions is None:
+            positions = jnp.arange(tokens.shape[-1])[None, :]
+        if learned_positions is None:
+            position_vectors = sinusoidal_positions(positions, self.config.d_model)
+        else:
+            position_vectors = learned_positions(positions)
+        x = embedding(tokens) + position_vectors.astype(embedding.dtype)
+        return nn.with_logical_constraint(self.dropout(x, deterministic=deterministic), ACTIVATION_AXES)

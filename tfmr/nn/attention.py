@@ -1,0 +1,167 @@
+"""Scaled dot-product attention, several heads of it, and its key/value cache (section 3.2)."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import DTypeLike
+from jaxtyping import Bool, Float, Int
+
+
+def scaled_dot_product_attention(
+    query: Float[Array, "*batch heads query d_k"],
+    key: Float[Array, "*batch heads key d_k"],
+    value: Float[Array, "*batch heads key d_v"],
+    mask: Bool[Array, "*#batch #heads #query #key"] | None = None,
+    *,
+    dropout: Callable[[Array], Array] | None = None,
+) -> tuple[Float[Array, "*batch heads query d_v"], Float[Array, "*batch heads query key"]]:
+    """softmax(Q K^T / sqrt(d_k)) V (section 3.2.1, equation 1).
+
+    Args:
+      query: what looks.
+      key: what is looked at.
+      value: what is taken from there.
+      mask: True where a query may look at a key; None: everywhere. A query that may look nowhere gets the mean value.
+      dropout: applied to the weights before they meet the values.
+
+    Returns:
+      The weighted sums of the values, and the weights (float32, before dropout).
+    """
+    scale = query.shape[-1] ** -0.5
+    scores = jnp.einsum("...hqd,...hkd->...hqk", query * scale, key, preferred_element_type=jnp.float32)
+    if mask is not None:
+        # Finite, so that a row with nothing to look at stays finite too.
+        scores = jnp.where(mask, scores, jnp.finfo(jnp.float32).min)
+    weights = jax.nn.softmax(scores, axis=-1)
+    kept = weights if dropout is None else dropout(weights)
+    return jnp.einsum("...hqk,...hkd->...hqd", kept.astype(value.dtype), value), weights
+
+
+@flax.struct.dataclass
+class KeyValue:
+    """Keys and values of a sequence, head by head."""
+
+    key: Float[Array, "*batch heads length d_k"]
+    value: Float[Array, "*batch heads length d_v"]
+
+    def write(self, new: "KeyValue", position: Int[Array, ""]) -> "KeyValue":
+        """Returns a copy in which the places from `position` on hold `new`."""
+        return KeyValue(
+            key=lax.dynamic_update_slice_in_dim(self.key, new.key, position, axis=-2),
+            value=lax.dynamic_update_slice_in_dim(self.value, new.value, position, axis=-2),
+        )
+
+
+class MultiHeadAttention(nn.Module):
+    """Attention in `num_heads` subspaces at once, joined by W^O (section 3.2.2).
+
+    The weights are sown as `attention_weights` into the collection `intermediates`.
+
+    Attributes:
+      num_heads: h.
+      d_model: width of the inputs and of the output.
+      d_k: width of a head's queries and keys; None: d_model / num_heads.
+      d_v: width of a head's values; None: d_model / num_heads.
+      dropout_rate: dropout on the attention weights.
+      dtype: type of the computation; parameters and softmax are float32.
+    """
+
+    num_heads: int
+    d_model: int
+    d_k: int | None = None
+    d_v: int | None = None
+    dropout_rate: float = 0.0
+    dtype: DTypeLike = jnp.float32
+
+    def setup(self):
+        d_k = self.d_k or self.d_model // self.num_heads
+        d_v = self.d_v or self.d_model // self.num_heads
+        self.query_kernel = self._input_kernel("query", d_k)
+        self.key_kernel = self._input_kernel("key", d_k)
+        self.value_kernel = self._input_kernel("value", d_v)
+        init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=(0, 1), out_axis=2)
+        init = nn.with_logical_partitioning(init, ("heads", "kv", "embed"))
+        self.output_kernel = self.param("output", init, (self.num_heads, d_v, self.d_model))
+        self.dropout = nn.Dropout(self.dropout_rate)
+
+    def _input_kernel(self, name: str, width: int) -> Float[Array, "d_model heads {width}"]:
+        init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=0, out_axis=(1, 2))
+        init = nn.with_logical_partitioning(init, ("embed", "heads", "kv"))
+        return self.param(name, init, (self.d_model, self.num_heads, width))
+
+    def __call__(
+        self,
+        query_input: Float[Array, "*batch query d_model"],
+        key_value_input: Float[Array, "*batch key d_model"] | None = None,
+        mask: Bool[Array, "*#batch #heads #query #key"] | None = None,
+        *,
+        deterministic: bool = True,
+        return_weights: bool = False,
+    ) -> (
+        Float[Array, "*batch query d_model"]
+        | tuple[Float[Array, "*batch query d_model"], Float[Array, "*batch heads query key"]]
+    ):
+        """Attends from one sequence to another, or to itself.
+
+        Args:
+          query_input: the sequence that looks.
+          key_value_input: the sequence that is looked at; None: query_input.
+          mask: True where a query may look at a key.
+          deterministic: False drops attention weights, with the random stream `dropout`.
+          return_weights: also return the attention weights, before dropout.
+        """
+        if key_value_input is None:
+            key_value_input = query_input
+        key_value = self.keys_values(key_value_input)
+        output, weights = self.attend(query_input, key_value, mask, deterministic=deterministic)
+        return (output, weights) if return_weights else output
+
+    def keys_values(self, x: Float[Array, "*batch length d_model"]) -> KeyValue:
+        """Returns the keys and values of a sequence, for `attend`."""
+        return KeyValue(key=self._project(x, self.key_kernel), value=self._project(x, self.value_kernel))
+
+    def attend(
+        self,
+        query_input: Float[Array, "*batch query d_model"],
+        key_value: KeyValue,
+        mask: Bool[Array, "*#batch #heads #query #key"] | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> tuple[Float[Array, "*batch query d_model"], Float[Array, "*batch heads query key"]]:
+        """Attends to keys and values made before; returns the output and the weights."""
+        query = self._project(query_input, self.query_kernel)
+        dropout = None
+        if self.dropout_rate > 0.0 and not deterministic:
+            dropout = lambda weights: self.dropout(weights, deterministic=False)  # noqa: E731
+        heads, weights = scaled_dot_product_attention(query, key_value.key, key_value.value, mask, dropout=dropout)
+        self.sow("intermediates", "attention_weights", weights)
+        return jnp.einsum("...htv,hvd->...td", heads, self.output_kernel.astype(self.dtype)), weights
+
+    def empty_cache(self, batch: tuple[int, ...], length: int) -> KeyValue:
+        """Returns keys and values of zeros for `length` places of self-attention."""
+        d_k, d_v = self.key_kernel.shape[-1], self.value_kernel.shape[-1]
+        return KeyValue(
+            key=jnp.zeros((*batch, self.num_heads, length, d_k), self.dtype),
+            value=jnp.zeros((*batch, self.num_heads, length, d_v), self.dtype),
+        )
+
+    def step(
+        self, x: Float[Array, "*batch 1 d_model"], cache: KeyValue, position: Int[Array, ""]
+    ) -> tuple[Float[Array, "*batch 1 d_model"], KeyValue]:
+        """Self-attention of one new place, the `position`-th, to itself and all before it in the cache.
+
+        Returns the output and the cache with the new place written.
+        """
+        cache = cache.write(self.keys_values(x), position)
+        seen = jnp.arange(cache.key.shape[-2]) <= position
+        output, _ = self.attend(x, cache, seen[None, None, :])
+        return output, cache
+
+    def _project(
+        self, x: Float[Array, "*batch length d_model"], kernel: Float[Array, "d_model heads width"]
+    ) -> Float[Array, "*batch heads length width"]:
+        return jnp.einsum("...td,dhk->...htk", x.astype(self.dtype), kernel.astype(self.dtype))

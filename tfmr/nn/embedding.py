@@ -1,0 +1,66 @@
+"""Token embeddings shared with the output (section 3.4) and positions (section 3.5)."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Float, Int
+
+
+class TokenEmbedding(nn.Module):
+    """One matrix that turns tokens into vectors and, transposed, vectors into logits.
+
+    Attributes:
+      vocab_size: number of tokens.
+      d_model: width of a vector.
+      dtype: type of the vectors; the matrix is float32.
+    """
+
+    vocab_size: int
+    d_model: int
+    dtype: DTypeLike = jnp.float32
+
+    def setup(self):
+        # Rows of expected length 1: times sqrt(d_model) they match the positions in size. The embed axis has a name
+        # of its own, so that no mesh axis of the batch ever shards the table there (XLA would copy it whole).
+        init = nn.initializers.normal(stddev=self.d_model**-0.5)
+        init = nn.with_logical_partitioning(init, ("vocab", "table_embed"))
+        self.embedding = self.param("embedding", init, (self.vocab_size, self.d_model))
+
+    def __call__(self, tokens: Int[Array, "*batch"]) -> Float[Array, "*batch d_model"]:
+        """Returns the tokens' rows, times sqrt(d_model)."""
+        return self.embedding[tokens].astype(self.dtype) * self.d_model**0.5
+
+    def attend(self, x: Float[Array, "*batch d_model"]) -> Float[Array, "*batch vocab"]:
+        """Returns the logits of every token, in float32: x times the matrix transposed."""
+        table = self.embedding.astype(self.dtype)
+        return jnp.einsum("...d,vd->...v", x, table, preferred_element_type=jnp.float32)
+
+
+def sinusoidal_positions(positions: Int[Array, "*length"], d_model: int) -> Float[Array, "*length d_model"]:
+    """Sinusoids of geometrically growing wavelengths, sine and cosine interleaved.
+
+    PE(pos, 2i) = sin(pos / 10000^(2i / d_model)), PE(pos, 2i + 1) = cos(the same). `d_model` is even.
+    """
+    even = jnp.arange(0, d_model, 2, dtype=jnp.float32)
+    angles = positions[..., None] * jnp.power(10_000.0, -even / d_model)
+    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*positions.shape, d_model)
+
+
+class LearnedPositions(nn.Module):
+    """A learned vector for each place up to `max_length` (Table 3, row E).
+
+    Attributes:
+      max_length: number of places.
+      d_model: width of a vector.
+    """
+
+    max_length: int
+    d_model: int
+
+    @nn.compact
+    def __call__(self, positions: Int[Array, "*length"]) -> Float[Array, "*length d_model"]:
+        """Returns the vectors of the places. A place beyond the table is NaN, never a silent neighbour."""
+        init = nn.with_logical_partitioning(nn.initializers.normal(self.d_model**-0.5), ("positions", "table_embed"))
+        table = self.param("embedding", init, (self.max_length, self.d_model))
+        return table.at[positions].get(mode="fill", fill_value=jnp.nan)

@@ -1,0 +1,30 @@
+"""Layer normalisation (Ba, Kiros and Hinton, 2016), used around every sub-layer."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import DTypeLike
+from jaxtyping import Float
+
+
+class LayerNorm(nn.Module):
+    """Normalises the last axis to mean 0 and variance 1, then scales by gamma and shifts by beta.
+
+    Attributes:
+      epsilon: added to the (biased) variance.
+      dtype: type of the result; the statistics are always computed in float32.
+    """
+
+    epsilon: float = 1e-6
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*batch d_model"]) -> Float[Array, "*batch d_model"]:
+        """Returns gamma * (x - mean) / sqrt(variance + epsilon) + beta, over the last axis."""
+        shape = (x.shape[-1],)
+        gamma = self.param("gamma", nn.with_logical_partitioning(nn.initializers.ones, ("embed",)), shape)
+        beta = self.param("beta", nn.with_logical_partitioning(nn.initializers.zeros, ("embed",)), shape)
+        x = x.astype(jnp.float32)
+        centred = x - x.mean(axis=-1, keepdims=True)
+        variance = jnp.square(centred).mean(axis=-1, keepdims=True)
+        return (centred * lax.rsqrt(variance + self.epsilon) * gamma + beta).astype(self.dtype)

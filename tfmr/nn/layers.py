@@ -1,0 +1,164 @@
+"""Encoder and decoder layers: sub-layers with residual connections and norms (section 3.1)."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import flax.linen as nn
+import flax.struct
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Bool, Float, Int
+
+from tfmr.nn.attention import KeyValue, MultiHeadAttention
+from tfmr.nn.feed_forward import PositionwiseFeedForward
+from tfmr.nn.layer_norm import LayerNorm
+
+
+class TransformerLayer(nn.Module):
+    """What encoder and decoder layers have in common.
+
+    Attributes:
+      num_heads: attention heads.
+      d_model: width of the layer's input and output.
+      d_ff: inner width of the feed-forward network.
+      d_k: width of a head's queries and keys; None: d_model / num_heads.
+      d_v: width of a head's values; None: d_model / num_heads.
+      dropout_rate: dropout on every sub-layer's output (section 5.4).
+      attention_dropout_rate: dropout on attention weights.
+      norm: "post", LayerNorm(x + Sublayer(x)) as in the paper, or "pre", x + Sublayer(LayerNorm(x)).
+      norm_epsilon: LayerNorm's epsilon.
+      dtype: type of the computation; parameters are float32.
+    """
+
+    num_heads: int
+    d_model: int
+    d_ff: int
+    d_k: int | None = None
+    d_v: int | None = None
+    dropout_rate: float = 0.0
+    attention_dropout_rate: float = 0.0
+    norm: Literal["post", "pre"] = "post"
+    norm_epsilon: float = 1e-6
+    dtype: DTypeLike = jnp.float32
+
+    def _attention(self) -> MultiHeadAttention:
+        rate = self.attention_dropout_rate
+        return MultiHeadAttention(self.num_heads, self.d_model, self.d_k, self.d_v, rate, self.dtype)
+
+    def _feed_forward(self) -> PositionwiseFeedForward:
+        return PositionwiseFeedForward(self.d_ff, self.dtype)
+
+    def _norm(self) -> LayerNorm:
+        return LayerNorm(self.norm_epsilon, self.dtype)
+
+    def _residual(
+        self,
+        x: Float[Array, "*batch length d_model"],
+        norm: LayerNorm,
+        sublayer: Callable[[Array], Array],
+        deterministic: bool,
+    ) -> Float[Array, "*batch length d_model"]:
+        if self.norm == "pre":
+            return x + self.dropout(sublayer(norm(x)), deterministic=deterministic)
+        return norm(x + self.dropout(sublayer(x), deterministic=deterministic))
+
+
+class EncoderLayer(TransformerLayer):
+    """Self-attention, then feed-forward, each in a residual connection with a norm."""
+
+    def setup(self):
+        self.self_attention = self._attention()
+        self.self_attention_norm = self._norm()
+        self.feed_forward = self._feed_forward()
+        self.feed_forward_norm = self._norm()
+        self.dropout = nn.Dropout(self.dropout_rate)
+
+    def __call__(
+        self,
+        x: Float[Array, "*batch length d_model"],
+        mask: Bool[Array, "*#batch #heads #length #length"] | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> Float[Array, "*batch length d_model"]:
+        """Returns the layer's output; `deterministic=False` drops with the random stream `dropout`."""
+
+        def attend(x: Array) -> Array:
+            return self.self_attention(x, mask=mask, deterministic=deterministic)
+
+        x = self._residual(x, self.self_attention_norm, attend, deterministic)
+        return self._residual(x, self.feed_forward_norm, self.feed_forward, deterministic)
+
+
+@flax.struct.dataclass
+class DecoderLayerCache:
+    """What a decoder layer keeps between two steps of decoding."""
+
+    self_attention: KeyValue
+    """Of the places decoded so far; zeros after them."""
+    cross_attention: KeyValue
+    """Of the encoder's output, computed once."""
+
+
+class DecoderLayer(TransformerLayer):
+    """Masked self-attention, attention to the encoder's output, then feed-forward."""
+
+    def setup(self):
+        self.self_attention = self._attention()
+        self.self_attention_norm = self._norm()
+        self.cross_attention = self._attention()
+        self.cross_attention_norm = self._norm()
+        self.feed_forward = self._feed_forward()
+        self.feed_forward_norm = self._norm()
+        self.dropout = nn.Dropout(self.dropout_rate)
+
+    def __call__(
+        self,
+        x: Float[Array, "*batch target d_model"],
+        memory: Float[Array, "*batch source d_model"],
+        self_mask: Bool[Array, "*#batch #heads #target #target"] | None = None,
+        cross_mask: Bool[Array, "*#batch #heads #target #source"] | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> Float[Array, "*batch target d_model"]:
+        """Returns the layer's output for a whole target; the look-ahead mask is part of `self_mask`."""
+
+        def attend_to_self(x: Array) -> Array:
+            return self.self_attention(x, mask=self_mask, deterministic=deterministic)
+
+        def attend_to_memory(x: Array) -> Array:
+            return self.cross_attention(x, memory, cross_mask, deterministic=deterministic)
+
+        x = self._residual(x, self.self_attention_norm, attend_to_self, deterministic)
+        x = self._residual(x, self.cross_attention_norm, attend_to_memory, deterministic)
+        return self._residual(x, self.feed_forward_norm, self.feed_forward, deterministic)
+
+    def start_cache(self, memory: Float[Array, "*batch source d_model"], length: int) -> DecoderLayerCache:
+        """Returns a cache for targets of up to `length` places."""
+        return DecoderLayerCache(
+            self_attention=self.self_attention.empty_cache(memory.shape[:-2], length),
+            cross_attention=self.cross_attention.keys_values(memory),
+        )
+
+    def step(
+        self,
+        x: Float[Array, "*batch 1 d_model"],
+        cache: DecoderLayerCache,
+        position: Int[Array, ""],
+        cross_mask: Bool[Array, "*#batch #heads 1 #source"] | None = None,
+    ) -> tuple[Float[Array, "*batch 1 d_model"], DecoderLayerCache]:
+        """Returns the layer's output at one new place, the `position`-th, and the cache that now holds it."""
+        written = cache.self_attention
+
+        def attend_to_self(x: Array) -> Array:
+            nonlocal written
+            output, written = self.self_attention.step(x, cache.self_attention, position)
+            return output
+
+        def attend_to_memory(x: Array) -> Array:
+            return self.cross_attention.attend(x, cache.cross_attention, cross_mask)[0]
+
+        x = self._residual(x, self.self_attention_norm, attend_to_self, True)
+        x = self._residual(x, self.cross_attention_norm, attend_to_memory, True)
+        x = self._residual(x, self.feed_forward_norm, self.feed_forward, True)
+        return x, cache.replace(self_attention=written)
