@@ -1,0 +1,33 @@
+"""Corpora: translation pairs by name."""
+
+from tfmr.config import DataConfig
+from tfmr.data.corpora.corpus import Corpus, cache_folder
+from tfmr.errors import InputError, nearest
+
+BUILT_IN = ("grammar", "multi30k", "text")
+
+
+def load_corpus(config: DataConfig) -> Corpus:
+    """Returns the corpus that `data.corpus` names; it is written to the cache when its pairs are first read.
+
+    Raises:
+      InputError: for an unknown corpus, an unknown language, or a missing or wrong file.
+    """
+    if config.corpus == "grammar":
+        from tfmr.data.corpora.grammar_builder import load_grammar
+
+        return load_grammar(config)
+    if config.corpus == "multi30k":
+        from tfmr.data.corpora.multi30k import load_multi30k
+
+        return load_multi30k(config)
+    if config.corpus == "text":
+        from tfmr.data.corpora.text import load_text
+
+        return load_text(config)
+    raise InputError(
+        f"data.corpus = {config.corpus!r}: must be one of {', '.join(BUILT_IN)}{nearest(config.corpus, BUILT_IN)}"
+    )
+
+
+__all__ = ["BUILT_IN", "Corpus", "cache_folder", "load_corpus"]

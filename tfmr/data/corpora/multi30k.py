@@ -1,0 +1,116 @@
+"""Multi30k (Elliott et al. 2016): captions of pictures in English, German, French and Czech.
+
+29 000 pairs train, 1 014 validate, and test_2016_flickr's 1 000 test: the form
+in which published tables score. Two variants: `raw`, as written, and `tok`,
+lowercased, punctuation-normalised and Moses-tokenised.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import tensorflow_datasets as tfds
+
+from tfmr.config import DataConfig
+from tfmr.data.corpora.builder import PairsBuilder, prepare_builder, quiet
+from tfmr.data.corpora.corpus import Corpus, cache_folder, fingerprint
+from tfmr.data.corpora.download import download
+from tfmr.data.corpora.lines import missing_file, read_lines, read_pairs, sha256_of_file
+from tfmr.errors import InputError, nearest
+
+LANGUAGES = ("en", "de", "fr", "cs")
+BASE_URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1"
+
+_STEMS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
+_LINES = {"train": 29_000, "validation": 1_014, "test": 1_000}
+
+# sha256 of the files of English and German. Those of French and Czech have not been seen:
+# their number of lines is checked, and their checksum is recorded at the first download.
+_SHA256 = {
+    "train.en.gz": "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
+    "train.de.gz": "726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6",
+    "val.en.gz": "14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28",
+    "val.de.gz": "f0cba2f995189cf5770f29a8a9a537a3ad3f51657ad873405082ff6863a5e75a",
+    "test_2016_flickr.en.gz": "611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9",
+    "test_2016_flickr.de.gz": "9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8",
+    "train.lc.norm.tok.en": "08925f8e0572bcd5a006702fc5fe20e2d77c6917d4eebd576fc20de6693c2119",
+    "train.lc.norm.tok.de": "cb5a23529b65ec2061f1dc446192a9c37382b63cc75f81a0be59d34894b3a505",
+    "val.lc.norm.tok.en": "46573ce391ae227f1c72f873392436a20ef18e0a6d518098cfbd70b77c8572ec",
+    "val.lc.norm.tok.de": "97232bd273eceb7207f689527386a97e4be2616b18ada47576bdaf96c8ae1f00",
+    "test_2016_flickr.lc.norm.tok.en": "5b7f32627cf99eced828311b955dae9800bb52bc8b91cf8b6526829e605b29d2",
+    "test_2016_flickr.lc.norm.tok.de": "c6a33d39d48f9f510de147651316cd9d918e09ad0219df734a2f16b6baccacc4",
+}
+
+
+@dataclasses.dataclass
+class Multi30kConfig(tfds.core.BuilderConfig):
+    """Adds the files of each split, source and target."""
+
+    files: dict[str, list[Path]] = dataclasses.field(default_factory=dict)
+
+
+class Multi30k(PairsBuilder, skip_registration=True):
+    """Multi30k from its text files."""
+
+    def pairs(self, split: str) -> Iterator[tuple[str, str]]:
+        """Yields the captions of a split; raises InputError if two files are not line by line."""
+        source, target = cast(Multi30kConfig, self.builder_config).files[split]
+        return read_pairs(source, target)
+
+
+def load_multi30k(config: DataConfig) -> Corpus:
+    """Returns Multi30k from the folder `data.dir`, or downloaded.
+
+    The folder holds `raw/` and `tok/` as the public repository's `data/task1` does, or is one of the two.
+
+    Raises:
+      InputError: for another language, a missing file, or a failed download.
+    """
+    languages = (config.source_language, config.target_language)
+    for name, language in zip(("source", "target"), languages, strict=True):
+        if language not in LANGUAGES:
+            known = ", ".join(LANGUAGES) + nearest(language, LANGUAGES)
+            raise InputError(f"data.{name}_language = {language!r}: multi30k has {known}")
+    if languages[0] == languages[1]:
+        raise InputError(f"data.target_language = {languages[1]!r}: must differ from data.source_language")
+    files = {split: [_file(config, split, language) for language in languages] for split in _STEMS}
+    sums = {split: [sha256_of_file(path) for path in paths] for split, paths in files.items()}
+    key = fingerprint("multi30k", str(Multi30k.VERSION), config.variant, languages, sums)
+    builder_config = Multi30kConfig(name=f"{config.variant}_{languages[0]}_{languages[1]}-{key[:16]}", files=files)
+
+    def open_builder() -> Multi30k:
+        with quiet():
+            builder = Multi30k(data_dir=cache_folder(config) / "datasets", config=builder_config)
+        return prepare_builder(builder)
+
+    return Corpus("multi30k", key, open_builder)
+
+
+def _file(config: DataConfig, split: str, language: str) -> Path:
+    middle = ".lc.norm.tok" if config.variant == "tok" else ""
+    name = f"{_STEMS[split]}{middle}.{language}"
+    if not config.dir:
+        return _downloaded(config, split, name)
+    base = Path(config.dir).expanduser()
+    folders = (base / config.variant, base, base / "data" / "task1" / config.variant)
+    for folder in folders:
+        for candidate in (folder / name, folder / f"{name}.gz"):
+            if candidate.is_file():
+                return candidate
+    raise missing_file(next((folder for folder in folders if folder.is_dir()), base) / name)
+
+
+def _downloaded(config: DataConfig, split: str, name: str) -> Path:
+    name = f"{name}.gz" if config.variant == "raw" else name
+    path = download(
+        f"{BASE_URL}/{config.variant}/{name}",
+        cache_folder(config) / "downloads" / "multi30k",
+        _SHA256.get(name),
+        instead="put the files of github.com/multi30k/dataset into a folder and name it with --data.dir",
+    )
+    if name not in _SHA256:
+        lines = sum(1 for _ in read_lines(path))
+        if lines != _LINES[split]:
+            raise InputError(f"{path}: has {lines} lines, not the {_LINES[split]} of Multi30k; delete it and try again")
+    return path
