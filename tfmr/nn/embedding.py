@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float, Int
@@ -40,10 +41,14 @@ class TokenEmbedding(nn.Module):
 def sinusoidal_positions(positions: Int[Array, "*length"], d_model: int) -> Float[Array, "*length d_model"]:
     """Sinusoids of geometrically growing wavelengths, sine and cosine interleaved.
 
-    PE(pos, 2i) = sin(pos / 10000^(2i / d_model)), PE(pos, 2i + 1) = cos(the same). `d_model` is even.
+    PE(pos, 2i) = sin(pos / 10000^(2i / d_model)), PE(pos, 2i + 1) = cos(the same). `d_model` is even. Accurate to
+    1e-6 for positions up to 1000, and to 1e-9 times the position beyond.
     """
-    even = jnp.arange(0, d_model, 2, dtype=jnp.float32)
-    angles = positions[..., None] * jnp.power(10_000.0, -even / d_model)
+    # Angles as turns in 32-bit fixed point: the product wraps around where the sine does, and what is left of it is
+    # exact. A float32 angle is off by up to 6e-5 at position 1000.
+    turns = 10_000.0 ** (-np.arange(0, d_model, 2) / d_model) / (2 * np.pi)
+    product = positions[..., None].astype(jnp.uint32) * np.round(turns * 2**32).astype(np.uint32)
+    angles = product.astype(jnp.int32) * (2 * np.pi / 2**32)
     return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*positions.shape, d_model)
 
 
