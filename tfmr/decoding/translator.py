@@ -94,7 +94,7 @@ class Translator:
         # All are sent to the device before the first result is waited for.
         results = [self._search(batch) for batch in batches]
         for batch, result in zip(batches, results, strict=True):
-            texts = self.tokenizer.decode_batch(np.asarray(result.tokens)[: len(batch.places), 0])
+            texts = self.tokenizer.decode_batch(np.asarray(result.tokens)[: len(batch.places), 0].tolist())
             for place, text in zip(batch.places, texts, strict=True):
                 translations[place] = text
         return translations

@@ -1,0 +1,138 @@
+"""The translator: every line gets its own translation, whatever stands beside it."""
+
+import itertools
+import random
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+
+from tfmr.config import DecodingConfig, TransformerConfig
+from tfmr.data.tokenizer import EOS_ID, Tokenizer
+from tfmr.decoding import Translator, translator
+from tfmr.errors import InputError
+from tfmr.models import Transformer
+from tfmr.nn.stacks import stack_layers
+
+LETTERS = "abcdefghij "
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return Tokenizer.train("characters", [LETTERS], 40)
+
+
+@pytest.fixture(scope="module")
+def make_translator(tokenizer):
+    def make(decoding: DecodingConfig, **changes) -> Translator:
+        config = dict(vocab_size=tokenizer.vocab_size, num_encoder_layers=1, num_decoder_layers=2, d_model=16, d_ff=32)
+        config = dict(config, num_heads=2, d_k=8, d_v=8, tie_embeddings="none")
+        model = Transformer(TransformerConfig(**{**config, **changes}))
+        one = jnp.ones((1, 2), int)
+        params = nn.unbox(model.init(jax.random.key(3), one, one, one, one))["params"]
+        # Sharper than at the start, so that no two tokens are nearly equal and the text depends on the line.
+        params["output_embedding"] = jax.tree.map(lambda x: x * 3, params["output_embedding"])
+        params["decoder"] = jax.tree_util.tree_map_with_path(
+            lambda path, x: x * 4 if "cross_attention" in str(path) and x.ndim == 3 else x, params["decoder"]
+        )
+        return Translator(model, params, tokenizer, decoding)
+
+    return make
+
+
+def random_lines(number, seed=0, longest=20):
+    generator = random.Random(seed)
+    return ["".join(generator.choices(LETTERS[:-1], k=generator.randint(1, longest))) for _ in range(number)]
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_a_translation_depends_on_neither_batch_nor_order_nor_padding(make_translator, beam_size):
+    lines = random_lines(70, longest=14)
+    shuffled = random.Random(1).sample(lines, len(lines))
+    translations = {}
+    for batch_size in (1, 7, 64):
+        decoding = DecodingConfig(beam_size=beam_size, extra_length=4, batch_size=batch_size)
+        each = make_translator(decoding)
+        translations[batch_size] = each.translate(lines)
+        assert dict(zip(shuffled, each.translate(shuffled), strict=True)) == dict(
+            zip(lines, translations[batch_size], strict=True)
+        )
+    assert translations[1] == translations[7] == translations[64]
+    assert len(set(translations[1])) > 25  # the lines matter
+
+    long = "abcdefghij" * 4  # makes every other line of the batch padded to its width
+    decoding = DecodingConfig(beam_size=beam_size, extra_length=4, batch_size=64)
+    assert make_translator(decoding).translate([*lines[:20], long])[:20] == translations[1][:20]
+
+
+def test_empty_and_blank_lines_stay_empty_and_need_no_model(make_translator, monkeypatch):
+    each = make_translator(DecodingConfig(beam_size=1, extra_length=4))
+    text = each.translate(["abc"])[0]
+    assert text
+    assert each.translate(["", "abc", "  \t", "abc\n", "\n"]) == ["", text, "", text, ""]
+    monkeypatch.setattr(each, "_search", None)
+    assert each.translate(["", " "]) == ["", ""]
+    assert each.translate([]) == []
+
+
+def test_streaming_keeps_the_order_and_reads_a_window_at_a_time(make_translator, monkeypatch):
+    monkeypatch.setattr(translator, "_WINDOW", 2)
+    each = make_translator(DecodingConfig(beam_size=1, extra_length=4, batch_size=4))
+    lines, read = random_lines(20), []
+    stream = each.translate_stream(read.append(line) or line for line in lines)
+    first = next(stream)
+    assert len(read) == 8
+    assert [first, *stream] == list(itertools.chain(*(each.translate([line]) for line in lines)))
+
+
+def test_an_output_is_at_most_extra_length_longer_than_its_line(make_translator, tokenizer):
+    each = make_translator(DecodingConfig(beam_size=1, extra_length=4))
+    each.params["output_embedding"]["embedding"] = each.params["output_embedding"]["embedding"].at[EOS_ID].set(0.0)
+    lines = random_lines(20)
+    longer = [
+        len(tokenizer.encode(text)) - len(tokenizer.encode(line))
+        for line, text in zip(lines, each.translate(lines), strict=True)
+    ]
+    assert max(longer) == 4
+
+
+def test_few_shapes_are_compiled(make_translator):
+    each = make_translator(DecodingConfig(beam_size=1, extra_length=5, batch_size=4))
+    before = translator._search._cache_size()
+    each.translate(random_lines(60, longest=30))
+    assert translator._search._cache_size() - before == 3  # widths 16, 24, 32
+    each.translate(random_lines(80, seed=1, longest=30))
+    assert translator._search._cache_size() - before == 3
+
+
+def test_padded_widths():
+    widths = [translator._padded_width(length) for length in (1, 16, 17, 24, 25, 33, 48, 49, 96, 97, 129, 193)]
+    assert widths == [16, 16, 24, 24, 32, 48, 48, 64, 96, 128, 192, 256]
+
+
+def test_a_line_beyond_learned_positions_is_refused_by_number(make_translator):
+    each = make_translator(DecodingConfig(beam_size=2, extra_length=4), positions="learned", max_length=20)
+    fits, too_long = "a" * 18, "a" * 30
+    assert isinstance(each.translate([fits])[0], str)
+    with pytest.raises(InputError, match=r"line 2: has \d+ tokens.*model\.max_length = 20"):
+        each.translate([fits, too_long])
+
+
+def test_sinusoids_take_any_length(make_translator):
+    each = make_translator(DecodingConfig(beam_size=1, extra_length=4), max_length=20)
+    assert isinstance(each.translate(["a" * 150])[0], str)
+
+
+def test_scanned_layers_are_unstacked(make_translator, tokenizer):
+    decoding = DecodingConfig(beam_size=2, extra_length=4)
+    looped = make_translator(decoding)
+    scanned_model = Transformer(TransformerConfig(**{**vars(looped.model.config), "scan_layers": True}))
+    scanned = Translator(scanned_model, stack_layers(looped.params), tokenizer, decoding)
+    lines = random_lines(5)
+    assert scanned.translate(lines) == looped.translate(lines)
+
+
+def test_one_string_is_not_taken_for_lines(make_translator):
+    with pytest.raises(InputError, match="put it in a list"):
+        make_translator(DecodingConfig()).translate("a line")
