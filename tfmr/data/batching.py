@@ -1,0 +1,151 @@
+"""The batch plan: which sentences stand together, at which padded shape.
+
+A plan is a pure function of the sentences' lengths, a seed and the number of the epoch. So the place in the data is two
+integers, `(epoch, batch)`, whatever machine reads it.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from tfmr.errors import InputError
+
+LENGTH_MULTIPLE = 4
+"""Padded lengths are multiples of this: vector units like even shapes."""
+ROWS_MULTIPLE = 8
+"""Rows of a batch are a multiple of this where there are so many, so that they divide over devices."""
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A padded shape, and so a compiled program."""
+
+    rows: int
+    source_length: int
+    target_length: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sentences that are computed together."""
+
+    bucket: Bucket
+    indices: Int[np.ndarray, " sentences"]
+    """At most `bucket.rows` numbers of sentences."""
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Buckets by length, and the batches of every epoch.
+
+    Attributes:
+      buckets: from short to long.
+      members: the numbers of each bucket's sentences, ascending.
+      tokens: number of tokens, source and target, of all sentences that are in a bucket.
+      left_out: number of sentences that are longer than max_length or have no token.
+      seed: decides the order.
+    """
+
+    buckets: tuple[Bucket, ...]
+    members: tuple[Int[np.ndarray, " sentences"], ...]
+    tokens: int
+    left_out: int
+    seed: int
+
+    def epoch(self, epoch: int) -> list[Batch]:
+        """Returns the batches of an epoch in their order: each sentence once, in random company.
+
+        What does not fill a batch of its bucket goes to the next longer one, so only one batch is not full.
+        """
+        random = np.random.default_rng([self.seed, epoch])
+        batches = []
+        left = np.empty(0, np.int64)
+        for bucket, members in zip(self.buckets, self.members, strict=True):
+            pool = random.permutation(np.concatenate([left, members]))
+            full = len(pool) // bucket.rows * bucket.rows
+            batches += [Batch(bucket, indices) for indices in pool[:full].reshape(-1, bucket.rows)]
+            left = pool[full:]
+        if len(left):
+            batches.append(Batch(self.buckets[-1], left))
+        return [batches[i] for i in random.permutation(len(batches))]
+
+    def padding_share(self) -> float:
+        """Returns the share of padding in the arrays of an epoch, source and target together."""
+        shapes = [batch.bucket for batch in self.epoch(0)]
+        places = sum(shape.rows * (shape.source_length + shape.target_length) for shape in shapes)
+        return 1.0 - self.tokens / places
+
+
+def make_plan(
+    source_lengths: Int[np.ndarray, " sentences"],
+    target_lengths: Int[np.ndarray, " sentences"],
+    *,
+    tokens_per_batch: int,
+    num_buckets: int,
+    max_length: int,
+    seed: int,
+) -> BatchPlan:
+    """Returns the plan for sentence pairs of these lengths, end marks included.
+
+    Args:
+      source_lengths: tokens of each source.
+      target_lengths: tokens of each target.
+      tokens_per_batch: rows times the longer of the two padded lengths is at most this.
+      num_buckets: number of padded shapes at most.
+      max_length: pairs with a longer side are left out.
+      seed: decides the order.
+
+    Raises:
+      InputError: where no pair is left.
+    """
+    lengths = np.maximum(source_lengths, target_lengths)
+    # A side of one token is the end mark alone: there is nothing to learn from.
+    usable = (lengths <= max_length) & (np.minimum(source_lengths, target_lengths) > 1)
+    if not usable.any():
+        raise InputError(
+            f"data.max_length = {max_length}: none of {len(lengths)} sentence pairs is that short and not empty"
+        )
+    padded = -(-lengths // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
+    buckets, members = [], []
+    shorter = 0
+    for boundary in best_boundaries(padded[usable], num_buckets):
+        inside = np.flatnonzero(usable & (padded > shorter) & (padded <= boundary))
+        rows = max(1, tokens_per_batch // boundary)
+        rows = rows // ROWS_MULTIPLE * ROWS_MULTIPLE or rows
+        buckets.append(Bucket(rows, int(boundary), int(boundary)))
+        members.append(inside)
+        shorter = boundary
+    tokens = int(source_lengths[usable].sum() + target_lengths[usable].sum())
+    return BatchPlan(tuple(buckets), tuple(members), tokens, int((~usable).sum()), seed)
+
+
+def best_boundaries(lengths: Int[np.ndarray, " sentences"], num_buckets: int) -> list[int]:
+    """Returns the at most `num_buckets` padded lengths that pad these lengths least, ascending.
+
+    Dynamic programming over the distinct lengths: cost[k, j] is the least number of places for all sentences up to
+    the j-th distinct length in k buckets.
+    """
+    values, counts = np.unique(lengths, return_counts=True)
+    num_buckets = min(num_buckets, len(values))
+    below = np.concatenate([[0], np.cumsum(counts)])
+    cost = np.full((num_buckets + 1, len(values) + 1), np.inf)
+    cost[0, 0] = 0
+    cut = np.zeros((num_buckets + 1, len(values) + 1), np.int64)
+    for k in range(1, num_buckets + 1):
+        for j in range(1, len(values) + 1):
+            places = cost[k - 1, :j] + values[j - 1] * (below[j] - below[:j])
+            cut[k, j] = np.argmin(places)
+            cost[k, j] = places[cut[k, j]]
+    boundaries = []
+    j = len(values)
+    for k in range(num_buckets, 0, -1):
+        boundaries.append(int(values[j - 1]))
+        j = cut[k, j]
+    return boundaries[::-1]
+
+
+def with_rows(bucket: Bucket, multiple: int) -> Bucket:
+    """Returns the bucket with its rows rounded up to a multiple, of the number of devices for example."""
+    return dataclasses.replace(bucket, rows=-(-bucket.rows // multiple) * multiple)

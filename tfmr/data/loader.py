@@ -1,0 +1,146 @@
+"""From the plan to arrays: this host's rows of each batch, made ahead in a thread."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from tfmr.data.batching import Batch, BatchPlan, make_plan, with_rows
+from tfmr.data.prepare import PreparedSplit
+from tfmr.data.token_arrays import TokenArrays
+from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
+
+Arrays = dict[str, Int[np.ndarray, "rows length"]]
+
+
+class Place(NamedTuple):
+    """The place in the data: the batch that comes next."""
+
+    epoch: int = 0
+    batch: int = 0
+
+
+def make_arrays(
+    split: PreparedSplit, batch: Batch, *, rows_multiple: int = 1, host: int = 0, num_hosts: int = 1
+) -> Arrays:
+    """Returns this host's rows of a batch, as int32 arrays.
+
+    `target_input` is `target_output` moved one place to the right behind the begin mark. Segments are 1 where there is
+    a sentence and 0 where there is padding; positions count from 0.
+
+    Args:
+      split: the token arrays.
+      batch: which sentences, at which shape.
+      rows_multiple: the rows are rounded up to a multiple of this; rows without a sentence are all padding.
+      host: number of this host.
+      num_hosts: number of hosts; each takes a contiguous part of the rows.
+    """
+    bucket = with_rows(batch.bucket, rows_multiple * num_hosts)
+    rows = bucket.rows // num_hosts
+    indices = batch.indices[host * rows : (host + 1) * rows]
+    source, source_segments = _pad([split.source[i] for i in indices], rows, bucket.source_length)
+    target_output, target_segments = _pad([split.target[i] for i in indices], rows, bucket.target_length)
+    begin = np.full((rows, 1), BOS_ID, np.int32)
+    target_input = np.concatenate([begin, target_output[:, :-1]], axis=1)
+    return dict(
+        source=source,
+        source_segments=source_segments,
+        source_positions=_positions(rows, bucket.source_length),
+        target_input=target_input * target_segments,
+        target_output=target_output,
+        target_segments=target_segments,
+        target_positions=_positions(rows, bucket.target_length),
+    )
+
+
+def _pad(
+    sentences: list[np.ndarray], rows: int, length: int
+) -> tuple[Int[np.ndarray, "rows length"], Int[np.ndarray, "rows length"]]:
+    tokens = np.full((rows, length), PAD_ID, np.int32)
+    segments = np.zeros((rows, length), np.int32)
+    for row, sentence in enumerate(sentences):
+        tokens[row, : len(sentence)] = sentence
+        segments[row, : len(sentence)] = 1
+    return tokens, segments
+
+
+def _positions(rows: int, length: int) -> Int[np.ndarray, "rows length"]:
+    return np.broadcast_to(np.arange(length, dtype=np.int32), (rows, length))
+
+
+def batches_from(plan: BatchPlan, place: Place) -> Iterator[tuple[Batch, Place]]:
+    """Yields the batches from a place on, epoch after epoch without end, each with the place that follows it."""
+    epoch, first = place
+    while True:
+        batches = plan.epoch(epoch)
+        for number in range(first, len(batches)):
+            last = number + 1 == len(batches)
+            yield batches[number], Place(epoch + 1, 0) if last else Place(epoch, number + 1)
+        epoch, first = epoch + 1, 0
+
+
+def prefetch(items: Iterator, size: int = 4) -> Iterator:
+    """Yields the same items, made up to `size` ahead in a thread. An exception there is raised here."""
+    buffer: queue.Queue = queue.Queue(maxsize=size)
+    stop = threading.Event()
+    end = object()
+
+    def put(item: object) -> bool:
+        while not stop.is_set():
+            try:
+                buffer.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put((item, None)):
+                    return
+            put((end, None))
+        except BaseException as error:
+            put((None, error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = buffer.get()
+            if error is not None:
+                raise error
+            if item is end:
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def encode_pairs(tokenizer: Tokenizer, sources: list[str], targets: list[str]) -> PreparedSplit:
+    """Returns lines of text as token arrays in memory."""
+
+    def encode(lines: list[str]) -> TokenArrays:
+        sentences = [[*tokens, EOS_ID] for tokens in tokenizer.encode_batch(lines)]
+        tokens = np.array([token for sentence in sentences for token in sentence], np.int32)
+        return TokenArrays(tokens, np.cumsum([0, *map(len, sentences)], dtype=np.int64))
+
+    return PreparedSplit(encode(sources), encode(targets))
+
+
+def evaluation_batches(split: PreparedSplit, *, tokens_per_batch: int = 4096, rows_multiple: int = 1) -> list[Arrays]:
+    """Returns all pairs of a split as batches of few shapes, whatever their lengths."""
+    longest = int(max(split.source.lengths.max(), split.target.lengths.max()))
+    plan = make_plan(
+        split.source.lengths,
+        split.target.lengths,
+        tokens_per_batch=max(tokens_per_batch, longest),
+        num_buckets=4,
+        max_length=longest,
+        seed=0,
+    )
+    return [make_arrays(split, batch, rows_multiple=rows_multiple) for batch in plan.epoch(0)]

@@ -1,0 +1,256 @@
+"""The training loop: steps, evaluations, checkpoints, until the end or a signal to stop."""
+
+import dataclasses
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from tfmr.config import Config
+from tfmr.data.batching import BatchPlan, make_plan
+from tfmr.data.loader import Place, batches_from, make_arrays, prefetch
+from tfmr.data.prepare import PreparedCorpus, PreparedSplit, prepare
+from tfmr.models import Transformer
+from tfmr.run_directory import RunDirectory
+from tfmr.training.checkpoint import Checkpointer
+from tfmr.training.metrics import MetricsWriter, Progress
+from tfmr.training.optimizer import make_optimizer
+from tfmr.training.resume import check_same_run
+from tfmr.training.sharding import batch_parts, make_mesh, to_devices
+from tfmr.training.state import TrainState, make_sharded_state
+from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step
+from tfmr.training.validation import Validation
+
+log = logging.getLogger("tfmr")
+
+
+class Stopped(Exception):
+    """Training was told to stop by a signal, and saved its state first."""
+
+    def __init__(self, signal_number: int, step: int):
+        """Keeps the signal's number and the step that was saved."""
+        super().__init__(f"stopped by {signal.Signals(signal_number).name} after step {step}, which is saved")
+        self.signal_number = signal_number
+
+
+def train(config: Config) -> RunDirectory:
+    """Trains what a configuration describes in `config.workdir`, and continues there what was stopped.
+
+    Raises:
+      InputError: for a configuration, corpus or run directory that do not go together, before any step.
+      Stopped: on SIGINT or SIGTERM, after a checkpoint.
+    """
+    run = RunDirectory(Path(config.workdir))
+    mesh = make_mesh(config.mesh)
+    corpus = prepare(config.data)
+    config = dataclasses.replace(config, model=with_vocabulary(config, corpus))
+    check_same_run(run, config)
+    split = corpus.split("train")
+    plan = make_train_plan(split, config)
+    _write_run_files(run, config, corpus)
+
+    model = Transformer(config.model)
+    optimizer = make_optimizer(config.training, config.model.d_model)
+    key = jax.random.key(config.training.seed)
+    state, sharding = make_sharded_state(model, optimizer, key, mesh, ema=config.training.ema_decay > 0)
+    train_step = make_train_step(model, optimizer, config.training, chunk=loss_chunk(config.training, mesh))
+    loop = _Loop(
+        config=config,
+        run=run,
+        step=compile_for_mesh(train_step, mesh, sharding),
+        batches=lambda place: _device_batches(plan, split, place, mesh, config.training.accumulation),
+        validation=Validation(model, corpus, config, mesh),
+        checkpointer=Checkpointer(run, config.training.keep_last),
+    )
+    parameters = sum(x.size for x in jax.tree.leaves(state.params))
+    log.info(
+        "%s: %s parameters; %d batches an epoch in %d shapes, %.1f%% padding, %d pairs left out",
+        *(run.path, f"{parameters:,}", len(plan.epoch(0)), len(plan.buckets)),
+        *(100 * plan.padding_share(), plan.left_out),
+    )
+    loop.run_to_the_end(state, sharding)
+    return run
+
+
+def with_vocabulary(config: Config, corpus: PreparedCorpus) -> Any:
+    """Returns the model's configuration with the vocabulary size of the corpus's tokenizer, if it has none."""
+    return dataclasses.replace(config.model, vocab_size=config.model.vocab_size or corpus.tokenizer.vocab_size)
+
+
+def make_train_plan(split: PreparedSplit, config: Config) -> BatchPlan:
+    """Returns the batch plan of the training split."""
+    return make_plan(
+        split.source.lengths,
+        split.target.lengths,
+        tokens_per_batch=config.data.tokens_per_batch,
+        num_buckets=config.data.num_buckets,
+        max_length=config.data.max_length,
+        seed=config.data.seed,
+    )
+
+
+def _write_run_files(run: RunDirectory, config: Config, corpus: PreparedCorpus) -> None:
+    run.write_config(config)
+    corpus.tokenizer.save(run.tokenizer_file)
+    for split in ("validation", "test"):
+        run.write_text_split(split, *corpus.text(split))
+
+
+def _device_batches(
+    plan: BatchPlan, split: PreparedSplit, place: Place, mesh: jax.sharding.Mesh, accumulation: int
+) -> Iterator[tuple[dict, Place]]:
+    multiple = batch_parts(mesh) * accumulation // jax.process_count()
+    hosts = dict(host=jax.process_index(), num_hosts=jax.process_count())
+    for batch, following in batches_from(plan, place):
+        yield to_devices(make_arrays(split, batch, rows_multiple=multiple, **hosts), mesh), following
+
+
+@dataclasses.dataclass
+class _Standing:
+    """How the evaluations stand: what continuing needs beside the state."""
+
+    place: Place = Place()
+    best: float = math.inf
+    worse: int = 0
+    """Evaluations since the best."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"place": list(self.place), "best": self.best, "worse": self.worse}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "_Standing":
+        return cls(Place(*values["place"]), values["best"], values["worse"])
+
+
+@dataclasses.dataclass
+class _Loop:
+    config: Config
+    run: RunDirectory
+    step: Callable
+    batches: Callable[[Place], Iterator[tuple[dict, Place]]]
+    validation: Validation
+    checkpointer: Checkpointer
+
+    def run_to_the_end(self, state: TrainState, sharding: TrainState) -> None:
+        """Makes all steps that are left, from the newest checkpoint if there is one."""
+        standing = _Standing()
+        if self.checkpointer.latest_step() is not None:
+            state, values = self.checkpointer.restore(state, sharding)
+            standing = _Standing.from_json(values)
+            log.info("Continuing from step %d", int(state.step))
+        first_step = int(state.step)
+        writer = MetricsWriter(self.run.metrics_file, first_step)
+        progress = Progress(first_step, self.config.training.steps)
+        try:
+            with _StopSignals() as signals:
+                self._steps(state, first_step, standing, writer, progress, signals)
+        finally:
+            self.checkpointer.close()
+            writer.close()
+
+    def _steps(self, state, first_step, standing, writer, progress, signals) -> None:
+        training = self.config.training
+        reader = _MetricsReader(writer, progress, training.log_every)
+        ended = self._has_ended(first_step, standing)
+        batches = prefetch(self.batches(standing.place))
+        step = first_step
+        while not ended:
+            batch, standing.place = next(batches)
+            state, metrics = self.step(state, batch)
+            step += 1
+            reader.read_previous(step, metrics)
+            last = step == training.steps
+            if last or _is_due(step, training.evaluate_every):
+                reader.finish()
+                self._evaluate(step, state, standing, writer, progress)
+                reader.restart_clock()
+            ended = self._has_ended(step, standing)
+            if ended or signals.received or _is_due(step, training.checkpoint_every):
+                self.checkpointer.save(step, state, standing.to_json())
+            if signals.received and not ended:
+                reader.finish()
+                batches.close()
+                raise Stopped(signals.received, step)
+        batches.close()
+
+    def _has_ended(self, step: int, standing: _Standing) -> bool:
+        patience = self.config.training.patience
+        return step >= self.config.training.steps or (patience > 0 and standing.worse >= patience)
+
+    def _evaluate(self, step, state, standing, writer, progress) -> None:
+        params = state.params if state.ema_params is None else state.ema_params
+        values = self.validation(params)
+        writer.write(step, {f"validation/{name}": value for name, value in values.items()})
+        progress.tell(f"step {step}  validation  " + "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
+        name = self.config.training.best_metric
+        cost = -values[name] if name == "bleu" else values[name]
+        if cost < standing.best:
+            standing.best, standing.worse = cost, 0
+            self.checkpointer.save_best(step, params)
+        else:
+            standing.worse += 1
+
+
+def _is_due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+class _MetricsReader:
+    """Reads each step's metrics after the next step was sent off, so that the device never waits for the host."""
+
+    def __init__(self, writer: MetricsWriter, progress: Progress, log_every: int):
+        self._writer = writer
+        self._progress = progress
+        self._log_every = log_every
+        self._waiting: tuple[int, dict] | None = None
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Leaves out of tokens per second the time since the last step."""
+        self._tokens, self._since = 0.0, time.monotonic()
+
+    def read_previous(self, step: int, metrics: dict) -> None:
+        """Takes the metrics of a step that is on its way, and reads those of the one before."""
+        self.finish()
+        self._waiting = (step, metrics)
+
+    def finish(self) -> None:
+        """Reads the metrics that are still waiting."""
+        if self._waiting is None:
+            return
+        step, metrics = self._waiting
+        self._waiting = None
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        self._tokens += values.pop("tokens")
+        if step % self._log_every:
+            return
+        now = time.monotonic()
+        values["tokens_per_second"] = self._tokens / max(now - self._since, 1e-9)
+        self._tokens, self._since = 0.0, now
+        self._writer.write(step, values)
+        self._progress.show(step, values)
+
+
+class _StopSignals:
+    """Remembers SIGINT and SIGTERM while it is entered; a second one ends the program at once."""
+
+    received: int = 0
+
+    def __enter__(self) -> "_StopSignals":
+        self._before = {s: signal.signal(s, self._remember) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _remember(self, number: int, frame: Any) -> None:
+        if self.received:
+            signal.signal(number, self._before[number])
+            raise KeyboardInterrupt
+        self.received = number
+
+    def __exit__(self, *error: Any) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,51 @@
+"""Adam and its learning rates (section 5.3)."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jaxtyping import Float, Int
+
+from tfmr.config import TrainingConfig
+
+Schedule = Callable[[Int[Array, ""]], Float[Array, ""]]
+
+
+def make_schedule(config: TrainingConfig, d_model: int) -> Schedule:
+    """Returns the learning rate as a function of the number of updates made before: 0 for the first."""
+    warmup = max(config.warmup_steps, 1)
+
+    def noam(step: Array) -> Array:
+        return config.learning_rate * d_model**-0.5 * jnp.minimum(step**-0.5, step * warmup**-1.5)
+
+    def inverse_sqrt(step: Array) -> Array:
+        return config.learning_rate * jnp.minimum(step / warmup, jnp.sqrt(warmup / step))
+
+    def constant(step: Array) -> Array:
+        return config.learning_rate * jnp.minimum(step / warmup, 1.0)
+
+    def cosine(step: Array) -> Array:
+        done = jnp.clip((step - config.warmup_steps) / (config.steps - config.warmup_steps), 0.0, 1.0)
+        height = config.learning_rate - config.final_learning_rate
+        decayed = config.final_learning_rate + height * 0.5 * (1.0 + jnp.cos(jnp.pi * done))
+        return jnp.where(step < warmup, constant(step), decayed)
+
+    schedules = dict(noam=noam, inverse_sqrt=inverse_sqrt, constant=constant, cosine=cosine)
+    schedule = schedules[config.schedule]
+    # The formulas count steps from 1, optax from 0.
+    return lambda count: schedule(jnp.asarray(count, jnp.float32) + 1.0)
+
+
+def make_optimizer(config: TrainingConfig, d_model: int) -> optax.GradientTransformation:
+    """Returns clipping, Adam, decoupled weight decay on matrices, and the schedule, in this order."""
+    parts = []
+    if config.gradient_clip > 0.0:
+        parts.append(optax.clip_by_global_norm(config.gradient_clip))
+    parts.append(optax.scale_by_adam(b1=config.adam_b1, b2=config.adam_b2, eps=config.adam_epsilon))
+    if config.weight_decay > 0.0:
+        is_matrix = lambda params: jax.tree.map(lambda x: x.ndim > 1, params)  # noqa: E731
+        parts.append(optax.add_decayed_weights(config.weight_decay, mask=is_matrix))
+    parts.append(optax.scale_by_learning_rate(make_schedule(config, d_model)))
+    return optax.chain(*parts)

@@ -1,0 +1,57 @@
+"""What training changes: parameters, optimizer state, moving average, step."""
+
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.sharding import Mesh
+from jaxtyping import Int, PRNGKeyArray, Scalar
+
+from tfmr.models import Transformer
+from tfmr.training.sharding import tree_sharding
+
+
+@flax.struct.dataclass
+class TrainState:
+    """All that a step reads and writes. There is no random state: keys are made from the seed and the step."""
+
+    step: Int[Array, ""] | Any
+    """Updates made so far."""
+    params: Any
+    """The model's parameters, float32."""
+    opt_state: Any
+    """The optimizer's state."""
+    ema_params: Any
+    """Exponential moving average of the parameters; None where none is kept."""
+
+
+def make_state(
+    model: Transformer, optimizer: optax.GradientTransformation, key: PRNGKeyArray | Scalar, *, ema: bool
+) -> TrainState:
+    """Returns the state before the first step, its parameters boxed with their logical axis names."""
+    tokens = jnp.ones((1, 1), jnp.int32)
+    params = model.init(key, tokens, tokens, tokens, tokens)["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=optimizer.init(params),
+        ema_params=jax.tree.map(jnp.copy, params) if ema else None,
+    )
+
+
+def make_sharded_state(
+    model: Transformer, optimizer: optax.GradientTransformation, key: PRNGKeyArray, mesh: Mesh, *, ema: bool
+) -> tuple[TrainState, TrainState]:
+    """Returns the state before the first step, made where it is to live, and its shardings (a tree of its form)."""
+
+    def make(key: PRNGKeyArray) -> TrainState:
+        return make_state(model, optimizer, key, ema=ema)
+
+    sharding = tree_sharding(jax.eval_shape(make, key), mesh)
+    with jax.set_mesh(mesh):
+        state = jax.jit(lambda key: nn.unbox(make(key)), out_shardings=sharding)(key)
+    return state, sharding

@@ -1,0 +1,139 @@
+"""One training step: (state, batch) -> (state, metrics)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.sharding import Mesh
+from jaxtyping import PRNGKeyArray
+
+from tfmr.config import TrainingConfig
+from tfmr.models import Transformer
+from tfmr.training.loss import LossSums, label_smoothed_cross_entropy
+from tfmr.training.optimizer import make_schedule
+from tfmr.training.sharding import LOGICAL_AXIS_RULES, batch_parts
+from tfmr.training.state import TrainState
+
+Batch = dict[str, Array]
+Metrics = dict[str, Array]
+
+
+def batch_loss(
+    model: Transformer,
+    params: Any,
+    batch: Batch,
+    *,
+    label_smoothing: float,
+    chunk: int,
+    dropout_key: PRNGKeyArray | None = None,
+) -> LossSums:
+    """Returns the sums of the loss over a batch; without a key nothing is dropped.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      batch: int32 arrays [rows length] by name, as the loader makes them.
+      label_smoothing: see `label_smoothed_cross_entropy`.
+      chunk: see `label_smoothed_cross_entropy`.
+      dropout_key: decides what is dropped.
+    """
+    states, table = model.apply(
+        {"params": params},
+        batch["source"],
+        batch["source_segments"],
+        batch["target_input"],
+        batch["target_segments"],
+        batch["source_positions"],
+        batch["target_positions"],
+        deterministic=dropout_key is None,
+        rngs=None if dropout_key is None else {"dropout": dropout_key},
+        method="states_and_output_table",
+    )
+    weights = (batch["target_segments"] != 0).astype(jnp.float32)
+    return label_smoothed_cross_entropy(
+        states, table, batch["target_output"], weights, label_smoothing=label_smoothing, chunk=chunk
+    )
+
+
+def make_train_step(
+    model: Transformer, optimizer: optax.GradientTransformation, config: TrainingConfig, *, chunk: int
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """Returns the pure function of one update.
+
+    The gradient is that of the summed loss divided by the batch's number of tokens, so it does not
+    depend on how the batch is split over devices or over `config.accumulation` pieces.
+    """
+    schedule = make_schedule(config, model.config.d_model)
+
+    def summed_loss(params: Any, batch: Batch, key: PRNGKeyArray) -> tuple[Array, LossSums]:
+        sums = batch_loss(model, params, batch, label_smoothing=config.label_smoothing, chunk=chunk, dropout_key=key)
+        return sums.loss, sums
+
+    def gradient_of(params: Any, batch: Batch, key: PRNGKeyArray) -> tuple[LossSums, Any]:
+        (_, sums), gradient = jax.value_and_grad(summed_loss, has_aux=True)(params, batch, key)
+        return sums, gradient
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+        if config.accumulation == 1:
+            sums, gradient = gradient_of(state.params, batch, key)
+        else:
+            sums, gradient = _accumulate(gradient_of, state.params, batch, key, config.accumulation)
+        tokens = jnp.maximum(sums.tokens, 1.0)
+        gradient = jax.tree.map(lambda g: g / tokens, gradient)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        metrics = {
+            "loss": sums.loss / tokens,
+            "cross_entropy": sums.cross_entropy / tokens,
+            "tokens": sums.tokens,
+            "gradient_norm": optax.global_norm(gradient),
+            "learning_rate": schedule(state.step),
+        }
+        ema_params = _moving_average(state.ema_params, params, config.ema_decay)
+        return TrainState(state.step + 1, params, opt_state, ema_params), metrics
+
+    return train_step
+
+
+def _accumulate(gradient_of: Callable, params: Any, batch: Batch, key: PRNGKeyArray, pieces: int):
+    """Sums of losses and gradients over pieces of the batch, one after another."""
+    # Rows r, r + pieces, r + 2 pieces, ... make a piece: each device keeps the rows that it has.
+    split = {name: jnp.swapaxes(x.reshape(-1, pieces, *x.shape[1:]), 0, 1) for name, x in batch.items()}
+    piece_keys = jax.random.split(key, pieces)
+    start = jax.tree.map(
+        lambda x: jnp.zeros(x.shape, x.dtype),
+        jax.eval_shape(gradient_of, params, jax.tree.map(lambda x: x[0], split), piece_keys[0]),
+    )
+
+    def add(sums: Any, piece: tuple[Batch, PRNGKeyArray]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, sums, gradient_of(params, *piece)), None
+
+    return jax.lax.scan(add, start, (split, piece_keys))[0]
+
+
+def _moving_average(average: Any, params: Any, decay: float) -> Any:
+    if average is None:
+        return None
+    return jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, average, params)
+
+
+def compile_for_mesh(step: Callable, mesh: Mesh, state_sharding: TrainState) -> Callable:
+    """Returns the step compiled for a mesh: the state is donated and stays where it lives."""
+    jitted = jax.jit(step, donate_argnums=0, in_shardings=(state_sharding, None), out_shardings=(state_sharding, None))
+
+    def run(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        # Logical names mean something only under a set mesh and these rules, while the step is traced.
+        with jax.set_mesh(mesh), nn.logical_axis_rules(LOGICAL_AXIS_RULES):
+            return jitted(state, batch)
+
+    return run
+
+
+def loss_chunk(config: TrainingConfig, mesh: Mesh) -> int:
+    """Returns the number of target tokens over all devices whose logits exist at once."""
+    return config.loss_chunk * batch_parts(mesh)
