@@ -1,0 +1,182 @@
+"""Stacks of layers: a loop, a scan and recomputation are the same function."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+from reference import double, random_parameters, relative_error
+from transformations import check_transformations
+
+from tfmr.nn import Decoder, DecoderLayer, Encoder, EncoderLayer, stack_layers, unstack_layers
+
+BATCH, TARGET, SOURCE, D_MODEL, LAYERS = 8, 5, 7, 12, 2
+SHAPE = dict(num_heads=3, d_model=D_MODEL, d_ff=20, d_k=6, d_v=5)
+
+
+def draw(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
+
+
+X, MEMORY = draw(BATCH, TARGET, D_MODEL), draw(BATCH, SOURCE, D_MODEL, seed=1)
+
+
+def encoder(norm="post", dropout_rate=0.0, **options):
+    layer = functools.partial(EncoderLayer, **SHAPE, norm=norm, dropout_rate=dropout_rate)
+    return Encoder(layer, LAYERS, final_norm=norm == "pre", **options)
+
+
+def decoder(norm="post", **options):
+    return Decoder(functools.partial(DecoderLayer, **SHAPE, norm=norm), LAYERS, final_norm=norm == "pre", **options)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_a_stack_is_its_layers_one_after_the_other(norm):
+    stack = encoder(norm)
+    params = random_parameters(stack, X)
+    expected = double(X[0])
+    for i in range(LAYERS):
+        expected = reference.encoder_layer(double(params)[f"layer_{i}"], expected, norm=norm)
+    if norm == "pre":
+        expected = reference.layer_norm(double(params)["norm"], expected)
+    assert relative_error(stack.apply({"params": params}, X)[0], expected) < 1e-6
+
+
+def test_the_decoder_is_the_same_under_jit_vmap_and_pmap():
+    stack = decoder("pre")
+    params = random_parameters(stack, X, MEMORY)
+    check_transformations(lambda params, *x: stack.apply({"params": params}, *x), params, X, MEMORY)
+
+
+def value_and_gradients(make, options, params):
+    """Returns the output and the parameters' gradients of its product with a fixed direction."""
+    inputs = (X[:2],) if make is encoder else (X[:2], MEMORY[:2])
+
+    def loss(params):
+        output = make("pre", **options).apply({"params": params}, *inputs)
+        return (output * draw(*output.shape, seed=3)).sum(), output
+
+    (_, output), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+    return output, gradients
+
+
+@pytest.fixture(scope="module", params=[encoder, decoder], ids=["encoder", "decoder"])
+def loop(request):
+    """A stack's maker, its parameters as a loop, and what the loop makes of them."""
+    make = request.param
+    params = random_parameters(make("pre"), *([X] if make is encoder else [X, MEMORY]))
+    return make, params, value_and_gradients(make, {}, params)
+
+
+@pytest.mark.parametrize("options", [{"scan": True}, {"remat": True}, {"scan": True, "remat": True}], ids=str)
+def test_scan_and_remat_are_the_loop_with_its_gradients(loop, options):
+    make, params, (expected, expected_gradients) = loop
+    scanned = options.get("scan", False)
+    output, gradients = value_and_gradients(make, options, stack_layers(params) if scanned else params)
+    gradients = unstack_layers(gradients) if scanned else gradients
+    assert relative_error(output, expected) < 1e-6
+    assert jax.tree.structure(gradients) == jax.tree.structure(expected_gradients)
+    for found, wanted in zip(jax.tree.leaves(gradients), jax.tree.leaves(expected_gradients), strict=True):
+        assert relative_error(found, wanted) < 1e-5
+
+
+def test_remat_recomputes_the_same_dropout():
+    layer = functools.partial(EncoderLayer, **SHAPE, dropout_rate=0.5)
+    params = random_parameters(Encoder(layer, 1), X)
+
+    def gradients(remat):
+        def loss(params):
+            rngs = {"dropout": jax.random.key(0)}
+            output = Encoder(layer, 1, remat=remat).apply({"params": params}, X, deterministic=False, rngs=rngs)
+            return jnp.square(output).sum()
+
+        return jax.jit(jax.grad(loss))(params)
+
+    for found, wanted in zip(jax.tree.leaves(gradients(True)), jax.tree.leaves(gradients(False)), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_remat_keeps_only_the_layers_inputs_for_the_backward_pass(scan):
+    def kept(remat):
+        stack = encoder(scan=scan, remat=remat)
+        boxed = jax.eval_shape(lambda: stack.init(jax.random.key(0), X))
+        backward = jax.eval_shape(lambda params: jax.vjp(lambda p: stack.apply(p, X), params)[1], nn.unbox(boxed))
+        return sum(leaf.size for leaf in jax.tree.leaves(backward))
+
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(random_parameters(encoder(), X)))
+    assert kept(remat=True) <= parameters + (LAYERS + 1) * X.size
+    assert kept(remat=False) > parameters + 5 * LAYERS * X.size
+
+
+def test_scanned_layers_have_their_own_values_and_dropout():
+    stack = encoder(scan=True, dropout_rate=0.5)
+    created = nn.unbox(stack.init(jax.random.key(0), X))["params"]
+    kernel = created["layers"]["self_attention"]["query"]
+    assert kernel.shape == (LAYERS, D_MODEL, 3, 6)
+    assert not np.array_equal(kernel[0], kernel[1])
+    # With all else at zero, a pre-norm stack adds up what each layer's dropout leaves of its last bias.
+    layer = functools.partial(EncoderLayer, **SHAPE, norm="pre", dropout_rate=0.5)
+    stack = Encoder(layer, LAYERS, scan=True)
+    params = jax.tree.map(jnp.zeros_like, created)
+    params["layers"]["feed_forward"]["down"]["bias"] = jnp.array([1.0, 10.0])[:, None] * jnp.ones((1, D_MODEL))
+    rngs = {"dropout": jax.random.key(1)}
+    sums = np.asarray(stack.apply({"params": params}, 0 * X, deterministic=False, rngs=rngs))
+    assert set(np.unique(sums)) == {2 * (a + 10 * b) for a in (0, 1) for b in (0, 1)}
+
+
+def test_stacking_and_back_keeps_every_layer_in_its_place():
+    layers = {f"layer_{i}": {"a": jnp.full(2, i), "b": {"c": jnp.array(float(i))}} for i in range(12)}
+    tree = {"encoder": {**layers, "norm": {"gamma": jnp.ones(3)}}, "embedding": jnp.zeros(4)}
+    stacked = stack_layers(tree)
+    assert set(stacked["encoder"]) == {"layers", "norm"}
+    # By number, not by name: layer_10 stands after layer_9.
+    assert stacked["encoder"]["layers"]["b"]["c"].tolist() == [float(i) for i in range(12)]
+    back = unstack_layers(stacked)
+    assert jax.tree.structure(back) == jax.tree.structure(tree)
+    jax.tree.map(np.testing.assert_array_equal, back, tree)
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_every_layers_attention_weights_are_sown(scan):
+    loop = encoder()
+    params = random_parameters(loop, X)
+    _, sown = encoder(scan=scan).apply(
+        {"params": stack_layers(params) if scan else params}, X, mutable=["intermediates"]
+    )
+    names = ["layers"] if scan else [f"layer_{i}" for i in range(LAYERS)]
+    assert set(sown["intermediates"]) == set(names)
+    for name in names:
+        (weights,) = sown["intermediates"][name]["self_attention"]["attention_weights"]
+        assert weights.shape == ((LAYERS,) if scan else ()) + (BATCH, 3, TARGET, TARGET)
+
+
+@pytest.mark.parametrize("scan", [False, True])
+@pytest.mark.parametrize("make", [encoder, decoder])
+def test_every_parameter_names_its_axes(make, scan):
+    inputs = (X,) if make is encoder else (X, MEMORY)
+    stack = make("pre", scan=scan)
+    boxed = jax.eval_shape(lambda *x: stack.init(jax.random.key(0), *x), *inputs)["params"]
+    leaves = jax.tree_util.tree_leaves_with_path(boxed, is_leaf=lambda x: isinstance(x, nn.LogicallyPartitioned))
+    for path, box in leaves:
+        assert isinstance(box, nn.LogicallyPartitioned), path
+        assert len(box.names) == box.value.ndim, path
+        assert all(box.names), path
+        in_a_layer = scan and path[0].key == "layers"
+        assert (box.names[0] == "layers") == in_a_layer, path
+
+
+def test_step_by_step_equals_all_at_once_and_scan_cannot():
+    stack = decoder("pre")
+    params = random_parameters(stack, X, MEMORY)
+    expected = stack.apply({"params": params}, X, MEMORY, jnp.tri(TARGET, dtype=bool)[None])
+    caches = stack.apply({"params": params}, MEMORY, TARGET, method="start_cache")
+    step = jax.jit(lambda *a: stack.apply({"params": params}, *a, method="step"))
+    for t in range(TARGET):
+        output, caches = step(X[:, t : t + 1], caches, jnp.int32(t))
+        assert relative_error(output[:, 0], expected[:, t]) < 1e-6
+    with pytest.raises(ValueError, match="unstack_layers"):
+        decoder("pre", scan=True).apply({"params": stack_layers(params)}, MEMORY, TARGET, method="start_cache")

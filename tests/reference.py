@@ -1,0 +1,145 @@
+"""The paper's formulas in float64 NumPy, one loop at a time, to compare the blocks with.
+
+Parameters are the nested dictionaries that the modules make; formulas and masks
+are written from the paper, not from the modules.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def relative_error(found, expected) -> float:
+    """Returns |found - expected| / |expected|, over all entries at once."""
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    assert found.shape == expected.shape, (found.shape, expected.shape)
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def random_parameters(module: nn.Module, *inputs, seed: int = 0, **arguments):
+    """Returns a value for every parameter of a module, none of them at a special value such as 0 or 1."""
+    rng = np.random.default_rng(seed)
+    shapes = nn.unbox(jax.eval_shape(lambda *x: module.init(jax.random.key(0), *x, **arguments), *inputs))["params"]
+
+    def draw(path, leaf):
+        name, shape = path[-1].key, leaf.shape
+        inputs = {"output": np.prod(shape[:-1]), "embedding": shape[-1], "bias": 25, "beta": 25, "gamma": 25}
+        scale = inputs.get(name, shape[0]) ** -0.5
+        offset = 1.0 if name == "gamma" else 0.0
+        return jnp.asarray(offset + scale * rng.standard_normal(leaf.shape), jnp.float32)
+
+    return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def double(tree):
+    """Returns the tree with float64 arrays."""
+    return jax.tree.map(lambda x: np.asarray(x, np.float64), tree)
+
+
+def softmax(scores):
+    exponentials = np.exp(scores - scores.max())
+    return exponentials / exponentials.sum()
+
+
+def attention(query, key, value, mask=None):
+    """Equation 1 for one head: query [t k], key [s k], value [s v], mask [t s] -> outputs [t v], weights [t s]."""
+    weights = np.zeros((len(query), len(key)))
+    for t in range(len(query)):
+        scores = np.array([query[t] @ key[s] / np.sqrt(len(key[s])) for s in range(len(key))])
+        if mask is not None:
+            scores[~mask[t]] = -np.inf
+        weights[t] = softmax(scores)
+    return weights @ value, weights
+
+
+def multi_head_attention(params, query_input, key_value_input, mask=None):
+    """Section 3.2.2 for one sentence: Concat(head_1, ..., head_h) W^O, and the weights [h t s]."""
+    heads, weights = [], []
+    for h in range(params["query"].shape[1]):
+        query = query_input @ params["query"][:, h]
+        key = key_value_input @ params["key"][:, h]
+        value = key_value_input @ params["value"][:, h]
+        head, head_weights = attention(query, key, value, mask)
+        heads.append(head)
+        weights.append(head_weights)
+    output = np.concatenate(list(params["output"]), axis=0)
+    return np.concatenate(heads, axis=-1) @ output, np.stack(weights)
+
+
+def feed_forward(params, x):
+    """Equation 2."""
+    inner = np.maximum(0, x @ params["up"]["kernel"] + params["up"]["bias"])
+    return inner @ params["down"]["kernel"] + params["down"]["bias"]
+
+
+def layer_norm(params, x, epsilon=1e-6):
+    """Ba, Kiros and Hinton, equation 4."""
+    mean = x.mean(axis=-1, keepdims=True)
+    variance = x.var(axis=-1, keepdims=True)
+    return (x - mean) / np.sqrt(variance + epsilon) * params["gamma"] + params["beta"]
+
+
+def sinusoids(positions, d_model):
+    """Section 3.5, entry by entry."""
+    table = np.zeros((len(positions), d_model))
+    for row, position in enumerate(positions):
+        for i in range(d_model // 2):
+            angle = position / 10_000 ** (2 * i / d_model)
+            table[row, 2 * i], table[row, 2 * i + 1] = np.sin(angle), np.cos(angle)
+    return table
+
+
+def _sublayer(params, name, x, function, norm):
+    if norm == "post":
+        return layer_norm(params[f"{name}_norm"], x + function(x))
+    return x + function(layer_norm(params[f"{name}_norm"], x))
+
+
+def encoder_layer(params, x, mask=None, norm="post"):
+    def self_attention(x):
+        return multi_head_attention(params["self_attention"], x, x, mask)[0]
+
+    x = _sublayer(params, "self_attention", x, self_attention, norm)
+    return _sublayer(params, "feed_forward", x, lambda x: feed_forward(params["feed_forward"], x), norm)
+
+
+def decoder_layer(params, x, memory, self_mask=None, cross_mask=None, norm="post"):
+    def self_attention(x):
+        return multi_head_attention(params["self_attention"], x, x, self_mask)[0]
+
+    def cross_attention(x):
+        return multi_head_attention(params["cross_attention"], x, memory, cross_mask)[0]
+
+    x = _sublayer(params, "self_attention", x, self_attention, norm)
+    x = _sublayer(params, "cross_attention", x, cross_attention, norm)
+    return _sublayer(params, "feed_forward", x, lambda x: feed_forward(params["feed_forward"], x), norm)
+
+
+def transformer(params, config, source, target_input):
+    """Figure 1 for one pair of sentences without padding: token ids -> logits [target vocab]."""
+    tied = config.tie_embeddings == "all"
+    target_table = params["embedding"]["embedding"]
+    source_table = target_table if tied else params["source_embedding"]["embedding"]
+    output_table = target_table if config.tie_embeddings != "none" else params["output_embedding"]["embedding"]
+
+    def embed(tokens, table, side):
+        places = np.arange(len(tokens))
+        learned = config.positions == "learned"
+        vectors = params[f"{side}_positions"]["embedding"][places] if learned else sinusoids(places, config.d_model)
+        return table[tokens] * np.sqrt(config.d_model) + vectors
+
+    memory = embed(source, source_table, "source")
+    for i in range(config.num_encoder_layers):
+        memory = encoder_layer(params["encoder"][f"layer_{i}"], memory, norm=config.norm)
+    if config.norm == "pre":
+        memory = layer_norm(params["encoder"]["norm"], memory)
+
+    x = embed(target_input, target_table, "target")
+    places = np.arange(len(target_input))
+    before = places[:, None] >= places[None, :]
+    for i in range(config.num_decoder_layers):
+        x = decoder_layer(params["decoder"][f"layer_{i}"], x, memory, before, norm=config.norm)
+    if config.norm == "pre":
+        x = layer_norm(params["decoder"]["norm"], x)
+    return x @ output_table.T
