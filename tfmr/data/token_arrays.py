@@ -1,6 +1,6 @@
 """Sentences of token ids as two flat arrays on disk: the tokens, and where each sentence starts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +16,8 @@ class TokenArrays:
 
     tokens: Integer[np.ndarray, "total"]
     """All sentences one after another: uint16 where the vocabulary fits, else int32."""
-    offsets: Int64[np.ndarray, "sentences+1"]
-    """Sentence i is tokens[offsets[i] : offsets[i + 1]]."""
+    offsets: Int64[np.ndarray, "boundaries"]
+    """Sentence i is tokens[offsets[i] : offsets[i + 1]]; one more than there are sentences."""
     lengths: Int64[np.ndarray, "sentences"] = field(init=False)
     """Tokens of each sentence, end mark included."""
 
@@ -32,6 +32,9 @@ class TokenArrays:
         if not 0 <= sentence < len(self):
             raise IndexError(f"sentence {sentence} of {len(self)}")
         return self.tokens[self.offsets[sentence] : self.offsets[sentence + 1]]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[sentence] for sentence in range(len(self)))
 
     @classmethod
     def open(cls, folder: Path, name: str) -> "TokenArrays":

@@ -14,9 +14,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import Integer
+
 from tfmr.errors import InputError
 
 Kind = Literal["bpe", "wordpiece", "characters"]
+TokenIds = Sequence[int] | Integer[np.ndarray, "length"]
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<s>", "</s>")
@@ -52,16 +56,19 @@ class Tokenizer:
         self.vocab_size = max(backend.get_vocab(with_added_tokens=True).values()) + 1
 
     @classmethod
-    def train(cls, kind: Kind, texts: Iterable[str], vocab_size: int) -> "Tokenizer":
+    def train(cls, kind: str, texts: Iterable[str], vocab_size: int) -> "Tokenizer":
         """Learns a vocabulary of at most `vocab_size` tokens from lines of text.
 
         Raises:
           InputError: for an unknown kind.
         """
-        trainers = {"bpe": _train_bpe, "wordpiece": _train_wordpiece, "characters": _train_characters}
-        if kind not in trainers:
-            raise InputError(f"tokenizer {kind!r}: must be one of {', '.join(trainers)}")
-        return cls(trainers[kind](texts, vocab_size), kind)
+        if kind == "bpe":
+            return cls(_train_bpe(texts, vocab_size), kind)
+        if kind == "wordpiece":
+            return cls(_train_wordpiece(texts, vocab_size), kind)
+        if kind == "characters":
+            return cls(_train_characters(texts, vocab_size), kind)
+        raise InputError(f"tokenizer {kind!r}: must be one of {', '.join(_KINDS.values())}")
 
     @classmethod
     def from_json(cls, text: str, name: str = "tokenizer.json") -> "Tokenizer":
@@ -121,11 +128,11 @@ class Tokenizer:
         """Returns the ids of each line; the same as `encode`, on all cores."""
         return [encoding.ids for encoding in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: TokenIds) -> str:
         """Returns the text of token ids; padding, start and end marks are left out."""
         return self._backend.decode(_without_marks(ids), skip_special_tokens=False)
 
-    def decode_batch(self, ids: Iterable[Sequence[int]]) -> list[str]:
+    def decode_batch(self, ids: Iterable[TokenIds]) -> list[str]:
         """Returns the text of each sequence of token ids."""
         return self._backend.decode_batch([_without_marks(row) for row in ids], skip_special_tokens=False)
 
@@ -148,8 +155,9 @@ class Tokenizer:
         return [text[start : len(text) - end] or text]
 
 
-def _without_marks(ids: Sequence[int]) -> list[int]:
-    return [int(token) for token in ids if token not in (PAD_ID, BOS_ID, EOS_ID)]
+def _without_marks(ids: TokenIds) -> list[int]:
+    values = ids.tolist() if isinstance(ids, np.ndarray) else map(int, ids)
+    return [token for token in values if token not in (PAD_ID, BOS_ID, EOS_ID)]
 
 
 def _length_in_common(a: str, b: str) -> int:

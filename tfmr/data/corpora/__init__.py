@@ -2,7 +2,6 @@
 
 from tfmr.config import DataConfig
 from tfmr.data.corpora.corpus import Corpus, cache_folder
-from tfmr.errors import InputError, nearest
 
 BUILT_IN = ("grammar", "multi30k", "text")
 
@@ -25,9 +24,9 @@ def load_corpus(config: DataConfig) -> Corpus:
         from tfmr.data.corpora.text import load_text
 
         return load_text(config)
-    raise InputError(
-        f"data.corpus = {config.corpus!r}: must be one of {', '.join(BUILT_IN)}{nearest(config.corpus, BUILT_IN)}"
-    )
+    from tfmr.data.corpora.named import load_named
+
+    return load_named(config, BUILT_IN)
 
 
 __all__ = ["BUILT_IN", "Corpus", "cache_folder", "load_corpus"]

@@ -1,20 +1,25 @@
 """tensorflow-datasets without its noise and without TensorFlow: one base class, one way to prepare a dataset."""
 
 import contextlib
+import functools
 import io
 import logging
+import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import shuffle
+from tensorflow_datasets.core.download import downloader, extractor
 from tensorflow_datasets.core.utils import tqdm_utils
 
-from tfmr.data.corpora.corpus import SPLITS
+from tfmr.config import DataConfig
+from tfmr.data.corpora.corpus import SPLITS, cache_folder
 
 log = logging.getLogger("tfmr")
 
@@ -44,6 +49,20 @@ class PairsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, str]]]:
         for number, (source, target) in enumerate(self.pairs(split)):
             yield number, {"source": source, "target": target}
+
+
+def prepared_later(
+    builder_class: type[PairsBuilder], builder_config: tfds.core.BuilderConfig, config: DataConfig
+) -> Callable[[], PairsBuilder]:
+    """Returns a function that prepares a builder in the cache at its first call, and returns it."""
+
+    @functools.cache
+    def open_builder() -> PairsBuilder:
+        with quiet():
+            builder = builder_class(data_dir=cache_folder(config) / "datasets", config=builder_config)
+        return prepare_builder(builder)
+
+    return open_builder
 
 
 def prepare_builder(builder: Any, **download_and_prepare: Any) -> Any:
@@ -78,23 +97,39 @@ def _remove_abandoned(folder: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
+# What tensorflow-datasets' extractor takes from TensorFlow is no more than this.
+_FILES_WITHOUT_TENSORFLOW = SimpleNamespace(
+    compat=SimpleNamespace(as_text=os.fspath), io=SimpleNamespace(gfile=SimpleNamespace(GFile=open))
+)
+_MAX_RETRIES = 5  # the last wait is 3 s; with the library's 10, a machine without network waits 3 minutes
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps tensorflow-datasets from writing into logs, and lets it hold a whole split in memory.
+    """Makes tensorflow-datasets write nothing into logs, and need no TensorFlow.
 
-    Above its limit of 1000 MiB a split is sorted on disk by TensorFlow, which is not here. Progress bars are
-    shown on a terminal only.
+    Above its limit of 1000 MiB it would sort a split on disk, by TensorFlow: here it sorts in memory. Archives are
+    unpacked by the standard library. Progress bars are shown on a terminal only.
     """
-    absl = logging.getLogger("absl")
-    level, limit, bars = absl.level, shuffle.MAX_MEM_BUFFER_SIZE, tqdm_utils._active
-    absl.setLevel(logging.ERROR)
-    shuffle.MAX_MEM_BUFFER_SIZE = sys.maxsize
-    if not sys.stderr.isatty():
-        tfds.disable_progress_bar()
+    loggers = [logging.getLogger(name) for name in ("absl", "urllib3")]
+    levels = [logger.level for logger in loggers]
+    with contextlib.ExitStack() as stack:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(logging.ERROR)
+            stack.callback(logger.setLevel, level)
+        stack.enter_context(_attribute(shuffle, "MAX_MEM_BUFFER_SIZE", sys.maxsize))
+        stack.enter_context(_attribute(downloader, "MAX_RETRIES", _MAX_RETRIES))
+        stack.enter_context(_attribute(extractor, "tf", _FILES_WITHOUT_TENSORFLOW))
+        stack.enter_context(_attribute(tqdm_utils, "_active", sys.stderr.isatty()))
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        yield
+
+
+@contextlib.contextmanager
+def _attribute(owner: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
+        yield
     finally:
-        absl.setLevel(level)
-        shuffle.MAX_MEM_BUFFER_SIZE = limit
-        tqdm_utils._active = bars
+        setattr(owner, name, before)

@@ -66,6 +66,11 @@ def fingerprint(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def held_out_size(pairs: int) -> int:
+    """Returns how many of so many pairs make a validation or test split where a corpus has none: about 1%."""
+    return min(1000, max(1, pairs // 100))
+
+
 def cache_folder(config: DataConfig) -> Path:
     """Returns the folder for prepared corpora: `data.cache`, $TFMR_CACHE, or ~/.cache/tfmr."""
     return Path(config.cache or os.environ.get("TFMR_CACHE") or "~/.cache/tfmr").expanduser()

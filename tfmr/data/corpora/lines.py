@@ -68,6 +68,15 @@ def read_pairs(source: Path, target: Path) -> Iterator[tuple[str, str]]:
         yield source_line, target_line
 
 
+def read_tsv(path: Path) -> Iterator[tuple[str, str]]:
+    """Yields source and target of each line; raises InputError for a line without exactly one tab."""
+    for number, line in enumerate(read_lines(path), start=1):
+        source, *rest = line.split("\t")
+        if len(rest) != 1:
+            raise InputError(f"{path}: line {number} has {len(rest)} tabs instead of one between source and target")
+        yield source, rest[0]
+
+
 def sha256_of_file(path: Path) -> str:
     """Returns the sha256 of a file's bytes, in hexadecimal; raises InputError if it cannot be read."""
     try:

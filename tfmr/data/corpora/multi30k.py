@@ -13,7 +13,7 @@ from typing import cast
 import tensorflow_datasets as tfds
 
 from tfmr.config import DataConfig
-from tfmr.data.corpora.builder import PairsBuilder, prepare_builder, quiet
+from tfmr.data.corpora.builder import PairsBuilder, prepared_later
 from tfmr.data.corpora.corpus import Corpus, cache_folder, fingerprint
 from tfmr.data.corpora.download import download
 from tfmr.data.corpora.lines import missing_file, read_lines, read_pairs, sha256_of_file
@@ -79,12 +79,7 @@ def load_multi30k(config: DataConfig) -> Corpus:
     key = fingerprint("multi30k", str(Multi30k.VERSION), config.variant, languages, sums)
     builder_config = Multi30kConfig(name=f"{config.variant}_{languages[0]}_{languages[1]}-{key[:16]}", files=files)
 
-    def open_builder() -> Multi30k:
-        with quiet():
-            builder = Multi30k(data_dir=cache_folder(config) / "datasets", config=builder_config)
-        return prepare_builder(builder)
-
-    return Corpus("multi30k", key, open_builder)
+    return Corpus("multi30k", key, prepared_later(Multi30k, builder_config, config))
 
 
 def _file(config: DataConfig, split: str, language: str) -> Path:

@@ -1,0 +1,441 @@
+"""Corpora: what stands in the files is what comes out; every mistake in them is named in one line."""
+
+import gzip
+import hashlib
+import itertools
+import json
+import logging
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import tensorflow_datasets as tfds
+
+from tfmr.config import DataConfig
+from tfmr.data.corpora import load_corpus
+from tfmr.data.corpora import multi30k as multi30k_module
+from tfmr.errors import InputError
+
+PAIRS = [(f"source {number}", f"Ziel {number}") for number in range(250)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty folder for the corpus's files."""
+    (tmp_path / "corpus").mkdir()
+    return tmp_path / "corpus"
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Loads a corpus, by default the text corpus, into a cache of its own."""
+    return lambda **values: load_corpus(DataConfig(**{"corpus": "text", "cache": str(tmp_path / "cache"), **values}))
+
+
+def write(path: Path, lines, end="\n") -> Path:
+    content = "".join(f"{line}{end}" for line in lines).encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+def write_split(folder, stem, pairs, suffix=""):
+    for side, language in enumerate(("en", "de")):
+        write(folder / f"{stem}.{language}{suffix}", [pair[side] for pair in pairs])
+
+
+def write_all(folder, train=PAIRS, validation=PAIRS[:3], test=PAIRS[3:5]):
+    for stem, pairs in (("train", train), ("valid", validation), ("test", test)):
+        write_split(folder, stem, pairs)
+
+
+def refused(corpus_or_load, *parts):
+    """Checks that the error is one line that holds all parts."""
+    with pytest.raises(InputError) as error:
+        list(corpus_or_load().split("train"))
+    assert "\n" not in str(error.value)
+    for part in parts:
+        assert str(part) in str(error.value)
+
+
+# Plain text
+
+
+def test_a_folder_comes_out_as_it_stands(folder, load):
+    odd = [("a\u2028b", " two  spaces "), ("", "leer"), ("tab\there", "x\x0by\x85z"), ("🤖", "\r inside")]
+    write_all(folder, train=PAIRS + odd)
+    corpus = load(dir=str(folder))
+    assert list(corpus.split("train")) == PAIRS + odd
+    assert list(corpus.split("validation")) == PAIRS[:3]
+    assert list(corpus.split("test")) == PAIRS[3:5]
+    assert [corpus.size(split) for split in ("train", "validation", "test")] == [254, 3, 2]
+    swapped = load(dir=str(folder), source_language="de", target_language="en")
+    assert list(swapped.split("test")) == [pair[::-1] for pair in PAIRS[3:5]]
+    assert swapped.fingerprint != corpus.fingerprint
+
+
+@pytest.mark.parametrize("stem", ["validation", "valid", "val", "dev"])
+def test_names_gzip_and_tsv(folder, load, stem):
+    write_split(folder, "train", PAIRS, ".gz")
+    write(folder / f"{stem}.tsv.gz", ["\t".join(pair) for pair in PAIRS[:4]])
+    write(folder / "test.tsv", ["\t".join(pair) for pair in PAIRS[4:6]])
+    corpus = load(dir=str(folder))
+    assert list(corpus.split("train")) == PAIRS
+    assert list(corpus.split("validation")) == PAIRS[:4]
+    assert list(corpus.split("test")) == PAIRS[4:6]
+
+
+def test_windows_line_ends_byte_order_mark_and_no_last_line_feed(folder, load):
+    write_all(folder)
+    write(folder / "test.en", ["\ufeffone", "\ufefftwo"], end="\r\n")
+    (folder / "test.de").write_bytes(b"eins\r\nzwei")
+    assert list(load(dir=str(folder)).split("test")) == [("one", "eins"), ("\ufefftwo", "zwei")]
+
+
+def test_changed_files_are_never_read_from_the_cache(folder, load):
+    write_all(folder)
+    before = load(dir=str(folder))
+    assert list(before.split("test")) == PAIRS[3:5]
+    stat = (folder / "test.en").stat()
+    write(folder / "test.en", ["SOURCE 3", "source 4"])  # the same size
+    os.utime(folder / "test.en", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    after = load(dir=str(folder))
+    assert next(after.split("test")) == ("SOURCE 3", PAIRS[3][1])
+    assert after.fingerprint != before.fingerprint
+
+
+def test_the_same_content_elsewhere_is_the_same_corpus(folder, load, tmp_path):
+    write_all(folder)
+    (tmp_path / "copy").mkdir()
+    write_all(tmp_path / "copy")
+    assert load(dir=str(folder)).fingerprint == load(dir=str(tmp_path / "copy")).fingerprint
+
+
+# Held-out parts
+
+
+def test_held_out_pairs_do_not_leak(folder, load):
+    pairs = [*PAIRS, *PAIRS[::-1], ("", "leer")]
+    source = write(folder / "all.en", [pair[0] for pair in pairs])
+    target = write(folder / "all.de", [pair[1] for pair in pairs])
+    corpus = load(source_file=str(source), target_file=str(target))
+    train, validation, test = (list(corpus.split(split)) for split in ("train", "validation", "test"))
+    assert len(validation) == len(test) == 2  # 1% of 250 different pairs
+    assert len({*validation, *test}) == 4
+    expected = Counter(pairs)
+    for pair in (*validation, *test):
+        del expected[pair]
+    assert Counter(train) == expected
+    # Which pairs are held out is decided by content, so not by their order.
+    write(source, [pair[0] for pair in pairs[::-1]])
+    write(target, [pair[1] for pair in pairs[::-1]])
+    again = load(source_file=str(source), target_file=str(target))
+    assert set(again.split("validation")) == set(validation)
+    assert set(again.split("test")) == set(test)
+
+
+def test_a_folder_without_validation_files_holds_out_that_part_only(folder, load, caplog):
+    write_split(folder, "train", PAIRS)
+    write_split(folder, "test", PAIRS[3:5])
+    with caplog.at_level(logging.INFO, "tfmr"):
+        corpus = load(dir=str(folder))
+        assert corpus.size("validation") == 2
+    assert corpus.size("train") == 248
+    assert list(corpus.split("test")) == PAIRS[3:5]
+    assert "No files for validation: 2 pairs each are held out" in caplog.text
+
+
+def test_three_pairs_are_enough_and_two_are_not(folder, load):
+    tsv = write(folder / "all.tsv", ["a\tA", "b\tB", "c\tC"])
+    corpus = load(source_file=str(tsv))
+    assert [corpus.size(split) for split in ("train", "validation", "test")] == [1, 1, 1]
+    write(tsv, ["a\tA", "b\tB", "a\tA", "\tC"])
+    refused(lambda: load(source_file=str(tsv)), tsv, "2 different pairs", "hold out validation and test")
+
+
+# Mistakes
+
+
+def test_missing_files_are_named_with_the_nearest(folder, load, tmp_path):
+    write_all(folder)
+    (folder / "train.de").rename(folder / "train.ge")
+    refused(lambda: load(dir=str(folder)), folder / "train.de", "did you mean 'train.ge'?")
+    (folder / "train.ge").unlink()
+    (folder / "train.en").unlink()
+    refused(lambda: load(dir=str(folder)), folder / "train.en")
+    refused(lambda: load(dir=str(tmp_path / "none")), "there is no folder", tmp_path / "none")
+    refused(lambda: load(source_file=str(folder / "tset.en")), folder / "tset.en", "'test.en'")
+    refused(lambda: load(source_file=str(folder / "test.en"), target_file=str(folder / "x")), folder / "x")
+
+
+def test_impossible_settings_are_refused(folder, load):
+    write_all(folder)
+    refused(lambda: load(), "data.dir", "data.source_file")
+    refused(lambda: load(dir=str(folder), source_file=str(folder / "test.en")), "not both")
+    refused(lambda: load(dir=str(folder), target_language="en"), "different")
+    refused(lambda: load(dir=str(folder), target_language="../de"), "file endings")
+
+
+@pytest.mark.parametrize(("longer", "shorter"), [("en", "de"), ("de", "en")])
+def test_unequal_lengths(folder, load, longer, shorter):
+    write_all(folder)
+    write(folder / f"train.{longer}", range(12))
+    write(folder / f"train.{shorter}", range(9))
+    refused(
+        lambda: load(dir=str(folder)),
+        f"train.{longer} has 12",
+        f"train.{shorter} has 9",
+    )
+
+
+def test_text_that_is_not_utf8(folder, load):
+    write_all(folder)
+    (folder / "train.de").write_bytes("Grüße\n".encode() + "Grüße\n".encode("latin-1"))
+    refused(lambda: load(dir=str(folder)), folder / "train.de", "line 2", "byte 3", "0xfc")
+
+
+@pytest.mark.parametrize(("line", "tabs"), [("a\tb\tc", 2), ("a b", 0), ("", 0)])
+def test_tsv_lines_without_one_tab(folder, load, line, tabs):
+    tsv = write(folder / "all.tsv", ["a\tb", "c\td", line])
+    refused(lambda: load(source_file=str(tsv)), tsv, "line 3", f"{tabs} tabs")
+
+
+def test_empty_files(folder, load):
+    write_all(folder, train=[])
+    refused(lambda: load(dir=str(folder)), folder / "train.en", "empty")
+
+
+def test_broken_gzip(folder, load):
+    write_all(folder)
+    for suffix in ("en", "de"):
+        (folder / f"train.{suffix}").unlink()
+    write_split(folder, "train", PAIRS, ".gz")
+    whole = (folder / "train.en.gz").read_bytes()
+    (folder / "train.en.gz").write_bytes(whole[:-20])
+    refused(lambda: load(dir=str(folder)), folder / "train.en.gz", "cut short")
+    (folder / "train.en.gz").write_bytes(b"plain text\n")
+    refused(lambda: load(dir=str(folder)), folder / "train.en.gz", "not a whole gzip file")
+    (folder / "train.en.gz").write_bytes(whole[:60] + bytes([whole[60] ^ 255]) + whole[61:])
+    refused(lambda: load(dir=str(folder)), folder / "train.en.gz", "gzip")
+
+
+def test_unknown_corpora_are_named_with_the_nearest(load):
+    refused(lambda: load(corpus="multi30"), "multi30", "did you mean 'multi30k'?", "grammar, multi30k, text")
+    refused(lambda: load(corpus="wmt14_translat/de-en"), "did you mean 'wmt14_translate'?")
+    refused(lambda: load(corpus="../../somewhere"), "must be one of")
+
+
+# Interrupted and concurrent writing
+
+_KILLED = """
+import os, sys
+from tfmr.config import DataConfig
+from tfmr.data.corpora import load_corpus, text
+read = text.read_pairs
+def read_some(*files):
+    for number, pair in enumerate(read(*files)):
+        if "train" in files[0].name and number == 100:
+            os._exit(9)
+        yield pair
+text.read_pairs = read_some
+load_corpus(DataConfig(corpus="text", dir=sys.argv[1], cache=sys.argv[2])).size("train")
+"""
+
+
+def test_what_a_killed_process_left_is_not_read(folder, load, tmp_path):
+    write_all(folder)
+    command = [sys.executable, "-c", _KILLED, str(folder), str(tmp_path / "cache")]
+    assert subprocess.run(command, check=False).returncode == 9
+    leftovers = list((tmp_path / "cache" / "datasets" / "text").glob("*/incomplete.*"))
+    assert len(leftovers) == 1
+    long_ago = time.time() - 48 * 3600
+    os.utime(leftovers[0], (long_ago, long_ago))
+    assert list(load(dir=str(folder)).split("train")) == PAIRS
+    assert not leftovers[0].exists()
+
+
+def test_the_second_of_two_writers_reads_the_first_ones(folder, load, monkeypatch):
+    from tfmr.data.corpora import text
+
+    write_all(folder)
+    read = text.read_pairs
+
+    def read_while_another_writes(*files):
+        monkeypatch.setattr(text, "read_pairs", read)
+        assert load(dir=str(folder)).size("train") == 250
+        yield from read(*files)
+
+    monkeypatch.setattr(text, "read_pairs", read_while_another_writes)
+    assert list(load(dir=str(folder)).split("train")) == PAIRS
+
+
+def test_nothing_is_written_into_logs(folder, load, capfd):
+    write_all(folder)
+    assert load(dir=str(folder)).size("train") == 250
+    assert capfd.readouterr() == ("", "")
+
+
+# Multi30k
+
+
+def write_multi30k(folder, variant, language, counts=(6, 3, 2)):
+    (folder / variant).mkdir(parents=True, exist_ok=True)
+    names = ("train", "val", "test_2016_flickr")
+    for name, count in zip(names, counts, strict=True):
+        end = f"{name}.{language}.gz" if variant == "raw" else f"{name}.lc.norm.tok.{language}"
+        write(folder / variant / end, [f"{variant} {language} {name} {number}" for number in range(count)])
+
+
+def multi30k_pairs(variant, name, count, source, target):
+    return [(f"{variant} {source} {name} {n}", f"{variant} {target} {name} {n}") for n in range(count)]
+
+
+@pytest.mark.parametrize("variant", ["raw", "tok"])
+@pytest.mark.parametrize("inside", ["", "data/task1", "itself"])
+def test_multi30k_from_a_folder(folder, load, variant, inside):
+    base = folder / ("" if inside == "itself" else inside)
+    for language in ("en", "cs"):
+        write_multi30k(base, variant, language)
+    directory = folder / variant if inside == "itself" else folder
+    corpus = load(corpus="multi30k", dir=str(directory), variant=variant, source_language="cs", target_language="en")
+    assert list(corpus.split("train")) == multi30k_pairs(variant, "train", 6, "cs", "en")
+    assert list(corpus.split("test")) == multi30k_pairs(variant, "test_2016_flickr", 2, "cs", "en")
+    assert list(corpus.split("validation")) == multi30k_pairs(variant, "val", 3, "cs", "en")
+
+
+def test_multi30k_mistakes(folder, load):
+    write_multi30k(folder, "raw", "en")
+    refused(lambda: load(corpus="multi30k", dir=str(folder)), folder / "raw" / "train.de")
+    refused(lambda: load(corpus="multi30k", dir=str(folder), target_language="es"), "'es'", "en, de, fr, cs")
+    refused(lambda: load(corpus="multi30k", dir=str(folder), target_language="en"), "must differ")
+    refused(lambda: load(corpus="multi30k", dir=str(folder / "none")), "none")
+
+
+@pytest.mark.parametrize("variant", ["raw", "tok"])
+def test_multi30k_as_it_is(shared_data, load, variant):
+    corpus = load(corpus="multi30k", dir=str(shared_data / "multi30k"), variant=variant)
+    assert [corpus.size(split) for split in ("train", "validation", "test")] == [29_000, 1_014, 1_000]
+    test = list(corpus.split("test"))
+    if variant == "raw":
+        path = shared_data / "multi30k" / "raw" / "test_2016_flickr.de.gz"
+        german = gzip.decompress(path.read_bytes()).decode()
+    else:
+        german = (shared_data / "multi30k" / "tok" / "test_2016_flickr.lc.norm.tok.de").read_bytes().decode()
+    assert "".join(f"{target}\n" for _, target in test) == german
+
+
+@pytest.mark.parametrize("variant", ["raw", "tok"])
+def test_multi30k_downloads_are_checked(shared_data, load, variant, monkeypatch, tmp_path):
+    monkeypatch.setattr(multi30k_module, "BASE_URL", (shared_data / "multi30k").as_uri())
+    downloaded = load(corpus="multi30k", variant=variant)
+    assert (
+        downloaded.fingerprint
+        == load(corpus="multi30k", variant=variant, dir=str(shared_data / "multi30k")).fingerprint
+    )
+    files = sorted((tmp_path / "cache" / "downloads" / "multi30k").iterdir())
+    assert len(files) == 6
+    monkeypatch.setattr(multi30k_module, "BASE_URL", (tmp_path / "gone").as_uri())
+    assert load(corpus="multi30k", variant=variant).fingerprint == downloaded.fingerprint
+    files[0].write_bytes(b"damaged")  # is downloaded again
+    refused(lambda: load(corpus="multi30k", variant=variant), files[0].name, "cannot be downloaded", "--data.dir")
+
+
+def test_multi30k_downloads_with_another_checksum_are_refused(folder, load, monkeypatch, tmp_path):
+    for language in ("en", "de"):
+        write_multi30k(folder, "raw", language)
+    monkeypatch.setattr(multi30k_module, "BASE_URL", folder.as_uri())
+    refused(lambda: load(corpus="multi30k"), "train.en.gz", "sha256", "refused")
+    assert list((tmp_path / "cache" / "downloads" / "multi30k").iterdir()) == []
+
+
+def test_multi30k_downloads_without_a_known_checksum(folder, load, monkeypatch, tmp_path, caplog):
+    for language in ("fr", "cs"):
+        write_multi30k(folder, "raw", language)
+    monkeypatch.setattr(multi30k_module, "BASE_URL", folder.as_uri())
+    french = {"corpus": "multi30k", "source_language": "fr", "target_language": "cs"}
+    refused(lambda: load(**french), "train.fr.gz", "6 lines", "29000")
+    monkeypatch.setattr(multi30k_module, "_LINES", {"train": 6, "validation": 3, "test": 2})
+    assert list(load(**french).split("test")) == multi30k_pairs("raw", "test_2016_flickr", 2, "fr", "cs")
+    cache = tmp_path / "cache" / "downloads" / "multi30k"
+    recorded = json.loads((cache / "checksums.json").read_text(encoding="utf-8"))
+    assert recorded["val.cs.gz"] == hashlib.sha256((folder / "raw" / "val.cs.gz").read_bytes()).hexdigest()
+    assert "checksum is not known" in caplog.text
+    (cache / "val.cs.gz").unlink()
+    write(folder / "raw" / "val.cs.gz", ["a", "b", "other"])
+    refused(lambda: load(**french), "val.cs.gz", recorded["val.cs.gz"], "refused")
+
+
+# Datasets by name
+
+
+class TinyTranslate(tfds.core.GeneratorBasedBuilder):
+    """Pairs from a tar archive, as tensorflow-datasets' own datasets come."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    archive = Path()
+    error: Exception | None = None
+
+    def _info(self):
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.Translation(languages=("de", "en")))
+
+    def _split_generators(self, dl_manager):
+        if self.error:
+            raise self.error
+        return {"train": self._generate_examples(Path(dl_manager.extract(self.archive)) / "tiny" / "train.tsv")}
+
+    def _generate_examples(self, path):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+            german, english = line.split("\t")
+            yield number, {"de": german, "en": english}
+
+
+@pytest.fixture
+def tiny_translate(tmp_path, monkeypatch):
+    tsv = write(tmp_path / "train.tsv", [f"{target}\t{source}" for source, target in PAIRS])
+    monkeypatch.setattr(TinyTranslate, "archive", tmp_path / "tiny.tar.gz")
+    with tarfile.open(TinyTranslate.archive, "w:gz") as archive:
+        archive.add(tsv, "tiny/train.tsv")
+    return TinyTranslate
+
+
+def test_a_dataset_by_name_in_both_directions(load, tiny_translate):
+    corpus = load(corpus="tiny_translate")
+    parts = {split: list(corpus.split(split)) for split in ("train", "validation", "test")}
+    assert [len(part) for part in parts.values()] == [246, 2, 2]  # it has no splits of its own
+    assert sorted(itertools.chain.from_iterable(parts.values())) == sorted(PAIRS)
+    swapped = load(corpus="tiny_translate", source_language="de", target_language="en")
+    assert list(swapped.split("test")) == [pair[::-1] for pair in parts["test"]]
+    assert swapped.fingerprint != corpus.fingerprint
+
+
+def test_a_dataset_prepared_elsewhere_is_read_from_there(load, tiny_translate, tmp_path, monkeypatch):
+    assert load(corpus="tiny_translate").size("test") == 2
+    (tmp_path / "cache" / "datasets").rename(tmp_path / "elsewhere")
+    monkeypatch.setattr(tiny_translate, "archive", tmp_path / "gone")
+    assert load(corpus="tiny_translate", dir=str(tmp_path / "elsewhere")).size("test") == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "parts"),
+    [
+        (ConnectionError("no\nnetwork"), ["cannot be downloaded", "no network", "--data.dir"]),
+        (ImportError("No module named 'conllu'"), ["package", "conllu", "install"]),
+        (AssertionError("You must manually download\n x.tgz"), ["manually download x.tgz", "--data.dir"]),
+        (ValueError("a" * 1000), ["cannot prepare it", "aaa"]),
+    ],
+)
+def test_a_dataset_that_cannot_be_made_says_what_is_needed(load, tiny_translate, monkeypatch, error, parts):
+    monkeypatch.setattr(tiny_translate, "error", error)
+    refused(lambda: load(corpus="tiny_translate"), "tiny_translate", *parts)
+
+
+def test_wmt_is_known_by_name_without_loading_it(load):
+    corpus = load(corpus="wmt14_translate/de-en")
+    assert (corpus.source_key, corpus.target_key) == ("en", "de")
+    refused(lambda: load(corpus="wmt14_translate/de-en", target_language="fr"), "'fr'", "de and en")
+    refused(lambda: load(corpus="wmt14_translate/en-de"), "'en-de'", "cs-en, de-en")
+    refused(lambda: load(corpus="imdb_reviews"), "not a dataset of pairs")

@@ -1,0 +1,289 @@
+"""Preparing: token arrays that decode to the corpus, found again by content, never read half-written."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tfmr.config import DataConfig
+from tfmr.data import prepare as prepare_module
+from tfmr.data.prepare import PreparedCorpus, prepare
+from tfmr.data.token_arrays import TokenArrays, TokenWriter
+from tfmr.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
+from tfmr.errors import InputError
+
+PAIRS = [
+    (f"the  dog number {n} sees {n % 7} cats", f"der Hund Nummer {n}\u2028 sieht {n % 7} Katzen") for n in range(60)
+]
+TRAIN = [*PAIRS, ("", "leer"), ("empty", " \t "), *PAIRS[:5]]
+SPLITS = {"train": TRAIN, "validation": [*PAIRS[:3], ("", "")], "test": [*PAIRS[3:5], ("x", ""), ("🤖", "\u0001")]}
+
+
+def write_corpus(folder, splits):
+    folder.mkdir(exist_ok=True)
+    for split, pairs in splits.items():
+        for side, language in enumerate(("en", "de")):
+            text = "".join(f"{pair[side]}\n" for pair in pairs)
+            (folder / f"{split}.{language}").write_text(text, encoding="utf-8", newline="\n")
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Returns the DataConfig of a small text corpus, its own cache, and what a test changes."""
+    write_corpus(tmp_path / "corpus", SPLITS)
+    values = {"corpus": "text", "dir": str(tmp_path / "corpus"), "cache": str(tmp_path / "cache"), "vocab_size": 300}
+    return lambda **changed: DataConfig(**{**values, **changed})
+
+
+def folders(tmp_path):
+    return sorted(entry.name for entry in (tmp_path / "cache" / "prepared").iterdir())
+
+
+def snapshot(prepared):
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in prepared.directory.iterdir()}
+
+
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "characters"])
+def test_the_arrays_hold_the_corpus(make, kind):
+    prepared = prepare(make(tokenizer=kind))
+    kept = {**SPLITS, "train": [pair for pair in TRAIN if pair[0].strip() and pair[1].strip()]}
+    for split, pairs in kept.items():
+        arrays = prepared.split(split)
+        assert len(arrays) == len(pairs)
+        for side, sentences in enumerate((arrays.source, arrays.target)):
+            assert len(sentences) == len(pairs)
+            assert [ids.tolist() for ids in sentences] == [
+                [*prepared.tokenizer.encode(pair[side]), EOS_ID] for pair in pairs
+            ]
+            assert sentences.lengths.tolist() == [len(ids) for ids in sentences]
+            assert sentences.tokens.dtype == np.uint16
+            if split == "train":
+                assert prepared.tokenizer.decode_batch(sentences) == [pair[side] for pair in pairs]
+
+
+def test_the_text_of_validation_and_test_is_kept(make):
+    prepared = prepare(make())
+    for split in ("validation", "test"):
+        assert [*zip(*prepared.text(split), strict=True)] == SPLITS[split]
+
+
+def test_the_manifest_counts(make):
+    manifest = prepare(make(tokenizer="characters")).manifest
+    assert manifest["kind"] == "characters"
+    known = set("".join(source + target for source, target in TRAIN))
+    for split, pairs in SPLITS.items():
+        counts = manifest["splits"][split]
+        left_out = 2 if split == "train" else 0
+        assert counts["blank_pairs_left_out"] == left_out
+        assert counts["pairs"] == len(pairs) - left_out
+        target = [pair[1] for pair in pairs if split != "train" or (pair[0].strip() and pair[1].strip())]
+        characters = sum(len(line) + 1 for line in target)
+        assert counts["target_tokens"] == characters
+        unknown = sum(character not in known for line in target for character in line)
+        assert counts["target_unknown_share"] == unknown / characters
+    assert manifest["splits"]["test"]["target_unknown_share"] > 0
+
+
+def test_a_second_time_it_is_found(make, tmp_path, caplog):
+    first = prepare(make())
+    before = snapshot(first)
+    with caplog.at_level(logging.INFO, "tfmr"):
+        # Neither batches nor the order of the data change what is prepared.
+        second = prepare(make(max_length=7, tokens_per_batch=99, num_buckets=3, seed=5))
+    assert second.directory == first.directory
+    assert snapshot(second) == before
+    assert "Found the prepared corpus" in caplog.text
+    assert second.manifest == first.manifest
+    assert second.tokenizer.to_json() == first.tokenizer.to_json()
+
+
+def test_it_logs_what_it_does(make, caplog):
+    with caplog.at_level(logging.INFO, "tfmr"):
+        prepare(make())
+    assert "Trained the bpe tokenizer: 300 tokens" in caplog.text
+    assert "Prepared train: 65 pairs" in caplog.text
+    assert "Left out of train: 2 pairs with a blank side" in caplog.text
+
+
+def test_whatever_decides_the_content_decides_the_folder(make, tmp_path):
+    given = tmp_path / "given.json"
+    Tokenizer.train("bpe", ["something else"], 260).save(given)
+    configs = [
+        make(),
+        make(vocab_size=290),
+        make(tokenizer="wordpiece"),
+        make(source_language="de", target_language="en"),
+        make(tokenizer_file=str(given)),
+    ]
+    assert len({prepare(config).directory for config in configs}) == len(configs)
+    assert prepare(configs[-1]).tokenizer.to_json() == Tokenizer.from_file(given).to_json()
+    # A given tokenizer is not trained: these do not matter.
+    assert (
+        prepare(make(tokenizer_file=str(given), vocab_size=290, tokenizer="characters")).directory
+        == prepare(configs[-1]).directory
+    )
+    Tokenizer.train("bpe", ["aa", "aa"], 261).save(given)
+    assert prepare(configs[-1]).tokenizer.vocab_size == 261
+
+
+def test_changed_text_is_prepared_again(make, tmp_path):
+    before = prepare(make())
+    write_corpus(tmp_path / "corpus", {**SPLITS, "test": PAIRS[7:9]})
+    after = prepare(make())
+    assert after.directory != before.directory
+    assert [*zip(*after.text("test"), strict=True)] == PAIRS[7:9]
+    assert [*zip(*before.text("test"), strict=True)] == SPLITS["test"]
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-2])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("train.source.tokens.npy", truncate),
+        ("test.target.offsets.npy", lambda path: path.unlink()),
+        ("tokenizer.json", truncate),
+        ("manifest.json", truncate),
+        ("manifest.json", lambda path: path.unlink()),
+        ("manifest.json", lambda path: path.write_text("[]")),
+    ],
+)
+def test_a_damaged_folder_is_reported_and_made_again(make, name, damage, caplog, tmp_path):
+    prepared = prepare(make())
+    before = {path.name: path.read_bytes() for path in prepared.directory.iterdir()}
+    damage(prepared.directory / name)
+    with pytest.raises(InputError, match=name):
+        PreparedCorpus.open(prepared.directory)
+    again = prepare(make())
+    assert "damaged and made again" in caplog.text
+    assert name in caplog.text
+    assert {path.name: path.read_bytes() for path in again.directory.iterdir()} == before
+    assert folders(tmp_path) == [prepared.directory.name]
+
+
+_KILLED = """
+import os, sys
+from tfmr.config import DataConfig
+from tfmr.data import prepare
+write = prepare._write_split
+def write_some(folder, corpus, split, tokenizer):
+    counts = write(folder, corpus, split, tokenizer)
+    if split == "validation":
+        os._exit(9)
+    return counts
+prepare._write_split = write_some
+prepare.prepare(DataConfig(corpus="text", dir=sys.argv[1], cache=sys.argv[2], vocab_size=300))
+"""
+
+
+def test_what_a_killed_process_left_is_not_read(make, tmp_path):
+    command = [sys.executable, "-c", _KILLED, str(tmp_path / "corpus"), str(tmp_path / "cache")]
+    assert subprocess.run(command, check=False).returncode == 9
+    (leftover,) = folders(tmp_path)
+    assert ".tmp-" in leftover
+    long_ago = time.time() - 48 * 3600
+    os.utime(tmp_path / "cache" / "prepared" / leftover, (long_ago, long_ago))
+    prepared = prepare(make())
+    assert len(prepared.split("train")) == 65
+    assert folders(tmp_path) == [prepared.directory.name]
+
+
+def test_the_second_of_two_preparers_takes_the_first_ones(make, tmp_path, monkeypatch):
+    write = prepare_module._write
+    first = []
+
+    def write_while_another_prepares(*arguments):
+        monkeypatch.setattr(prepare_module, "_write", write)
+        first.append(prepare(make()))
+        write(*arguments)
+
+    monkeypatch.setattr(prepare_module, "_write", write_while_another_prepares)
+    second = prepare(make())
+    assert second.directory == first[0].directory
+    assert folders(tmp_path) == [second.directory.name]
+    assert len(first[0].split("train")) == 65
+
+
+def test_nothing_is_left_when_preparing_fails(make, tmp_path):
+    write_corpus(tmp_path / "corpus", {"train": [("a", ""), ("", "b")]})
+    with pytest.raises(InputError, match="train split holds no pair with text on both sides"):
+        prepare(make())
+    assert folders(tmp_path) == []
+
+
+def test_a_bad_tokenizer_is_refused_before_any_work(make, tmp_path):
+    with pytest.raises(InputError, match=r"none\.json"):
+        prepare(make(tokenizer_file=str(tmp_path / "none.json")))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_chunks_do_not_change_the_arrays(make, monkeypatch, tmp_path):
+    whole = prepare(make())
+    monkeypatch.setattr(prepare_module, "_CHUNK", 3)
+    pieces = prepare(make(cache=str(tmp_path / "other")))
+    for name in whole.manifest["files"]:
+        assert (pieces.directory / name).read_bytes() == (whole.directory / name).read_bytes()
+
+
+def test_the_tokenizer_sees_a_bounded_even_sample_of_train(make, monkeypatch):
+    seen = []
+    train = Tokenizer.train
+
+    def train_and_see(kind, texts, vocab_size):
+        seen.extend(texts)
+        return train(kind, seen, vocab_size)
+
+    monkeypatch.setattr(prepare_module, "MAX_TOKENIZER_PAIRS", 10)
+    monkeypatch.setattr(Tokenizer, "train", train_and_see)
+    prepare(make())
+    assert seen == [line for pair in TRAIN[::7] for line in pair]
+
+
+def test_the_folder_of_the_cache(monkeypatch, tmp_path, make):
+    monkeypatch.setenv("TFMR_CACHE", str(tmp_path / "of_environment"))
+    assert prepare(make(cache="")).directory.parent == tmp_path / "of_environment" / "prepared"
+
+
+@pytest.mark.parametrize(("vocab_size", "dtype"), [(65_536, np.uint16), (65_537, np.int32)])
+def test_token_arrays_on_disk(tmp_path, vocab_size, dtype):
+    writer = TokenWriter(tmp_path, "some", vocab_size)
+    sentences = [[4, vocab_size - 1], [], [7]]
+    writer.extend(sentences[:1])
+    writer.extend([])
+    writer.extend(sentences[1:])
+    writer.close()
+    arrays = TokenArrays.open(tmp_path, "some")
+    assert arrays.tokens.dtype == dtype
+    assert arrays.offsets.tolist() == [0, 3, 4, 6]
+    assert [ids.tolist() for ids in arrays] == [[*ids, EOS_ID] for ids in sentences]
+    assert np.array_equal(np.load(tmp_path / "some.tokens.npy"), arrays.tokens)
+    with pytest.raises(IndexError, match="sentence 3 of 3"):
+        arrays[3]
+    with pytest.raises(ValueError, match="read-only"):
+        arrays[0][0] = UNK_ID
+
+
+def test_multi30k(shared_data, tmp_path):
+    real = shared_data / "multi30k" / "tok"
+    for name, stem in (("train", "val"), ("val", "test_2016_flickr"), ("test_2016_flickr", "test_2016_flickr")):
+        for language in ("en", "de"):  # the small files only: for time
+            (tmp_path / f"{name}.lc.norm.tok.{language}").symlink_to(real / f"{stem}.lc.norm.tok.{language}")
+    prepared = prepare(
+        DataConfig(corpus="multi30k", variant="tok", dir=str(tmp_path), cache=str(tmp_path), vocab_size=2_000)
+    )
+    assert prepared.tokenizer.vocab_size == 2_000
+    assert [len(prepared.split(split)) for split in ("train", "validation", "test")] == [1_014, 1_000, 1_000]
+    source, target = prepared.text("test")
+    test = prepared.split("test")
+    assert prepared.tokenizer.decode_batch(test.source) == source
+    assert prepared.tokenizer.decode_batch(test.target) == target
+    published = (real / "test_2016_flickr.lc.norm.tok.de").read_text(encoding="utf-8")
+    assert "".join(f"{line}\n" for line in target) == published
+    assert json.loads((prepared.directory / "manifest.json").read_text(encoding="utf-8")) == prepared.manifest
