@@ -1,0 +1,167 @@
+"""What a sentence says, before it is said in either language.
+
+`generator` draws a `Clause`; `english` and `german` each put it into words.
+Agreement is a person and a number: "1s", "2s", "3s", "1p", "3p". English
+"you" is always one friend, German du.
+"""
+
+from dataclasses import dataclass
+
+from tfmr.data.corpora.grammar.entries import Adjective, EnglishVerb, GermanVerb, Noun, Preposition, Verb
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Words that never change: an adverb, a time, a complement such as "very old"."""
+
+    english: str
+    german: str
+    middle: bool = False
+    """English: stands inside the clause, before the verb (often reads)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pronoun:
+    """A personal pronoun by its English subject form; `it` has the gender of the German noun it stands for."""
+
+    english: str
+    gender: str = ""
+
+    @property
+    def agreement(self) -> str:
+        return {"I": "1s", "you": "2s", "we": "1p", "they": "3p"}.get(self.english, "3s")
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A proper name, of a person or a place, without an article."""
+
+    english: str
+    german: str
+    gender: str = ""
+    agreement: str = "3s"
+
+
+@dataclass(frozen=True, slots=True)
+class Interrogative:
+    """The question words who and what."""
+
+    english: str
+    agreement: str = "3s"
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """The relative pronoun of a noun of this gender and number."""
+
+    gender: str
+    plural: bool
+    person: bool
+
+    @property
+    def agreement(self) -> str:
+        return "3p" if self.plural else "3s"
+
+
+@dataclass(frozen=True, slots=True)
+class NounPhrase:
+    """A noun with what belongs to it."""
+
+    noun: Noun
+    determiner: str = ""
+    """the, a, this, my, ..., no, many, which, how many; empty: none, or a number, or an owner."""
+    plural: bool = False
+    adjectives: tuple[Adjective, ...] = ()
+    count: int = 0
+    """A number of things (in words); 0: not counted."""
+    owner: "NounPhrase | Name | None" = None
+    """Whose it is: the man's car, das Auto des Mannes; Anna's car, Annas Auto."""
+    relative: "Clause | None" = None
+    """A clause about it, with a `Relative` in it."""
+
+    @property
+    def agreement(self) -> str:
+        return "3p" if self.plural else "3s"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two phrases joined by and."""
+
+    first: "Phrase"
+    second: "Phrase"
+    agreement: str = "3p"
+
+
+Phrase = Pronoun | Name | Interrogative | Relative | NounPhrase | Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Prepositional:
+    """A preposition and its phrase, in the case that the preposition asks for here."""
+
+    preposition: Preposition
+    phrase: Phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The complement "older than the woman"."""
+
+    adjective: Adjective
+    standard: Phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Modal:
+    """A verb that takes an infinitive; `german` None: like to, which is the adverb gern."""
+
+    english: EnglishVerb
+    german: GermanVerb | None
+    link: str = ""
+    """English words between it and the infinitive: to, allowed to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subordinate:
+    """A clause that depends on another: conjunctions of both languages; an infinitive clause has no subject of its own."""
+
+    english: str
+    german: str
+    clause: "Clause"
+    infinitive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A verb and what goes with it."""
+
+    subject: Phrase
+    verb: Verb
+    tense: str = "present"
+    """present, progressive, past, perfect or future."""
+    accusative: Phrase | None = None
+    dative: Phrase | None = None
+    modal: Modal | None = None
+    passive: bool = False
+    negated: bool = False
+    time: Fixed | None = None
+    complement: Fixed | Comparison | Prepositional | None = None
+    """What completes the verb: a predicate, a prepositional object, a direction."""
+    place: Prepositional | None = None
+    before: Subordinate | None = None
+    after: Subordinate | None = None
+    front: str = "subject"
+    """The field of this class that comes first in a main clause (or the question word, or the relative pronoun)."""
+    to_dative: bool = False
+    """English: gives the book to the woman, not gives the woman the book."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A clause, or two that are joined, with its punctuation mark."""
+
+    clause: Clause
+    question: bool = False
+    conjunction: Fixed | None = None
+    second: Clause | None = None
