@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tfmr.data.corpora.grammar import lexicon
+from tfmr.data.corpora.grammar import lexicon_verbs
 from tfmr.data.corpora.grammar.draw_phrases import (
     BY,
     Dice,
@@ -43,10 +43,10 @@ FRAMES = {
     "motion": 8, "travel": 3, "placement": 4, "please": 5,
 }  # fmt: skip
 VERBS = {
-    "transitive": lexicon.TRANSITIVE, "stative": lexicon.STATIVE, "dative": lexicon.DATIVE,
-    "ditransitive": lexicon.DITRANSITIVE, "prepositional": lexicon.PREPOSITIONAL,
-    "intransitive": lexicon.INTRANSITIVE, "motion": lexicon.MOTION, "travel": lexicon.TRAVEL,
-    "placement": lexicon.PLACEMENT, "please": [lexicon.PLEASE],
+    "transitive": lexicon_verbs.TRANSITIVE, "stative": lexicon_verbs.STATIVE, "dative": lexicon_verbs.DATIVE,
+    "ditransitive": lexicon_verbs.DITRANSITIVE, "prepositional": lexicon_verbs.PREPOSITIONAL,
+    "intransitive": lexicon_verbs.INTRANSITIVE, "motion": lexicon_verbs.MOTION, "travel": lexicon_verbs.TRAVEL,
+    "placement": lexicon_verbs.PLACEMENT, "please": [lexicon_verbs.PLEASE],
 }  # fmt: skip
 WITH_PLACE = ("eat", "drink", "read", "write", "meet", "call", "sleep", "work", "sing", "sit", "wait", "play", "dance")
 
@@ -158,7 +158,7 @@ def _with_time_and_place(dice: Dice, clause: Clause) -> Clause:
 
 def draw_passive(dice: Dice) -> Clause:
     """Draws a passive clause: the object becomes the subject, who does it follows by and von."""
-    verb = dice.pick(lexicon.TRANSITIVE)
+    verb = dice.pick(lexicon_verbs.TRANSITIVE)
     tense = dice.weighted({"present": 5, "past": 7, "perfect": 2, "future": 3})
     subject = draw_noun_phrase(dice, verb.kinds, definite=True)
     agent = draw_person(dice, definite=True, simple=True, pronouns=False) if dice.chance(0.55) else None

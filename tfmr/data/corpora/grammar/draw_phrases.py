@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TypeVar
 
-from tfmr.data.corpora.grammar import lexicon
+from tfmr.data.corpora.grammar import lexicon_adjectives, lexicon_compounds, lexicon_nouns
 from tfmr.data.corpora.grammar.entries import Adjective, Noun, Preposition
 from tfmr.data.corpora.grammar.meaning import Fixed, Name, NounPhrase, Pair, Phrase, Prepositional, Pronoun
 from tfmr.data.corpora.grammar.numbers import (
@@ -89,7 +89,7 @@ class Dice:
 @cache
 def nouns_of(kinds: tuple[str, ...], compound: bool) -> tuple[Noun, ...]:
     """Returns the nouns of these kinds (a kind may also be one English noun)."""
-    pool = lexicon.COMPOUNDS if compound else lexicon.BASE_NOUNS
+    pool = lexicon_compounds.COMPOUNDS if compound else lexicon_nouns.BASE_NOUNS
     return tuple(noun for noun in pool if noun.kind in kinds or noun.english in kinds)
 
 
@@ -98,7 +98,7 @@ def adjectives_of(kind: str, comparable: bool = False) -> tuple[Adjective, ...]:
     """Returns the adjectives that go with nouns of a kind; comparable: only those with a comparative."""
     return tuple(
         adjective
-        for adjective in lexicon.ADJECTIVES
+        for adjective in lexicon_adjectives.ADJECTIVES
         if kind in adjective.kinds and (adjective.english_comparative or not comparable)
     )
 
@@ -169,7 +169,7 @@ def draw_owner(dice: Dice) -> NounPhrase | Name:
 def draw_name(dice: Dice) -> Name:
     """Draws a first name."""
     gender = dice.pick("mf")
-    name = dice.pick(lexicon.MALE_NAMES if gender == "m" else lexicon.FEMALE_NAMES)
+    name = dice.pick(lexicon_nouns.MALE_NAMES if gender == "m" else lexicon_nouns.FEMALE_NAMES)
     return Name(name, name, gender)
 
 
@@ -248,7 +248,7 @@ def draw_direction(dice: Dice) -> Prepositional | Fixed:
 
 def draw_city(dice: Dice) -> Prepositional:
     """Draws a city or country to travel to, with nach."""
-    return Prepositional(Preposition("to", "nach", "dative"), Name(*dice.pick(lexicon.CITIES)))
+    return Prepositional(Preposition("to", "nach", "dative"), Name(*dice.pick(lexicon_nouns.CITIES)))
 
 
 def draw_spot(dice: Dice, case: str) -> Prepositional:

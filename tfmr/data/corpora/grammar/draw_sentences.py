@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from tfmr.data.corpora.grammar import lexicon
+from tfmr.data.corpora.grammar import lexicon_nouns, lexicon_verbs
 from tfmr.data.corpora.grammar.draw_clauses import VERBS, draw_clause, draw_object, draw_passive, fitting_tense
 from tfmr.data.corpora.grammar.draw_phrases import (
     IN,
@@ -110,7 +110,7 @@ def draw_predicate_clause(dice: Dice, subject: Phrase | None = None, kind: str =
         english, german = dice.pick(DEGREES)
         adjective = dice.pick(adjectives_of(kind))
         complement = Fixed(english + adjective.english, german + adjective.german)
-    return Clause(subject, lexicon.BE, tense, complement=complement, negated=negated)
+    return Clause(subject, lexicon_verbs.BE, tense, complement=complement, negated=negated)
 
 
 def _draw_standard(dice: Dice, kind: str) -> Phrase:
@@ -135,10 +135,10 @@ def draw_measure(dice: Dice) -> Sentence:
     if dice.chance(0.6):
         subject = draw_noun_phrase(dice, ("thing", "device", "clothes", "furniture", "container"), definite=True)
         price = Fixed(f"{english_number(count)} euros", f"{german_number(count)} Euro")
-        return Sentence(Clause(replace(subject, owner=None, determiner="this"), lexicon.COST, complement=price))
+        return Sentence(Clause(replace(subject, owner=None, determiner="this"), lexicon_verbs.COST, complement=price))
     count = 2 + count % 98
     age = Fixed(f"{english_number(count)} years old", f"{german_number(count)} Jahre alt")
-    return Sentence(Clause(draw_person(dice, definite=True, simple=True), lexicon.BE, complement=age))
+    return Sentence(Clause(draw_person(dice, definite=True, simple=True), lexicon_verbs.BE, complement=age))
 
 
 def draw_existence(dice: Dice) -> Sentence:
@@ -156,12 +156,12 @@ def draw_existence(dice: Dice) -> Sentence:
     if found.determiner == "no":
         found = replace(found, count=0)
     where = Prepositional(IN, draw_location(dice, place))
-    return Sentence(Clause(IT, lexicon.EXIST, accusative=found, place=where, front="place"))
+    return Sentence(Clause(IT, lexicon_verbs.EXIST, accusative=found, place=where, front="place"))
 
 
 def draw_rest(dice: Dice) -> Sentence:
     """The book is lying on the table."""
-    verb = dice.pick(lexicon.REST)
+    verb = dice.pick(lexicon_verbs.REST)
     subject = draw_noun_phrase(dice, verb.kinds)
     tense = dice.pick(("progressive", "past"))
     clause = Clause(subject, verb, tense, place=draw_spot(dice, "dative"))
@@ -196,7 +196,7 @@ def _draw_circumstance(dice: Dice, main: Clause, tense: str) -> Clause:
             pronoun = Pronoun("they") if thing.plural else Pronoun("it", thing.noun.gender)
             return draw_predicate_clause(dice, pronoun, thing.noun.kind, tense)
     if choice == "weather":
-        verb = dice.pick((lexicon.RAIN, lexicon.SNOW))
+        verb = dice.pick((lexicon_verbs.RAIN, lexicon_verbs.SNOW))
         return Clause(IT, verb, tense)
     if choice == "state":
         return draw_predicate_clause(dice, subject or draw_person(dice, definite=True, simple=True), "person", tense)
@@ -221,14 +221,14 @@ def pronoun_for(person: Phrase) -> Pronoun | None:
         return Pronoun("he" if person.gender == "m" else "she")
     if isinstance(person, Pair) or (isinstance(person, NounPhrase) and person.plural):
         return Pronoun("they")
-    if isinstance(person, NounPhrase) and person.noun not in lexicon.CHILDREN:
+    if isinstance(person, NounPhrase) and person.noun not in lexicon_nouns.CHILDREN:
         return Pronoun("he" if person.noun.gender == "m" else "she")
     return None
 
 
 def draw_report(dice: Dice) -> Sentence:
     """The woman says that the man has bought a car. She asks what he has bought."""
-    verb = dice.pick(lexicon.SAY)
+    verb = dice.pick(lexicon_verbs.SAY)
     tense = dice.pick(("present", "past")) if verb.english.base in ("say", "ask") else "present"
     subject = draw_person(dice, definite=True, simple=True)
     kind = dice.pick(verb.kinds)
@@ -267,7 +267,7 @@ def draw_relative_clause(dice: Dice, head: NounPhrase) -> Clause:
     if not person:
         if adjectives_of(head.noun.kind) and dice.chance(0.3):
             return replace(draw_predicate_clause(dice, relative, head.noun.kind), front="subject")
-        verbs = [verb for verb in lexicon.TRANSITIVE if head.noun.kind in verb.kinds]
+        verbs = [verb for verb in lexicon_verbs.TRANSITIVE if head.noun.kind in verb.kinds]
         verb = dice.pick(verbs)
         tense = fitting_tense(dice.pick(("present", "past", "perfect")), verb)
         owner = draw_person(dice, definite=True, simple=True)
@@ -293,7 +293,7 @@ def draw_infinitive(dice: Dice) -> Sentence:
     if goal.accusative is not None:
         goal = replace(goal, accusative=draw_object(dice, goal.verb.kinds, replace(goal, subject=subject), True))
     if dice.chance(0.7):
-        verb, tense = dice.pick(lexicon.TRY), dice.pick(("present", "past"))
+        verb, tense = dice.pick(lexicon_verbs.TRY), dice.pick(("present", "past"))
         return Sentence(Clause(subject, verb, tense, after=Subordinate("", "", goal, infinitive=True)))
     frame = dice.pick(("motion", "travel", "transitive"))
     main = draw_clause(dice, short=True, subject=subject, frame=frame)
@@ -307,7 +307,7 @@ def draw_coordination(dice: Dice) -> Sentence:
     second = draw_clause(dice, short=True, plain=True, tense=tense, frame="transitive")
     thing = first.accusative
     if isinstance(thing, NounPhrase) and thing.noun.kind != "person":
-        verbs = [verb for verb in lexicon.TRANSITIVE if thing.noun.kind in verb.kinds and verb != first.verb]
+        verbs = [verb for verb in lexicon_verbs.TRANSITIVE if thing.noun.kind in verb.kinds and verb != first.verb]
         pronoun = Pronoun("they") if thing.plural else Pronoun("it", thing.noun.gender)
         if verbs:
             verb = dice.pick(verbs)

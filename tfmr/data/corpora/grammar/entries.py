@@ -160,22 +160,20 @@ def read_adjectives(table: str) -> list[Adjective]:
     return adjectives
 
 
-def compounds(kind: str, first_parts: str, heads: list[Noun]) -> list[Noun]:
-    """Joins every first part (`apple | Apfel`) with every head: apple juice, der Apfelsaft.
+def compounds(kind: str, first_parts: dict[str, str], heads: list[Noun]) -> list[Noun]:
+    """Joins every first part with every head: {"apple": "Apfel"} and juice give apple juice, der Apfelsaft.
 
     The German first part is written with its linking letters (Geschichts-, Küchen-); the head
     gives gender and plural, and is written small.
     """
-    made = []
-    for (english, *_), (german, *_) in _lines(first_parts):
-        for head in heads:
-            made.append(
-                head._replace(
-                    english=f"{english} {head.english}",
-                    english_plural=head.english_plural and f"{english} {head.english_plural}",
-                    german=german + head.german.lower(),
-                    german_plural=head.german_plural and german + head.german_plural.lower(),
-                    kind=kind,
-                )
-            )
-    return made
+    return [
+        head._replace(
+            english=f"{english} {head.english}",
+            english_plural=head.english_plural and f"{english} {head.english_plural}",
+            german=german + head.german.lower(),
+            german_plural=head.german_plural and german + head.german_plural.lower(),
+            kind=kind,
+        )
+        for english, german in first_parts.items()
+        for head in heads
+    ]

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from tfmr.data.corpora.grammar import german_words as words
 from tfmr.data.corpora.grammar.entries import GermanVerb
-from tfmr.data.corpora.grammar.lexicon import PLEASE
+from tfmr.data.corpora.grammar.lexicon_verbs import PLEASE
 from tfmr.data.corpora.grammar.meaning import (
     Clause,
     Comparison,

@@ -124,7 +124,7 @@ class Modal:
 
 @dataclass(frozen=True, slots=True)
 class Subordinate:
-    """A clause that depends on another: conjunctions of both languages; an infinitive clause has no subject of its own."""
+    """A clause that depends on another, with its conjunction; an infinitive clause does not say its subject."""
 
     english: str
     german: str
