@@ -44,12 +44,12 @@ class BatchPlan:
       buckets: from short to long.
       members: the numbers of each bucket's sentences, ascending.
       tokens: number of tokens, source and target, of all sentences that are in a bucket.
-      left_out: number of sentences that are longer than max_length or have no token.
+      left_out: number of pairs with a side longer than max_length or without a token besides the end mark.
       seed: decides the order.
     """
 
     buckets: tuple[Bucket, ...]
-    members: tuple[Int[np.ndarray, " sentences"], ...]
+    members: tuple[Int[np.ndarray, " _"], ...]
     tokens: int
     left_out: int
     seed: int
@@ -92,7 +92,7 @@ def make_plan(
     Args:
       source_lengths: tokens of each source.
       target_lengths: tokens of each target.
-      tokens_per_batch: rows times the longer of the two padded lengths is at most this.
+      tokens_per_batch: rows times the longer of the two padded lengths is at most this, unless one row is longer.
       num_buckets: number of padded shapes at most.
       max_length: pairs with a longer side are left out.
       seed: decides the order.

@@ -40,7 +40,7 @@ def make_arrays(
     """
     bucket = with_rows(batch.bucket, rows_multiple * num_hosts)
     rows = bucket.rows // num_hosts
-    indices = batch.indices[host * rows : (host + 1) * rows]
+    indices = batch.indices[host * rows : (host + 1) * rows].tolist()
     source, source_segments = _pad([split.source[i] for i in indices], rows, bucket.source_length)
     target_output, target_segments = _pad([split.target[i] for i in indices], rows, bucket.target_length)
     begin = np.full((rows, 1), BOS_ID, np.int32)
