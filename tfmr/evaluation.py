@@ -58,9 +58,20 @@ def evaluate(
       InputError: if there are no sentences, or not as many sources as references.
     """
     _require_pairs(sources, references)
-    text_scores = corpus_scores(translator.translate(sources), references, tokenize)
+    return score_translations(translator, translator.translate(sources), references, batches, tokenize)
+
+
+def score_translations(
+    translator: Translator,
+    translations: Sequence[str],
+    references: Sequence[str],
+    batches: Iterable[Batch],
+    tokenize: Tokenize = "13a",
+) -> Scores:
+    """Scores translations that a translator made before; otherwise as `evaluate`."""
+    text_scores = corpus_scores(translations, references, tokenize)
     loss = evaluate_loss(functools.partial(negative_log_likelihood, translator.model, translator.params), batches)
-    return Scores(loss=loss, perplexity=perplexity(loss), sentences=len(sources), **text_scores)
+    return Scores(loss=loss, perplexity=perplexity(loss), sentences=len(references), **text_scores)
 
 
 def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], tokenize: Tokenize = "13a") -> dict[str, Any]:

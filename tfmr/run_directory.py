@@ -115,7 +115,7 @@ def load_run(directory: str | os.PathLike, checkpoint: str = "") -> tuple[Config
     Raises:
       InputError: if there is no such run or checkpoint, or the checkpoint is of another architecture than config.json.
     """
-    from tfmr.training.checkpoint import read_params
+    from tfmr.parameters import read_params
 
     run = RunDirectory.open(directory)
     config = run.read_config()

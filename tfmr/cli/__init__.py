@@ -1,0 +1,63 @@
+"""The commands: `tfmr COMMAND ...`, and what they share with train.py."""
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from tfmr.errors import InputError, nearest
+
+COMMANDS = {
+    "prepare": "make the token arrays of a config's corpus",
+    "translate": "translate lines with a trained model",
+    "evaluate": "BLEU, chrF, loss and perplexity of a trained model on a test set",
+    "average": "average the newest checkpoints of a run",
+    "inspect": "parameters and training FLOPs of a config or run",
+    "plot": "learning curve and attention maps of a run, as PNG",
+}
+"""Each is a module of this package with `main(arguments)`, imported only when it is called."""
+
+
+def main() -> None:
+    """The program `tfmr`."""
+    run(_dispatch, sys.argv[1:])
+
+
+def run(command: Callable[[list[str]], None], arguments: list[str]) -> None:
+    """Calls a command; what the user got wrong becomes one line and exit status 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("tfmr").setLevel(logging.INFO)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    try:
+        command(arguments)
+        sys.stdout.flush()
+    except InputError as error:
+        sys.exit(_fail(str(error), 2))
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except KeyboardInterrupt:
+        sys.exit(_fail("interrupted", 130))
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return status
+
+
+def _dispatch(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: tfmr COMMAND ...\n\n" + "".join(f"  {name:10} {text}\n" for name, text in COMMANDS.items()))
+        print("tfmr COMMAND --help tells more. Training: python train.py CONFIG --help")
+        return
+    if arguments[0] == "--version":
+        import tfmr
+
+        print(f"tfmr {tfmr.__version__}")
+        return
+    name, *rest = arguments
+    if name not in COMMANDS:
+        raise InputError(f"unknown command {name!r}{nearest(name, COMMANDS)}; tfmr --help lists all")
+    importlib.import_module(f"tfmr.cli.{name}").main(rest)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from tfmr.config import DataConfig
 from tfmr.data.batching import Batch, BatchPlan, make_plan, with_rows
 from tfmr.data.prepare import PreparedSplit
 from tfmr.data.token_arrays import TokenArrays
@@ -69,6 +70,18 @@ def _pad(
 
 def _positions(rows: int, length: int) -> Int[np.ndarray, "rows length"]:
     return np.broadcast_to(np.arange(length, dtype=np.int32), (rows, length))
+
+
+def plan_for(split: PreparedSplit, config: DataConfig) -> BatchPlan:
+    """Returns the batch plan of a training split; raises InputError where no pair is short enough."""
+    return make_plan(
+        split.source.lengths,
+        split.target.lengths,
+        tokens_per_batch=config.tokens_per_batch,
+        num_buckets=config.num_buckets,
+        max_length=config.max_length,
+        seed=config.seed,
+    )
 
 
 def batches_from(plan: BatchPlan, place: Place) -> Iterator[tuple[Batch, Place]]:

@@ -50,22 +50,23 @@ class Translator:
         self.config = config
 
     @classmethod
-    def from_run(cls, directory: str | os.PathLike, checkpoint: str = "best") -> "Translator":
+    def from_run(
+        cls, directory: str | os.PathLike, checkpoint: str = "", config: DecodingConfig | None = None
+    ) -> "Translator":
         """Loads the translator of a run directory.
 
         Args:
           directory: where training wrote.
-          checkpoint: "best", "last", "averaged" or a step.
+          checkpoint: "averaged", "best", "last", or a step; empty: the first of these that is there.
+          config: how to search; None: as in the run's config.
 
         Raises:
           InputError: if there is no such run or checkpoint.
         """
         from tfmr.run_directory import load_run
 
-        config, tokenizer, params = load_run(directory, checkpoint)
-        vocab_size = config.model.vocab_size or tokenizer.vocab_size
-        model = Transformer(dataclasses.replace(config.model, vocab_size=vocab_size))
-        return cls(model, params, tokenizer, config.decoding)
+        run_config, tokenizer, params = load_run(directory, checkpoint)
+        return cls(Transformer(run_config.model), params, tokenizer, config or run_config.decoding)
 
     def translate(self, lines: Iterable[str]) -> list[str]:
         """Returns the translation of each line; an empty or blank line's is empty.

@@ -1,19 +1,13 @@
 """Checkpoints, by orbax: whole states to continue from, and parameters alone to translate with."""
 
-from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import orbax.checkpoint as ocp
 
-from tfmr.config import TransformerConfig
-from tfmr.errors import InputError
-from tfmr.models import Transformer
+from tfmr.parameters import check_params, open_manager
 from tfmr.run_directory import RunDirectory
 from tfmr.training.state import TrainState
-
-PARAMS_CHOICES = ("averaged", "best", "last")
 
 
 class Checkpointer:
@@ -24,8 +18,8 @@ class Checkpointer:
 
     def __init__(self, run: RunDirectory, keep_last: int):
         """Opens the checkpoints of a run; the newest `keep_last` states are kept."""
-        self._states = _manager(run.checkpoints, keep_last)
-        self._best = _manager(run.best, 1)
+        self._states = open_manager(run.checkpoints, keep_last)
+        self._best = open_manager(run.best, 1)
 
     def latest_step(self) -> int | None:
         """Returns the step of the newest state; None where there is none."""
@@ -56,7 +50,7 @@ class Checkpointer:
         items = dict(params=target.params, optimizer=(target.step, target.opt_state))
         if target.ema_params is not None:
             items["ema_params"] = target.ema_params
-        _check_params(self._states, step, target.params)
+        check_params(self._states, step, target.params)
         wanted = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
         found = self._states.restore(step, args=ocp.args.Composite(**wanted, place=ocp.args.JsonRestore()))
         for later in [s for s in self._best.all_steps() if s > step]:
@@ -76,87 +70,8 @@ class Checkpointer:
 
 def save_averaged(run: RunDirectory, step: int, params: Any) -> None:
     """Saves parameters as the average of a run, in place of an earlier average."""
-    manager = _manager(run.averaged, 1)
+    manager = open_manager(run.averaged, 1)
     for old in manager.all_steps():
         manager.delete(old)
     manager.save(step, args=ocp.args.Composite(params=ocp.args.StandardSave(params)))
     manager.close()
-
-
-def state_steps(run: RunDirectory) -> list[int]:
-    """Returns the steps of the run's whole states, ascending."""
-    return sorted(ocp.utils.checkpoint_steps(run.checkpoints)) if run.checkpoints.is_dir() else []
-
-
-def read_params(
-    run: RunDirectory, config: TransformerConfig, checkpoint: str = "", *, moving_average: bool = True
-) -> Any:
-    """Returns parameters to translate with, on the first device.
-
-    Args:
-      run: the run directory.
-      config: the shape of the model, its vocab_size set.
-      checkpoint: "averaged", "best", "last", or a step; empty: the first of these that is there.
-      moving_average: of "last" or a step, the exponential moving average where one is kept.
-
-    Raises:
-      InputError: if there is no such checkpoint, or it is of another architecture.
-    """
-    folder, step = _find(run, checkpoint)
-    manager = _manager(folder, None)
-    items = {item.name for item in (folder / str(step)).iterdir()}
-    name = "ema_params" if moving_average and "ema_params" in items else "params"
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract_params(config))
-    _check_params(manager, step, target)
-    found = manager.restore(step, args=ocp.args.Composite(**{name: ocp.args.StandardRestore(target)}))
-    manager.close()
-    return found[name]
-
-
-def abstract_params(config: TransformerConfig) -> Any:
-    """Returns the shapes of a model's parameters."""
-    tokens = jax.ShapeDtypeStruct((1, 1), "int32")
-    variables = jax.eval_shape(Transformer(config).init, jax.random.key(0), tokens, tokens, tokens, tokens)
-    return nn.unbox(variables["params"])
-
-
-def _manager(folder: Path, keep: int | None) -> ocp.CheckpointManager:
-    options = ocp.CheckpointManagerOptions(max_to_keep=keep)
-    return ocp.CheckpointManager(folder.absolute(), options=options)
-
-
-def _find(run: RunDirectory, checkpoint: str) -> tuple[Path, int]:
-    folders = dict(averaged=run.averaged, best=run.best, last=run.checkpoints)
-    newest = {
-        name: max(ocp.utils.checkpoint_steps(folder), default=None)
-        for name, folder in folders.items()
-        if folder.is_dir()
-    }
-    newest = {name: step for name, step in newest.items() if step is not None}
-    if not checkpoint and newest:
-        checkpoint = next(iter(newest))
-    if checkpoint in newest:
-        return folders[checkpoint], newest[checkpoint]
-    steps = state_steps(run)
-    if checkpoint.isdecimal() and int(checkpoint) in steps:
-        return run.checkpoints, int(checkpoint)
-    known = ", ".join([*newest, *map(str, steps)]) or "none yet"
-    raise InputError(f"{run.path}: has no checkpoint {checkpoint!r} (there is: {known})")
-
-
-def _check_params(manager: ocp.CheckpointManager, step: int, target: Any) -> None:
-    """Raises InputError where the saved parameters are not of the target's names and shapes."""
-    metadata = ocp.StandardCheckpointer().metadata(manager.directory / str(step) / "params")
-    saved, wanted = _shapes(metadata.item_metadata.tree), _shapes(target)
-    for name in sorted(saved.keys() | wanted.keys()):
-        if saved.get(name) != wanted.get(name):
-            raise InputError(
-                f"{manager.directory}: checkpoint {step} is of another architecture than the config: "
-                f"{name} is {saved.get(name, 'missing')} there, {wanted.get(name, 'missing')} in the config"
-            )
-
-
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    leaves = jax.tree.leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(x.shape) for path, x in leaves}

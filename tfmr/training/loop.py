@@ -12,8 +12,8 @@ from typing import Any
 import jax
 
 from tfmr.config import Config
-from tfmr.data.batching import BatchPlan, make_plan
-from tfmr.data.loader import Place, batches_from, make_arrays, prefetch
+from tfmr.data.batching import BatchPlan
+from tfmr.data.loader import Place, batches_from, make_arrays, plan_for, prefetch
 from tfmr.data.prepare import PreparedCorpus, PreparedSplit, prepare
 from tfmr.models import Transformer
 from tfmr.run_directory import RunDirectory
@@ -51,7 +51,7 @@ def train(config: Config) -> RunDirectory:
     config = dataclasses.replace(config, model=with_vocabulary(config, corpus))
     check_same_run(run, config)
     split = corpus.split("train")
-    plan = make_train_plan(split, config)
+    plan = plan_for(split, config.data)
     _write_run_files(run, config, corpus)
 
     model = Transformer(config.model)
@@ -82,18 +82,6 @@ def with_vocabulary(config: Config, corpus: PreparedCorpus) -> Any:
     return dataclasses.replace(config.model, vocab_size=config.model.vocab_size or corpus.tokenizer.vocab_size)
 
 
-def make_train_plan(split: PreparedSplit, config: Config) -> BatchPlan:
-    """Returns the batch plan of the training split."""
-    return make_plan(
-        split.source.lengths,
-        split.target.lengths,
-        tokens_per_batch=config.data.tokens_per_batch,
-        num_buckets=config.data.num_buckets,
-        max_length=config.data.max_length,
-        seed=config.data.seed,
-    )
-
-
 def _write_run_files(run: RunDirectory, config: Config, corpus: PreparedCorpus) -> None:
     run.write_config(config)
     corpus.tokenizer.save(run.tokenizer_file)
@@ -114,7 +102,7 @@ def _device_batches(
 class _Standing:
     """How the evaluations stand: what continuing needs beside the state."""
 
-    place: Place = Place()
+    place: Place = dataclasses.field(default_factory=Place)
     best: float = math.inf
     worse: int = 0
     """Evaluations since the best."""

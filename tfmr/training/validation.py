@@ -32,7 +32,7 @@ class Validation:
         self._scoring_tokenizer = scoring_tokenizer(config.data)
 
     def __call__(self, params: Any) -> dict[str, float]:
-        """Returns `loss` (nats a token, unsmoothed), `perplexity`, and `bleu` unless no sentence is to be translated."""
+        """Returns `loss` (nats a token, unsmoothed), `perplexity`, and `bleu` if any sentence is to be translated."""
         loss = evaluate_loss(functools.partial(negative_log_likelihood, self._model, params), self._batches)
         values = {"loss": loss, "perplexity": perplexity(loss)}
         if self._sources:

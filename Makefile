@@ -1,0 +1,46 @@
+# Everything here works on a machine with Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format types check clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/ready ## make the virtual environment .venv with the locked versions
+
+$(VENV)/ready: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tfmr needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+demo: $(VENV)/ready ## train on the built-in corpus, evaluate, translate, draw: runs/demo (minutes on 2 cores)
+	$(BIN)/python train.py configs/demo.py
+	$(BIN)/tfmr evaluate runs/demo --output runs/demo/test.translations.txt
+	@echo; echo "Held-out sentences, their translations, and the references:"
+	@paste -d '\n' runs/demo/evaluation/test.source.txt runs/demo/test.translations.txt runs/demo/evaluation/test.target.txt /dev/null | head -32
+	$(BIN)/tfmr plot runs/demo
+
+test: $(VENV)/ready ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+lint: $(VENV)/ready ## check style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(VENV)/ready ## apply the style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(VENV)/ready ## check types
+	$(BIN)/pyright
+
+check: lint types test ## all of the above
+
+clean: ## remove the environment and the caches, but no run
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,38 @@
+"""WMT 2014 English to German: the paper's base model (Table 2: 27.3 BLEU, tokenised and compound-split).
+
+    python train.py configs/wmt14_en_de_base.py --data.dir FOLDER
+
+FOLDER is where tensorflow-datasets finds or keeps the downloaded archives of wmt14_translate/de-en.
+The paper trains 100 000 steps of about 25 000 source and 25 000 target tokens on 8 GPUs, and averages the last 5
+checkpoints, 10 minutes apart: `tfmr average RUN --last 5`.
+"""
+
+from tfmr import Config, DataConfig, DecodingConfig, TrainingConfig
+from tfmr.models import transformer_base
+
+
+def get_config() -> Config:
+    """Returns the recipe."""
+    return Config(
+        model=transformer_base(),
+        data=DataConfig(
+            corpus="wmt14_translate/de-en",
+            source_language="en",
+            target_language="de",
+            tokenizer="bpe",
+            vocab_size=37_000,
+            tokens_per_batch=25_000,
+            num_buckets=16,
+        ),
+        training=TrainingConfig(
+            steps=100_000,
+            schedule="noam",
+            warmup_steps=4000,
+            label_smoothing=0.1,
+            log_every=100,
+            evaluate_every=5000,
+            checkpoint_every=1500,
+            keep_last=5,
+        ),
+        decoding=DecodingConfig(beam_size=4, alpha=0.6),
+    )

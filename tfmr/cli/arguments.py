@@ -1,0 +1,100 @@
+"""Command lines to dataclasses, by tyro; a mistake is an InputError of one line."""
+
+import contextlib
+import dataclasses
+import io
+from typing import Any, TypeVar, get_type_hints
+
+import tyro
+
+from tfmr.errors import InputError, nearest
+
+T = TypeVar("T")
+
+
+def parse(cls: type[T], arguments: list[str], *, prog: str, default: T | None = None) -> T:
+    """Returns the dataclass that a command line gives; `--help` prints each field with its meaning and exits.
+
+    Args:
+      cls: the dataclass; nested ones become `--section.field`.
+      arguments: the command line without the program's name.
+      prog: the name that `--help` shows.
+      default: what the fields are that the command line does not name.
+
+    Raises:
+      InputError: for an unknown key, with the nearest known one, a wrong type, or a value that the dataclass refuses.
+    """
+    kwargs: dict[str, Any] = {"prog": prog} | ({} if default is None else {"default": default})
+    if {"-h", "--help"} & set(arguments):
+        return tyro.cli(cls, args=arguments, **kwargs)
+    _check_keys(cls, arguments)
+    try:
+        return _quietly(cls, arguments, kwargs)
+    except SystemExit:
+        raise InputError(_what_is_wrong(cls, arguments, kwargs)) from None
+
+
+def _quietly(cls: type[T], arguments: list[str], kwargs: dict[str, Any]) -> T:
+    """tyro.cli without what it prints of an error: a box of many lines."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return tyro.cli(cls, args=arguments, **kwargs)
+
+
+def _fields(cls: type, prefix: str = "") -> dict[str, Any]:
+    """Returns the type of each field by its dotted name, nested dataclasses opened."""
+    found = {}
+    for name, kind in get_type_hints(cls).items():
+        if dataclasses.is_dataclass(kind):
+            found |= _fields(kind, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = kind
+    return found
+
+
+def _key(argument: str) -> str:
+    return argument[2:].split("=")[0].replace("-", "_")
+
+
+def _check_keys(cls: type, arguments: list[str]) -> None:
+    known = _fields(cls)
+    for argument in arguments:
+        key = _key(argument)
+        negated = ".".join([*key.split(".")[:-1], key.split(".")[-1].removeprefix("no_")])
+        if argument.startswith("--") and key not in known and negated not in known:
+            raise InputError(f"unknown option --{key}{_nearest_key(key, known)}")
+
+
+def _nearest_key(key: str, known: dict[str, Any]) -> str:
+    """The nearest known key; among equals one whose last part is alike."""
+    last = {name.split(".")[-1]: name for name in known}
+    if key in last:
+        return f" (did you mean '--{last[key]}'?)"
+    return nearest(f"--{key}", [f"--{name}" for name in known])
+
+
+def _what_is_wrong(cls: type, arguments: list[str], kwargs: dict[str, Any]) -> str:
+    """Finds the option that tyro refuses by trying each alone."""
+    types = _fields(cls)
+    for i, argument in enumerate(arguments):
+        if not argument.startswith("--"):
+            continue
+        has_value = "=" not in argument and i + 1 < len(arguments) and not arguments[i + 1].startswith("--")
+        option = arguments[i : i + 2] if has_value else [argument]
+        with contextlib.suppress(InputError):
+            try:
+                _quietly(cls, option, kwargs)
+            except SystemExit:
+                value = option[-1].split("=", 1)[-1] if len(option) > 1 or "=" in argument else None
+                if _key(argument) in types:
+                    return _wrong_value(_key(argument), value, types[_key(argument)])
+    return f"cannot read the command line {' '.join(arguments)!r}; {kwargs['prog']} --help shows it"
+
+
+def _wrong_value(key: str, value: str | None, kind: Any) -> str:
+    if value is None:
+        return f"--{key}: needs a value"
+    choices = getattr(kind, "__args__", None)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return f"--{key} = {value!r}: must be one of {', '.join(choices)}{nearest(value, choices)}"
+    name = {"int": "a whole number", "float": "a number", "bool": "True or False"}
+    return f"--{key} = {value!r}: must be {name.get(getattr(kind, '__name__', ''), kind)}"

@@ -1,0 +1,30 @@
+"""`tfmr average RUN [--last N]`: the mean of a run's newest checkpoints, as one more checkpoint."""
+
+from dataclasses import dataclass, field
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Averages the parameters of a run's newest checkpoints (section 6.1 of the paper)."""
+
+    run: tyro.conf.Positional[str]
+    """The run directory."""
+    last: int = 5
+    """How many of the newest checkpoints are averaged."""
+    steps: tuple[int, ...] = field(default=())
+    """The steps of the checkpoints to average, in place of the newest."""
+
+
+def main(arguments: list[str]) -> None:
+    """Writes the average to the run directory, as the checkpoint "averaged"."""
+    from tfmr.cli.arguments import parse
+
+    options = parse(Arguments, arguments, prog="tfmr average")
+    from tfmr.run_directory import RunDirectory
+    from tfmr.training.averaging import average_checkpoints
+
+    run = RunDirectory.open(options.run)
+    steps = average_checkpoints(run, last=None if options.steps else options.last, steps=list(options.steps) or None)
+    print(f"averaged the checkpoints {', '.join(map(str, steps))} into {run.averaged}")

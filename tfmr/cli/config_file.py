@@ -1,0 +1,63 @@
+"""Recipes: Python files with get_config(), overridden on the command line."""
+
+import dataclasses
+import importlib.util
+import os
+from pathlib import Path
+
+from tfmr.cli.arguments import parse
+from tfmr.config import Config
+from tfmr.errors import InputError, nearest
+
+
+def parse_config(arguments: list[str], prog: str) -> Config:
+    """Returns the Config of `CONFIG [--section.field VALUE ...]`; an empty workdir becomes runs/ and the file's name.
+
+    Raises:
+      InputError: for a missing or wrong file, an unknown key, a wrong value.
+    """
+    if arguments and not arguments[0].startswith("-"):
+        path, *overrides = arguments
+        config = load_config(path)
+        return parse(Config, overrides, prog=f"{prog} {path}", default=_with_workdir(config, path))
+    if {"-h", "--help"} & set(arguments):
+        return parse(Config, arguments, prog=f"{prog} CONFIG")
+    raise InputError(f"no config: give a file first, as in: {prog} configs/demo.py")
+
+
+def _with_workdir(config: Config, path: str) -> Config:
+    return dataclasses.replace(config, workdir=config.workdir or os.path.join("runs", Path(path).stem))
+
+
+def load_config(path: str) -> Config:
+    """Returns what get_config() of a Python file returns; raises InputError where that is no Config."""
+    file = Path(path)
+    if not file.is_file():
+        beside = [str(other) for other in file.parent.glob("*.py")] if file.parent.is_dir() else []
+        raise InputError(f"{path}: no such config file{nearest(path, beside)}")
+    spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path}: is no Python file (its name must end in .py)")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        config = module.get_config()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except Exception as error:
+        raise InputError(f"{path}: {type(error).__name__}: {error}{_nearest_field(error)}") from error
+    if not isinstance(config, Config):
+        raise InputError(f"{path}: get_config() returns {type(config).__name__}, must be a tfmr.Config")
+    return config
+
+
+def _nearest_field(error: Exception) -> str:
+    """For a keyword that a section of the config does not have, the nearest that it has."""
+    text = str(error)
+    if not isinstance(error, TypeError) or "unexpected keyword argument" not in text:
+        return ""
+    import tfmr.config
+
+    section = getattr(tfmr.config, text.split(".")[0], None)
+    names = [field.name for field in dataclasses.fields(section)] if dataclasses.is_dataclass(section) else []
+    return nearest(text.split("'")[1], names)
