@@ -17,7 +17,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tfmr.config import DataConfig
-from tfmr.data.corpora import load_corpus
+from tfmr.data.corpora import grammar, load_corpus
 from tfmr.data.corpora import multi30k as multi30k_module
 from tfmr.errors import InputError
 
@@ -258,6 +258,14 @@ def test_what_a_killed_process_left_is_not_read(folder, load, tmp_path):
     assert not leftovers[0].exists()
 
 
+def test_a_damaged_dataset_is_named(folder, load, tmp_path):
+    write_all(folder)
+    assert load(dir=str(folder)).size("train") == 250
+    (file,) = (tmp_path / "cache" / "datasets").rglob("*train.array_record*")
+    file.write_bytes(file.read_bytes()[:-1000])
+    refused(lambda: load(dir=str(folder)), file.parent, "damaged", "delete it")
+
+
 def test_the_second_of_two_writers_reads_the_first_ones(folder, load, monkeypatch):
     from tfmr.data.corpora import text
 
@@ -367,6 +375,20 @@ def test_multi30k_downloads_without_a_known_checksum(folder, load, monkeypatch, 
     (cache / "val.cs.gz").unlink()
     write(folder / "raw" / "val.cs.gz", ["a", "b", "other"])
     refused(lambda: load(**french), "val.cs.gz", recorded["val.cs.gz"], "refused")
+
+
+# The built-in grammar
+
+
+def test_the_grammar_in_both_directions(load):
+    corpus = load(corpus="grammar", grammar_size=20)
+    assert list(corpus.split("train")) == grammar.sentence_pairs("train", 20)
+    assert corpus.size("validation") == grammar.VALIDATION_SIZE
+    swapped = load(corpus="grammar", grammar_size=20, source_language="de", target_language="en")
+    test = grammar.sentence_pairs("test", grammar.TEST_SIZE)
+    assert list(swapped.split("test")) == [(german, english) for english, german in test]
+    assert len({corpus.fingerprint, swapped.fingerprint, load(corpus="grammar", grammar_size=21).fingerprint}) == 3
+    refused(lambda: load(corpus="grammar", target_language="fr"), "'fr'", "en and de")
 
 
 # Datasets by name

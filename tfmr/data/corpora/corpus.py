@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfmr.config import DataConfig
+from tfmr.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 
@@ -44,12 +45,19 @@ class Corpus:
     def split(self, split: str) -> Iterator[tuple[str, str]]:
         """Yields the (source, target) lines of "train", "validation" or "test", in order.
 
-        A line holds no line feed. Pairs with an empty side are among them.
+        A line holds no line feed. Pairs with an empty side are among them. Raises InputError if a file of the
+        dataset is damaged.
         """
         data_source = self._data_source(split)
         for start in range(0, len(data_source), _READ_BATCH):
             places = list(range(start, min(start + _READ_BATCH, len(data_source))))
-            for example in data_source.__getitems__(places):
+            try:
+                examples = data_source.__getitems__(places)
+            except RuntimeError as error:  # the array_record reader's
+                folder = self.open_builder().data_dir
+                reason = " ".join(str(error).split())[:200]
+                raise InputError(f"{folder}: this dataset is damaged ({reason}); delete it and try again") from error
+            for example in examples:
                 yield _line(example[self.source_key]), _line(example[self.target_key])
 
     def _data_source(self, split: str) -> Any:
