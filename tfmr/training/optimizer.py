@@ -1,16 +1,17 @@
 """Adam and its learning rates (section 5.3)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
-from jaxtyping import Float, Int
+from jax.typing import ArrayLike
 
 from tfmr.config import TrainingConfig
 
-Schedule = Callable[[Int[Array, ""]], Float[Array, ""]]
+Schedule = Callable[[ArrayLike], Array]
 
 
 def make_schedule(config: TrainingConfig, d_model: int) -> Schedule:
@@ -45,7 +46,16 @@ def make_optimizer(config: TrainingConfig, d_model: int) -> optax.GradientTransf
         parts.append(optax.clip_by_global_norm(config.gradient_clip))
     parts.append(optax.scale_by_adam(b1=config.adam_b1, b2=config.adam_b2, eps=config.adam_epsilon))
     if config.weight_decay > 0.0:
-        is_matrix = lambda params: jax.tree.map(lambda x: x.ndim > 1, params)  # noqa: E731
-        parts.append(optax.add_decayed_weights(config.weight_decay, mask=is_matrix))
+        parts.append(optax.add_decayed_weights(config.weight_decay, mask=_are_matrices))
     parts.append(optax.scale_by_learning_rate(make_schedule(config, d_model)))
     return optax.chain(*parts)
+
+
+def _are_matrices(params: Any) -> Any:
+    """Returns True for each array with two axes or more, the axis of stacked layers not counted."""
+
+    def is_matrix(path: tuple, x: Array) -> bool:
+        stacked = any(getattr(key, "key", None) == "layers" for key in path)
+        return x.ndim - stacked > 1
+
+    return jax.tree.map_with_path(is_matrix, params)
