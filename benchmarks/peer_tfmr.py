@@ -1,0 +1,82 @@
+"""tfmr beside other systems on the same fixed batches: one synchronous training step, tokens per second.
+
+Written to the form of a set of peer programs: `build(peer, work)` returns a session whose `run(i)` makes one step on
+batch i and returns the tokens that count. `common` comes from the folder of those programs, by PYTHONPATH.
+"""
+
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tfmr.cli.memory import use_huge_pages
+
+use_huge_pages()
+
+import common  # noqa: E402
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+
+from tfmr import MeshConfig, TrainingConfig, TransformerConfig  # noqa: E402
+from tfmr.models import Transformer  # noqa: E402
+from tfmr.training.optimizer import make_optimizer  # noqa: E402
+from tfmr.training.sharding import make_mesh  # noqa: E402
+from tfmr.training.state import make_sharded_state  # noqa: E402
+from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step  # noqa: E402
+
+
+def build(peer: str, work: str) -> SimpleNamespace:
+    """Returns the session of a workload: the real training step of the real trainer."""
+    sizes = common.MODELS[work.removeprefix("train_")]
+    config = TransformerConfig(
+        vocab_size=sizes["vocab"],
+        num_encoder_layers=sizes["layers"],
+        num_decoder_layers=sizes["layers"],
+        d_model=sizes["d"],
+        d_ff=sizes["ff"],
+        num_heads=sizes["heads"],
+        d_k=sizes["d"] // sizes["heads"],
+        d_v=sizes["d"] // sizes["heads"],
+        dropout_rate=sizes["dropout"],
+    )
+    training = TrainingConfig(schedule="constant", learning_rate=common.LR, warmup_steps=0, label_smoothing=0.1)
+    model = Transformer(config)
+    optimizer = make_optimizer(training, config.d_model)
+    mesh = make_mesh(MeshConfig())
+    state, sharding = make_sharded_state(model, optimizer, jax.random.key(0), mesh, ema=False)
+    train_step = make_train_step(model, optimizer, training, chunk=loss_chunk(training, mesh))
+    step = compile_for_mesh(train_step, mesh, sharding)
+    raw = common.train_batches(work)
+    batches = [jax.device_put(_arrays(*batch[:3])) for batch in raw]
+    session = SimpleNamespace(n_units=len(raw), warm=[*common.shape_units(raw), 0], state=state)
+    parameters = sum(x.size for x in jax.tree.leaves(state.params))
+    session.info = dict(jax=jax.__version__, params=parameters, threads=os.cpu_count())
+
+    def run(i: int) -> int:
+        session.state, metrics = step(session.state, batches[i])
+        session.info["last_loss"] = round(float(jax.block_until_ready(metrics["loss"])), 3)
+        return raw[i][3]
+
+    session.run = run
+    return session
+
+
+def _arrays(source: np.ndarray, target_input: np.ndarray, target_output: np.ndarray) -> dict[str, np.ndarray]:
+    source_segments = (source != common.PAD).astype(np.int32)
+    target_segments = (target_output != common.PAD).astype(np.int32)
+    positions = np.broadcast_to(np.arange(source.shape[1], dtype=np.int32), source.shape)
+    return dict(
+        source=source,
+        source_segments=source_segments,
+        source_positions=positions,
+        target_input=target_input,
+        target_output=target_output,
+        target_segments=target_segments,
+        target_positions=positions,
+    )
+
+
+if __name__ == "__main__":
+    common.main(build, dict(tfmr=["train_A", "train_B"]))
