@@ -13,7 +13,7 @@ the `draw_` modules.
 import hashlib
 from collections.abc import Iterator
 
-from tfmr.data.corpora.grammar.draw_phrases import Dice
+from tfmr.data.corpora.grammar.dice import Dice
 from tfmr.data.corpora.grammar.draw_sentences import draw_sentence
 from tfmr.data.corpora.grammar.english import english
 from tfmr.data.corpora.grammar.german import german

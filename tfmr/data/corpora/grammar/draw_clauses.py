@@ -1,23 +1,30 @@
-"""Draws clauses at random: a verb of some frame, its subject and objects, tense, negation, time."""
+"""Draws clauses about what somebody does: a verb, its subject and objects, tense, modal verb, negation, time."""
 
 from dataclasses import replace
 
-from tfmr.data.corpora.grammar import lexicon_verbs
-from tfmr.data.corpora.grammar.draw_phrases import (
-    BY,
-    Dice,
-    draw_city,
-    draw_direction,
-    draw_noun_phrase,
-    draw_person,
-    draw_place,
-    draw_spot,
-    draw_time,
-)
-from tfmr.data.corpora.grammar.entries import EnglishVerb, GermanVerb, Verb
-from tfmr.data.corpora.grammar.meaning import Clause, Modal, Phrase, Prepositional, Pronoun
+from tfmr.data.corpora.grammar import lexicon_verbs as lexicon
+from tfmr.data.corpora.grammar.dice import Dice
+from tfmr.data.corpora.grammar.draw_adverbials import PAST, draw_city, draw_direction, draw_place, draw_spot, draw_time
+from tfmr.data.corpora.grammar.draw_phrases import draw_noun_phrase, draw_object, draw_person
+from tfmr.data.corpora.grammar.entries import EnglishVerb, GermanVerb, Preposition, Verb
+from tfmr.data.corpora.grammar.meaning import Clause, Modal, Phrase, Prepositional
 
 TENSES = {"present": 30, "progressive": 16, "past": 28, "perfect": 9, "future": 17}
+
+VERBS = {
+    "transitive": lexicon.TRANSITIVE, "stative": lexicon.STATIVE, "dative": lexicon.DATIVE,
+    "ditransitive": lexicon.DITRANSITIVE, "prepositional": lexicon.PREPOSITIONAL,
+    "intransitive": lexicon.INTRANSITIVE, "motion": lexicon.MOTION, "travel": lexicon.TRAVEL,
+    "placement": lexicon.PLACEMENT, "please": [lexicon.PLEASE],
+}  # fmt: skip
+ACTIONS = {
+    "transitive": 40, "dative": 9, "ditransitive": 11, "prepositional": 9, "intransitive": 8, "motion": 8,
+    "travel": 3, "placement": 5,
+}  # fmt: skip
+FRAMES = ACTIONS | {"stative": 11, "please": 6}
+# Verbs that can have a place where it happens.
+WITH_PLACE = ("eat", "drink", "read", "write", "meet", "call", "sleep", "work", "sing", "laugh", "wait", "dance")
+BY = Preposition("by", "von", "dative")
 
 
 def _modal(base: str, past: str, german: str, link: str = "", *, auxiliary: bool = False) -> Modal:
@@ -33,22 +40,10 @@ HAVE_TO = _modal("have", "had", "müssen", "to")
 BE_ALLOWED = _modal("be", "was", "dürfen", "allowed to", auxiliary=True)
 LIKE_TO = Modal(EnglishVerb("like", "liked", ""), None, "to")
 
-# "must not" is not "muss nicht" but "darf nicht": it is left out.
 PRESENT_MODALS = (CAN, MUST, SHOULD, WOULD_LIKE, WANT, HAVE_TO, BE_ALLOWED)
+# "Must not" means darf nicht, not muss nicht: it is left out.
 NEGATED_MODALS = (CAN, SHOULD, WANT, HAVE_TO, BE_ALLOWED)
 PAST_MODALS = (WANT, HAVE_TO, BE_ALLOWED)
-
-FRAMES = {
-    "transitive": 40, "stative": 11, "dative": 9, "ditransitive": 11, "prepositional": 9, "intransitive": 9,
-    "motion": 8, "travel": 3, "placement": 4, "please": 5,
-}  # fmt: skip
-VERBS = {
-    "transitive": lexicon_verbs.TRANSITIVE, "stative": lexicon_verbs.STATIVE, "dative": lexicon_verbs.DATIVE,
-    "ditransitive": lexicon_verbs.DITRANSITIVE, "prepositional": lexicon_verbs.PREPOSITIONAL,
-    "intransitive": lexicon_verbs.INTRANSITIVE, "motion": lexicon_verbs.MOTION, "travel": lexicon_verbs.TRAVEL,
-    "placement": lexicon_verbs.PLACEMENT, "please": [lexicon_verbs.PLEASE],
-}  # fmt: skip
-WITH_PLACE = ("eat", "drink", "read", "write", "meet", "call", "sleep", "work", "sing", "sit", "wait", "play", "dance")
 
 
 def draw_clause(
@@ -62,8 +57,8 @@ def draw_clause(
 ) -> Clause:
     """Draws a statement.
 
-    frame, tense, subject: if given, these; short: no times or places, few
-    adjectives; plain: neither modal nor negation.
+    frame, tense, subject: if given, these; short: no time or place and the
+    subject without adjective; plain: neither modal verb nor negation.
     """
     frame = frame or dice.weighted(FRAMES)
     verb = dice.pick(VERBS[frame])
@@ -71,101 +66,94 @@ def draw_clause(
     negated = not plain and dice.chance(0.13)
     if subject is None:
         subject = draw_person(dice, definite=negated, simple=short)
-    clause = Clause(subject, verb, tense, negated=negated)
-    clause = _with_objects(dice, clause, frame, short)
+    clause = _with_objects(dice, Clause(subject, verb, tense, negated=negated), frame)
     if not plain:
         clause = _with_modal(dice, clause, frame)
     return clause if short else _with_time_and_place(dice, clause)
 
 
 def fitting_tense(tense: str, verb: Verb) -> str:
-    """Returns the tense, or a near one in which the English verb can stand without being mistaken for another."""
-    if verb.stative and tense in ("progressive", "perfect"):
-        return "present" if tense == "progressive" else "past"
+    """Returns the tense, or the nearest one in which the verb is usual and not mistaken for another form."""
+    if verb.stative and tense not in ("present", "past"):
+        return "past" if tense == "perfect" else "present"
+    if tense == "progressive" and verb.english.base in lexicon.SUDDEN:
+        return "present"
     if tense == "past" and verb.english.past == verb.english.base:
         return "perfect"  # they read: now or then?
     return tense
 
 
-def _with_objects(dice: Dice, clause: Clause, frame: str, short: bool) -> Clause:
-    kinds = clause.verb.kinds
-    if frame == "transitive" or frame == "stative":
-        return replace(clause, accusative=draw_object(dice, kinds, clause, short))
+def _with_objects(dice: Dice, clause: Clause, frame: str) -> Clause:
+    kinds, subject, negated = clause.verb.kinds, clause.subject, clause.negated
+    if frame in ("transitive", "stative"):
+        definite = negated and dice.chance(0.5)
+        return replace(clause, accusative=draw_object(dice, kinds, subject, definite=definite, simple=negated))
     if frame == "please":
-        return replace(clause, accusative=draw_noun_phrase(dice, kinds, definite=True, simple=short))
+        return replace(clause, accusative=draw_noun_phrase(dice, kinds, definite=True))
     if frame == "dative":
-        return replace(clause, dative=draw_object(dice, kinds, clause, True))
+        return replace(clause, dative=draw_object(dice, kinds, subject, definite=negated, simple=negated))
     if frame == "ditransitive":
-        dative = draw_person(dice, definite=True, simple=True)
-        accusative = draw_noun_phrase(dice, kinds, simple=short or clause.negated)
-        return replace(clause, dative=dative, accusative=accusative, to_dative=dice.chance(0.5))
+        receiver = draw_object(dice, ("person",), subject, definite=True, simple=True)
+        given = draw_noun_phrase(dice, kinds, simple=negated)
+        return replace(clause, dative=receiver, accusative=given, to_dative=dice.chance(0.5))
     if frame == "prepositional" and clause.verb.preposition is not None:
-        wanted = draw_object(dice, kinds, replace(clause, negated=False), True)
-        return replace(clause, complement=Prepositional(clause.verb.preposition, wanted))
+        part = draw_object(dice, kinds, subject, definite=negated, simple=negated)
+        return replace(clause, complement=Prepositional(clause.verb.preposition, part))
     if frame == "motion":
-        return replace(clause, complement=draw_direction(dice))
+        return replace(clause, complement=draw_direction(dice, by_car=clause.verb.english.base == "drive"))
     if frame == "travel":
         return replace(clause, complement=draw_city(dice))
     if frame == "placement":
-        wanted = draw_noun_phrase(dice, kinds, definite=clause.negated, simple=True)
-        return replace(clause, accusative=wanted, complement=draw_spot(dice, "accusative"))
+        thing = draw_noun_phrase(dice, kinds, definite=negated)
+        return replace(clause, accusative=thing, complement=draw_spot(dice, "accusative"))
     return clause
-
-
-def draw_object(dice: Dice, kinds: tuple[str, ...], clause: Clause, simple: bool) -> Phrase:
-    """Draws an object of these kinds; people also by name or pronoun, but not the pronoun of the subject."""
-    if kinds[0] == "person" and dice.chance(0.45):
-        taken = _same_people(clause.subject)
-        if dice.chance(0.5):
-            return Pronoun(dice.pick([word for word in ("I", "you", "he", "she", "we", "they") if word not in taken]))
-        return draw_person(dice, definite=True, simple=True, pronouns=False)
-    return draw_noun_phrase(dice, kinds, definite=clause.negated and dice.chance(0.6), simple=simple or clause.negated)
-
-
-def _same_people(subject: Phrase) -> tuple[str, ...]:
-    """Returns the pronouns that would need a reflexive after this subject: I see myself, I see us."""
-    if isinstance(subject, Pronoun):
-        return {"I": ("I", "we"), "we": ("I", "we"), "you": ("you",)}.get(subject.english, (subject.english,))
-    return ()
 
 
 def _with_modal(dice: Dice, clause: Clause, frame: str) -> Clause:
     if clause.verb.stative or not dice.chance(0.2):
         return clause
-    if clause.tense == "past" or clause.tense == "perfect":
+    if clause.tense in ("past", "perfect"):
         return replace(clause, modal=dice.pick(PAST_MODALS), tense="past")
-    if dice.chance(0.25) and clause.tense == "present" and frame in ("transitive", "intransitive", "dative"):
+    if clause.tense == "present" and frame in ("transitive", "intransitive", "dative") and dice.chance(0.4):
         return replace(clause, modal=LIKE_TO)
     return replace(clause, modal=dice.pick(NEGATED_MODALS if clause.negated else PRESENT_MODALS), tense="present")
 
 
 def _with_time_and_place(dice: Dice, clause: Clause) -> Clause:
-    if clause.verb.english.base in WITH_PLACE and clause.complement is None and dice.chance(0.35):
+    if clause.verb.english.base in WITH_PLACE and clause.complement is None and dice.chance(0.4):
         clause = replace(clause, place=draw_place(dice))
         if dice.chance(0.15):
             return replace(clause, front="place")
-    if dice.chance(0.45):
+    likes_to = clause.modal is not None and clause.modal.german is None
+    if likes_to or (clause.verb.stative and clause.tense == "present") or dice.chance(0.35):
         return clause
-    tense = clause.tense
-    if clause.modal is not None and tense == "present":
-        tense = "future"  # must leave tomorrow
-    if (clause.modal is not None and clause.modal.german is None) or (clause.verb.stative and tense == "present"):
-        return clause
-    time = draw_time(dice, tense, negated=clause.negated)
-    in_front = clause.front == "subject" and time is not None and not time.middle and dice.chance(0.6)
-    return replace(clause, time=time, front="time" if in_front else clause.front)
+    # What can or must be done lies ahead: she must leave tomorrow.
+    ahead = clause.modal is not None and clause.tense == "present"
+    time = draw_time(dice, "future" if ahead else clause.tense, negated=clause.negated)
+    if clause.verb.stative:
+        time = dice.pick(PAST)  # a state lasts longer than half past three
+    in_front = time is not None and not time.middle and dice.chance(0.55)
+    return replace(clause, time=time, front="time" if in_front else "subject")
+
+
+def draw_intention(dice: Dice, subject: Phrase, frames: tuple[str, ...]) -> Clause:
+    """Draws what somebody wants or is asked to do: nothing that merely happens to one."""
+    while True:
+        clause = draw_clause(dice, frame=dice.pick(frames), tense="present", subject=subject, short=True, plain=True)
+        if clause.verb.english.base not in lexicon.SUDDEN:
+            return clause
 
 
 def draw_passive(dice: Dice) -> Clause:
-    """Draws a passive clause: the object becomes the subject, who does it follows by and von."""
-    verb = dice.pick(lexicon_verbs.TRANSITIVE)
+    """Draws the book was written by the man: the object is the subject, and who did it follows by, von."""
+    verb = dice.pick(lexicon.TRANSITIVE)
     tense = dice.weighted({"present": 5, "past": 7, "perfect": 2, "future": 3})
-    subject = draw_noun_phrase(dice, verb.kinds, definite=True)
-    agent = draw_person(dice, definite=True, simple=True, pronouns=False) if dice.chance(0.55) else None
     modal = dice.pick((CAN, MUST, SHOULD)) if tense == "present" and dice.chance(0.35) else None
+    subject = draw_noun_phrase(dice, verb.kinds, definite=True)
     clause = Clause(subject, verb, tense, passive=True, modal=modal)
-    if agent is not None:
+    if dice.chance(0.55):
+        agent = draw_person(dice, definite=True, pronouns=False)
         clause = replace(clause, complement=Prepositional(BY, agent))
-    elif modal is not CAN and modal is not MUST and dice.chance(0.3):
-        clause = replace(clause, negated=modal is None)
+    elif modal is None and dice.chance(0.3):
+        clause = replace(clause, negated=True)
     return _with_time_and_place(dice, clause)

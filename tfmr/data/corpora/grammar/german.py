@@ -13,13 +13,13 @@ bracket: ruft ... an, but anruft, angerufen, anzurufen.
 from dataclasses import replace
 
 from tfmr.data.corpora.grammar import german_words as words
-from tfmr.data.corpora.grammar.entries import GermanVerb
 from tfmr.data.corpora.grammar.lexicon_verbs import PLEASE
 from tfmr.data.corpora.grammar.meaning import (
     Clause,
     Comparison,
     Fixed,
     Interrogative,
+    Mood,
     Name,
     NounPhrase,
     Pair,
@@ -38,44 +38,47 @@ CONTRACTIONS = {
 }  # fmt: skip
 
 
+BITTE = Fixed("please", "bitte", middle=True)
+
+
 def german(sentence: Sentence) -> str:
     """Returns the sentence in German, with capital and punctuation mark."""
-    text = main_clause(sentence.clause, question=sentence.question)
+    text = main_clause(sentence.clause, sentence.mood)
     if sentence.second is not None and sentence.conjunction is not None:
         # No comma before und, one before aber.
         joint = sentence.conjunction.german
         text += f"{'' if joint == 'und' else ','} {joint} {main_clause(sentence.second)}"
+    # A dependent clause ends with a comma, unless another comma or the end of the sentence follows.
     text = text.replace(",,", ",").rstrip(",")
-    return text[0].upper() + text[1:] + ("?" if sentence.question else ".")
+    return text[0].upper() + text[1:] + ("?" if sentence.mood == "question" else ".")
 
 
-def main_clause(clause: Clause, *, question: bool = False) -> str:
-    """Returns a clause with the verb second; first in a question without a question word."""
+def main_clause(clause: Clause, mood: Mood = "statement") -> str:
+    """Returns a clause with the verb second; first in a request or in a question without a question word."""
     clause = _german_roles(clause)
-    verb, past, bracket = _verb_complex(clause)
-    agreement = clause.subject.agreement
-    finite = words.preterite(verb, agreement) if past else words.present(verb, agreement)
-    if verb.prefix:
-        bracket = [*bracket, verb.prefix]
+    if mood == "request":
+        verb, fields = clause.verb.german, _fields(replace(clause, time=BITTE))
+        del fields["subject"]
+        return _join(words.imperative(verb), *fields.values(), verb.prefix) + _after_field(clause)
     fields = _fields(clause)
-    if question and clause.front == "subject" and not isinstance(clause.subject, Interrogative):
-        fore_field = ""
-    elif clause.before is not None:
+    finite, prefix, bracket = _verbs(clause)
+    if clause.before is not None:
         fore_field = _dependent(clause.before) + ","
+    elif mood == "question" and clause.front == "subject" and not isinstance(clause.subject, Interrogative):
+        fore_field = ""
     else:
         fore_field = fields.pop(clause.front)
-    return _join(fore_field, finite, *fields.values(), *bracket) + _after_field(clause)
+    return _join(fore_field, finite, *fields.values(), *bracket, prefix) + _after_field(clause)
 
 
 def dependent_clause(clause: Clause) -> str:
     """Returns a clause with the verb last, after its relative pronoun or question word if it has one."""
     clause = _german_roles(clause)
-    verb, past, bracket = _verb_complex(clause)
-    agreement = clause.subject.agreement
-    finite = words.preterite(verb, agreement) if past else words.present(verb, agreement)
     fields = _fields(clause)
-    first = fields.pop(clause.front)
-    return _join(first, *fields.values(), *bracket, verb.prefix + finite) + _after_field(clause)
+    has_opener = clause.front != "subject" or isinstance(clause.subject, Relative | Interrogative)
+    opener = fields.pop(clause.front) if has_opener else ""
+    finite, prefix, bracket = _verbs(clause)
+    return _join(opener, *fields.values(), *bracket, prefix + finite) + _after_field(clause)
 
 
 def infinitive_clause(clause: Clause) -> str:
@@ -95,7 +98,7 @@ def _dependent(dependent: Subordinate) -> str:
 
 
 def _after_field(clause: Clause) -> str:
-    """Returns what follows the right bracket: the object's relative clause and the dependent clause."""
+    """Returns what follows the right bracket: the relative clause of the object, and the dependent clause."""
     text = ""
     if isinstance(clause.accusative, NounPhrase) and clause.accusative.relative is not None:
         text += f", {dependent_clause(clause.accusative.relative)},"
@@ -105,7 +108,7 @@ def _after_field(clause: Clause) -> str:
 
 
 def _german_roles(clause: Clause) -> Clause:
-    """Returns the clause with German roles: who likes something in English is pleased by it in German."""
+    """Returns the clause with the German roles: who likes a thing in English is pleased by it in German."""
     if clause.verb is not PLEASE or clause.accusative is None:
         return clause
     front = clause.front
@@ -116,8 +119,8 @@ def _german_roles(clause: Clause) -> Clause:
     return replace(clause, subject=clause.accusative, dative=clause.subject, accusative=None, front=front)
 
 
-def _verb_complex(clause: Clause) -> tuple[GermanVerb, bool, list[str]]:
-    """Returns the verb that is finite, whether in the simple past, and the words of the right bracket.
+def _verbs(clause: Clause) -> tuple[str, str, list[str]]:
+    """Returns the finite verb, its separable prefix, and the other words of the right bracket.
 
     Every auxiliary puts the verb that it governs, as participle or infinitive, at the end of the
     bracket: ruft an; hat angerufen; muss anrufen; muss angerufen werden; ist angerufen worden.
@@ -129,79 +132,106 @@ def _verb_complex(clause: Clause) -> tuple[GermanVerb, bool, list[str]]:
     if clause.modal is not None and clause.modal.german is not None:
         bracket.append(verb.prefix + verb.infinitive)
         verb = clause.modal.german
-    past = clause.tense == "past" and words.has_preterite(verb)
+    is_preterite = clause.tense == "past" and words.has_preterite(verb)
     if clause.tense == "future":
         bracket.append(verb.prefix + verb.infinitive)
         verb = words.WERDEN
-    elif clause.tense in ("past", "perfect") and not past:
+    elif clause.tense in ("past", "perfect") and not is_preterite:
         bracket.append(verb.participle)
         verb = words.SEIN if verb.auxiliary == "sein" else words.HABEN
-    return verb, past, bracket
+    form = words.preterite if is_preterite else words.present
+    return form(verb, clause.subject.agreement), verb.prefix, bracket
 
 
 def _fields(clause: Clause) -> dict[str, str]:
     """Returns the parts of the clause by name, in the order of the middle field.
 
-    Subject, pronouns (accusative first), definite objects (dative first), time, indefinite
-    objects, place, complement. The negation stands before the complement, or else the place.
+    Subject, known objects, time, new objects, place, complement. The negation stands before the
+    complement, or else before the place.
     """
-    accusative, negation = clause.accusative, "nicht" if clause.negated else ""
-    if negation and isinstance(accusative, NounPhrase) and _can_take_kein(accusative):
-        accusative, negation = replace(accusative, determiner="no"), ""
-    objects = {"dative": clause.dative, "accusative": accusative}
-    ranks = {case: _rank(phrase) for case, phrase in objects.items() if phrase is not None}
     fields = {"subject": phrase(clause.subject, "nominative")}
-
-    def add_objects(rank: int, cases: tuple[str, ...]) -> None:
-        fields.update({case: _object(objects[case], case) for case in cases if ranks.get(case) == rank})
-
-    add_objects(0, ("accusative", "dative"))
-    add_objects(1, ("dative", "accusative"))
-    fields["time"] = clause.time.german if clause.time else ""
+    objects, negation = _objects(clause)
+    for case in _before_time(clause, objects):
+        fields[case] = _object(objects.pop(case), case)
+    fields["time"] = clause.time.german if clause.time is not None else ""
     if clause.modal is not None and clause.modal.german is None:
-        fields["gern"], negation = _join(negation, "gern"), ""
-    add_objects(2, ("dative", "accusative"))
-    place = _complement(clause.place) if clause.place is not None else ""
+        fields["gladly"], negation = _join(negation, "gern"), ""
+    fields.update({case: _object(part, case) for case, part in objects.items()})
+    place = _complement(clause.place)
     if clause.complement is None:
         fields.update(negation=negation, place=place)
     else:
         fields.update(place=place, negation=negation, complement=_complement(clause.complement))
+    if clause.verb is PLEASE:
+        fields = {"dative": fields.pop("dative"), **fields}  # who is pleased comes before the thing
     return fields
 
 
-def _can_take_kein(phrase: NounPhrase) -> bool:
-    """Returns whether the phrase is indefinite, so that the negation is its article: keinen Apfel, keine Milch."""
-    return phrase.determiner in ("a", "") and phrase.owner is None and not phrase.count
+def _before_time(clause: Clause, objects: dict[str, Phrase]) -> list[str]:
+    """Returns the objects before the time: pronouns, and one definite phrase unless the time is an adverb like oft.
+
+    Sie zeigt ihm oft das Buch; sie hat das Buch gestern gelesen; sie hat gestern ein Buch gelesen.
+    """
+    pronouns = [case for case, part in objects.items() if _rank(part) == PRONOUN]
+    definite = [case for case, part in objects.items() if _rank(part) == DEFINITE]
+    # Das Buch schon gelesen: the adverbs of the perfect are like yesterday.
+    is_early = clause.time is not None and clause.time.middle and clause.tense != "perfect"
+    return pronouns if is_early else [*pronouns, *definite[:1]]
 
 
-def _rank(phrase: Phrase) -> int:
-    """Returns 0 for a pronoun, 1 for a definite phrase, 2 for an indefinite one: known things come first."""
-    if isinstance(phrase, Pronoun):
-        return 0
-    if isinstance(phrase, NounPhrase):
-        return 2 if phrase.determiner in ("a", "no", "many", "some", "") and phrase.owner is None else 1
-    return 1
+def _objects(clause: Clause) -> tuple[dict[str, Phrase], str]:
+    """Returns the objects by case in their order, and the word of negation that is left.
+
+    Pronouns come first, the accusative one leading (gibt es ihm), then definite, then indefinite
+    phrases, the dative leading (gibt dem Kind das Buch).
+    """
+    objects = {"dative": clause.dative, "accusative": clause.accusative}
+    found = {case: part for case, part in objects.items() if part is not None}
+    negation = "nicht" if clause.negated else ""
+    likes = clause.modal is not None and clause.modal.german is None
+    last = list(found)[-1] if found else ""
+    if negation and not likes and last and _can_take_kein(found[last]):
+        found[last], negation = replace(found[last], determiner="no"), ""
+    if len(found) == 2 and _rank(found["accusative"]) == PRONOUN:
+        found = dict(reversed(found.items()))
+    return dict(sorted(found.items(), key=lambda item: _rank(item[1]))), negation
 
 
-def _object(phrase_: Phrase | None, case: str) -> str:
-    """Returns an object; the relative clause of an accusative one follows in the after-field."""
-    assert phrase_ is not None
-    if case == "accusative" and isinstance(phrase_, NounPhrase):
-        phrase_ = replace(phrase_, relative=None)
-    return phrase(phrase_, case)
+PRONOUN, DEFINITE, INDEFINITE = range(3)
 
 
-def _complement(part: Fixed | Comparison | Prepositional) -> str:
+def _rank(part: Phrase) -> int:
+    if isinstance(part, Pronoun):
+        return PRONOUN
+    if isinstance(part, NounPhrase) and part.owner is None and part.determiner in words.INDEFINITE_DETERMINERS:
+        return INDEFINITE
+    return DEFINITE
+
+
+def _can_take_kein(part: Phrase) -> bool:
+    """Returns whether the phrase is indefinite, so that its article is negated: keinen Apfel, keine Milch."""
+    return isinstance(part, NounPhrase) and part.determiner in ("a", "") and part.owner is None and not part.count
+
+
+def _object(part: Phrase, case: str) -> str:
+    """Returns an object, without the relative clause of an accusative one: that follows in the after-field."""
+    if case == "accusative" and isinstance(part, NounPhrase):
+        part = replace(part, relative=None)
+    return phrase(part, case)
+
+
+def _complement(part: Fixed | Comparison | Prepositional | None) -> str:
+    if part is None:
+        return ""
     if isinstance(part, Fixed):
         return part.german
     if isinstance(part, Comparison):
         return f"{part.adjective.german_comparative} als {phrase(part.standard, 'nominative')}"
-    preposition, case = part.preposition.german, part.preposition.case
-    text = phrase(part.phrase, case)
-    first, _, rest = text.partition(" ")
-    is_article = isinstance(part.phrase, NounPhrase) and part.phrase.determiner == "the" and not part.phrase.plural
-    if is_article and (preposition, first) in CONTRACTIONS:
-        return f"{CONTRACTIONS[preposition, first]} {rest}"
+    preposition, text = part.preposition.german, phrase(part.phrase, part.preposition.case)
+    if isinstance(part.phrase, NounPhrase) and part.phrase.determiner == "the":
+        article, _, rest = text.partition(" ")
+        if (preposition, article) in CONTRACTIONS:
+            return f"{CONTRACTIONS[preposition, article]} {rest}"
     return f"{preposition} {text}"
 
 
@@ -213,16 +243,15 @@ def phrase(part: Phrase, case: str) -> str:
         return f"{phrase(part.first, case)} und {phrase(part.second, case)}"
     if isinstance(part, Name):
         return part.german
-    index = words.CASES.index(case)
+    if isinstance(part, Relative):
+        return words.RELATIVE_PRONOUN[case, "p" if part.plural else part.gender]
     if isinstance(part, Pronoun):
-        return words.PRONOUNS[part.english, part.gender][index]
-    if isinstance(part, Interrogative):
-        return words.INTERROGATIVES[part.english][index]
-    return words.RELATIVE_PRONOUN[case, "p" if part.plural else part.gender]
+        return words.PRONOUNS[part.english, part.gender][words.CASES.index(case)]
+    return words.INTERROGATIVES[part.english][words.CASES.index(case)]
 
 
 def noun_phrase(part: NounPhrase, case: str) -> str:
-    """Returns determiner, number, adjectives and noun in a case, with owner and relative clause."""
+    """Returns determiner, number, adjectives and noun in a case, with what belongs to it."""
     column = "p" if part.plural else part.noun.gender
     # Annas Auto has no article; das Auto des Mannes has one.
     determiner = "the" if isinstance(part.owner, NounPhrase) else part.determiner
@@ -233,5 +262,6 @@ def noun_phrase(part: NounPhrase, case: str) -> str:
         *(adjective.german_stem + ending for adjective in part.adjectives),
         words.noun_form(part.noun, case, part.plural),
         noun_phrase(part.owner, "genitive") if isinstance(part.owner, NounPhrase) else "",
+        _complement(part.attribute),
     )
     return f"{text}, {dependent_clause(part.relative)}," if part.relative is not None else text

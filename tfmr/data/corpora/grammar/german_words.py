@@ -71,6 +71,7 @@ EIN_WORDS = {
 }  # fmt: skip
 # Words of quantity take strong endings, like the adjective after them.
 QUANTITY_WORDS = {"many": "viel", "some": "einig"}
+INDEFINITE_DETERMINERS = ("", "a", "no", "every", *QUANTITY_WORDS)
 
 # nominative, accusative, dative
 PRONOUNS = {
@@ -87,7 +88,7 @@ PRONOUNS = {
 }
 INTERROGATIVES = {"who": ("wer", "wen", "wem"), "what": ("was", "was", "")}
 
-# Present tense: 1s 2s 3s 1p 3p.
+# Present tense: 1s 2s 3s 1p 3p; of sollen and mögen the subjunctive, the only form that is used here.
 _IRREGULAR_PRESENT = {
     "sein": "bin bist ist sind sind",
     "haben": "habe hast hat haben haben",
@@ -96,9 +97,9 @@ _IRREGULAR_PRESENT = {
     "können": "kann kannst kann können können",
     "müssen": "muss musst muss müssen müssen",
     "wollen": "will willst will wollen wollen",
-    "sollen": "soll sollst soll sollen sollen",
+    "sollen": "sollte solltest sollte sollten sollten",  # should
     "dürfen": "darf darfst darf dürfen dürfen",
-    "mögen": "möchte möchtest möchte möchten möchten",  # would like to: its only use here
+    "mögen": "möchte möchtest möchte möchten möchten",  # would like to
 }
 # The verbs whose past is the simple one; all others use the perfect.
 _PRETERITE = {
@@ -140,6 +141,16 @@ def present(verb: GermanVerb, agreement: str) -> str:
     # du has the vowel of er: er liest, du liest; er gibt, du gibst. After an s-sound -st is -t.
     stem = verb.third_person.removesuffix("t")
     return stem + ("t" if stem.endswith(("s", "ß", "z")) else "st")
+
+
+def imperative(verb: GermanVerb) -> str:
+    """Returns the command to a friend, without the separable prefix: lies, mach, warte."""
+    stem = verb.infinitive.removesuffix("n").removesuffix("e")
+    changed = verb.third_person.removesuffix("t")
+    # er liest, lies; but er trägt, trag: only e becomes i. In wartet, -e belongs to the stem already.
+    if changed != stem and "ä" not in changed:
+        return changed
+    return stem + ("e" if stem.endswith(("d", "t", "er")) else "")
 
 
 def infinitive_with_zu(verb: GermanVerb) -> str:

@@ -1,6 +1,6 @@
 """The adjectives, with the kinds of noun that they describe."""
 
-from tfmr.data.corpora.grammar.entries import read_adjectives
+from tfmr.data.corpora.grammar.dictionary import read_adjectives
 
 ADJECTIVES = read_adjectives(
     """
@@ -22,18 +22,18 @@ ADJECTIVES = read_adjectives(
     friendly, friendlier | freundlich, freundlicher | mood person animal
     happy, happier | glücklich, glücklicher | mood person
     clever, cleverer | klug, klüger | person animal
-    tired | müde, müder, müd | mood person animal
-    sad | traurig | mood person
+    tired, more tired | müde, müder, müd | mood person animal
+    sad, sadder | traurig, trauriger | mood person
     ill | krank | mood person animal
-    hungry | hungrig | mood person animal
+    hungry, hungrier | hungrig, hungriger | mood person animal
     broken | kaputt | vehicle device opening furniture
-    fresh | frisch | food baked
-    sweet | süß | food baked
-    hot | heiß | cooked
-    cold | kalt | drink cooked
-    good | gut | text drink food cooked baked
-    dirty | schmutzig | clothes vehicle room container opening
-    dark | dunkel, dunkler, dunkl | room outdoors
+    fresh, fresher | frisch, frischer | food baked
+    sweet, sweeter | süß, süßer | food baked
+    hot, hotter | heiß, heißer | cooked
+    cold, colder | kalt, kälter | drink cooked
+    good, better | gut, besser | text drink food cooked baked
+    dirty, dirtier | schmutzig, schmutziger | clothes vehicle room container opening
+    dark, darker | dunkel, dunkler, dunkl | room outdoors
     red | rot | clothes thing vehicle container opening
     blue | blau | clothes thing vehicle container
     green | grün | clothes thing vehicle container opening

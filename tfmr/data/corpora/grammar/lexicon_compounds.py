@@ -5,7 +5,8 @@ linking letters (Küche-n-, Geschicht-s-, Hühn-er-), or shortened (Schul-,
 Kirsch-). Gender and plural are those of the last part, the head.
 """
 
-from tfmr.data.corpora.grammar.entries import Noun, compounds, read_nouns
+from tfmr.data.corpora.grammar.dictionary import compounds, read_nouns
+from tfmr.data.corpora.grammar.entries import Noun
 from tfmr.data.corpora.grammar.lexicon_nouns import BASE_NOUNS
 
 SALAD = read_nouns("cooked", "salad | der Salat, Salate")

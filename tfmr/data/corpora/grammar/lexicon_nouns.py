@@ -1,6 +1,6 @@
 """The nouns, by kind. Verbs and adjectives say which kinds go with them, so that people read books and eat soup."""
 
-from tfmr.data.corpora.grammar.entries import read_nouns
+from tfmr.data.corpora.grammar.dictionary import read_nouns
 
 MEN = read_nouns(
     "person",

@@ -1,6 +1,7 @@
 """The verbs, by what they take; after the principal parts, the kinds of noun that their objects may be."""
 
-from tfmr.data.corpora.grammar.entries import EnglishVerb, GermanVerb, Verb, read_verbs
+from tfmr.data.corpora.grammar.dictionary import read_verbs
+from tfmr.data.corpora.grammar.entries import EnglishVerb, GermanVerb, Verb
 
 TRANSITIVE = read_verbs(
     """
@@ -8,16 +9,16 @@ TRANSITIVE = read_verbs(
     drink, drank, drunk | trinken, trinkt, hat getrunken | drink
     cook | kochen, kocht, hat gekocht | cooked
     bake | backen, backt, hat gebacken | baked
-    prepare | zu-bereiten, bereitet, hat zubereitet | cooked food
+    prepare | zu-bereiten, bereitet, hat zubereitet | cooked cake pizza
     read, read, read | lesen, liest, hat gelesen | text paper
     write, wrote, written | schreiben, schreibt, hat geschrieben | text
-    buy, bought, bought | kaufen, kauft, hat gekauft | food drink text furniture thing device clothes vehicle building
-    sell, sold, sold | verkaufen, verkauft, hat verkauft | food text furniture thing device clothes vehicle building
-    find, found, found | finden, findet, hat gefunden | thing container clothes animal text room building
+    buy, bought, bought | kaufen, kauft, hat gekauft | food drink text paper furniture thing device clothes vehicle
+    sell, sold, sold | verkaufen, verkauft, hat verkauft | food text furniture thing device clothes vehicle house hotel
+    find, found, found | finden, findet, hat gefunden | thing container clothes animal text building
     look for | suchen, sucht, hat gesucht | thing container clothes animal person text building
     forget, forgot, forgotten | vergessen, vergisst, hat vergessen | thing container clothes text
     lose, lost, lost | verlieren, verliert, hat verloren | thing container clothes
-    steal, stole, stolen | stehlen, stiehlt, hat gestohlen | thing container clothes vehicle device
+    steal, stole, stolen | stehlen, stiehlt, hat gestohlen | thing container clothes device car bicycle
     carry | tragen, trägt, hat getragen | container furniture
     wash | waschen, wäscht, hat gewaschen | clothes vehicle animal
     repair | reparieren, repariert, hat repariert | vehicle device furniture opening
@@ -25,7 +26,7 @@ TRANSITIVE = read_verbs(
     visit | besuchen, besucht, hat besucht | person building
     meet, met, met | treffen, trifft, hat getroffen | person
     ask | fragen, fragt, hat gefragt | person
-    hear, heard, heard | hören, hört, hat gehört | animal person
+    hear, heard, heard | hören, hört, hat gehört | person animal
     feed, fed, fed | füttern, füttert, hat gefüttert | animal
     call | an-rufen, ruft, hat angerufen | person
     invite | ein-laden, lädt, hat eingeladen | person
@@ -43,6 +44,9 @@ TRANSITIVE = read_verbs(
     """
 )
 
+# Actions without duration, which are not progressive either.
+SUDDEN = ("find", "forget", "lose", "hear")
+
 STATIVE = read_verbs(
     """
     see, saw, seen | sehen, sieht, hat gesehen | person animal vehicle thing building outdoors
@@ -50,7 +54,7 @@ STATIVE = read_verbs(
     love | lieben, liebt, hat geliebt | person animal
     need | brauchen, braucht, hat gebraucht | thing container clothes device vehicle furniture
     understand, understood, understood | verstehen, versteht, hat verstanden | person text
-    have, had, had | haben, hat, hat gehabt | thing container clothes device vehicle animal building
+    have, had, had | haben, hat, hat gehabt | thing container clothes device vehicle animal house
     """,
     stative=True,
 )
@@ -78,11 +82,11 @@ DITRANSITIVE = read_verbs(
 
 PREPOSITIONAL = read_verbs(
     """
-    wait | warten, wartet, hat gewartet | person vehicle | for | auf | accusative
+    wait | warten, wartet, hat gewartet | person bus train | for | auf | accusative
     think, thought, thought | denken, denkt, hat gedacht | person outdoors | of | an | accusative
     talk | sprechen, spricht, hat gesprochen | person | with | mit | dative
     dance | tanzen, tanzt, hat getanzt | person | with | mit | dative
-    laugh | lachen, lacht, hat gelacht | person story | about | über | accusative
+    laugh | lachen, lacht, hat gelacht | person story | at | über | accusative
     dream, dreamt, dreamt | träumen, träumt, hat geträumt | person building animal | of | von | dative
     play | spielen, spielt, hat gespielt | animal ball | with | mit | dative
     """
@@ -94,7 +98,8 @@ INTRANSITIVE = read_verbs(
     work | arbeiten, arbeitet, hat gearbeitet | person
     sing, sang, sung | singen, singt, hat gesungen | person
     cry | weinen, weint, hat geweint | person
-    sit, sat, sat | sitzen, sitzt, hat gesessen | person
+    laugh | lachen, lacht, hat gelacht | person
+    dance | tanzen, tanzt, hat getanzt | person
     wait | warten, wartet, hat gewartet | person
     swim, swam, swum | schwimmen, schwimmt, ist geschwommen | person
     get ~up, got, got | auf-stehen, steht, ist aufgestanden | person
@@ -141,7 +146,7 @@ PLEASE = Verb(
     stative=True,
 )
 
-# Verbs of a clause: that, whether, or an infinitive with zu.
+# Verbs of a whole clause: with that or whether.
 SAY = read_verbs(
     """
     say, said, said | sagen, sagt, hat gesagt | that
@@ -152,6 +157,7 @@ SAY = read_verbs(
     """,
     stative=True,
 )
+# Verbs of an infinitive with zu.
 TRY = read_verbs(
     """
     try | versuchen, versucht, hat versucht | zu
@@ -164,6 +170,7 @@ TRY = read_verbs(
 )
 
 BE = Verb(EnglishVerb("be", "was", "been", auxiliary=True), GermanVerb("sein", "ist", "gewesen", "sein"), stative=True)
+# "There is a dog" is "es gibt einen Hund".
 EXIST = Verb(BE.english, GermanVerb("geben", "gibt", "gegeben"), stative=True)
 RAIN, SNOW, COST = read_verbs(
     """

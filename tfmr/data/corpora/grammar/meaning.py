@@ -1,13 +1,16 @@
 """What a sentence says, before it is said in either language.
 
-`generator` draws a `Clause`; `english` and `german` each put it into words.
-Agreement is a person and a number: "1s", "2s", "3s", "1p", "3p". English
-"you" is always one friend, German du.
+The `draw_` modules make a `Sentence`; `english` and `german` each put it into
+words. Agreement is a person and a number: "1s", "2s", "3s", "1p", "3p".
+English "you" is always one friend, German du.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tfmr.data.corpora.grammar.entries import Adjective, EnglishVerb, GermanVerb, Noun, Preposition, Verb
+
+Mood = Literal["statement", "question", "request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,15 @@ class NounPhrase:
 
     noun: Noun
     determiner: str = ""
-    """the, a, this, my, ..., no, many, which, how many; empty: none, or a number, or an owner."""
+    """The English word: the, a, this, my, no, many, which, how many, ...; empty: none, or a number, or an owner."""
     plural: bool = False
     adjectives: tuple[Adjective, ...] = ()
     count: int = 0
     """A number of things (in words); 0: not counted."""
     owner: "NounPhrase | Name | None" = None
     """Whose it is: the man's car, das Auto des Mannes; Anna's car, Annas Auto."""
+    attribute: "Prepositional | None" = None
+    """With the red hat."""
     relative: "Clause | None" = None
     """A clause about it, with a `Relative` in it."""
 
@@ -148,7 +153,7 @@ class Clause:
     time: Fixed | None = None
     complement: Fixed | Comparison | Prepositional | None = None
     """What completes the verb: a predicate, a prepositional object, a direction."""
-    place: Prepositional | None = None
+    place: Prepositional | Fixed | None = None
     before: Subordinate | None = None
     after: Subordinate | None = None
     front: str = "subject"
@@ -162,6 +167,6 @@ class Sentence:
     """A clause, or two that are joined, with its punctuation mark."""
 
     clause: Clause
-    question: bool = False
+    mood: Mood = "statement"
     conjunction: Fixed | None = None
     second: Clause | None = None

@@ -1,0 +1,87 @@
+"""Reads the lines of the lexicon, which look as they would in a dictionary, the fields apart by ` | `.
+
+    nouns       man, men | der Mann, Männer            milk | die Milch            boy | der Junge, Jungen, weak
+    verbs       give, gave, given | geben, gibt, hat gegeben | thing text          call | an-rufen, ruft, ...
+    adjectives  old, older | alt, älter | person thing
+
+Regular English forms are left out.
+"""
+
+from tfmr.data.corpora.grammar.english_words import regular_past, regular_plural
+from tfmr.data.corpora.grammar.entries import Adjective, EnglishVerb, GermanVerb, Noun, Preposition, Verb
+
+_GENDERS = {"der": "m", "die": "f", "das": "n"}
+_AUXILIARIES = {"hat": "haben", "ist": "sein"}
+
+
+def _lines(table: str) -> list[list[list[str]]]:
+    """Returns the words of every field of every line."""
+    lines = table.strip().split("\n")
+    return [[[word.strip() for word in field.split(",")] for field in line.split("|")] for line in lines]
+
+
+def read_nouns(kind: str, table: str) -> list[Noun]:
+    """Reads nouns of one kind: English, its plural if irregular | article and noun, plural if it has one, weak."""
+    nouns = []
+    for (english, *irregular), (german, *forms) in _lines(table):
+        article, word = german.split()
+        german_plural = forms[0] if forms else ""
+        plural = irregular[0] if irregular else regular_plural(english) if german_plural else ""
+        nouns.append(Noun(english, plural, word, german_plural, _GENDERS[article], kind, "weak" in forms))
+    return nouns
+
+
+def read_verbs(table: str, *, stative: bool = False) -> list[Verb]:
+    """Reads verbs: English parts | infinitive, third person, perfect | kinds | preposition of the object.
+
+    A word after the English base stays with it (look for); with ~ it is a
+    movable particle (pick ~up). The hyphen in an-rufen ends a separable prefix.
+    """
+    verbs = []
+    for english, german, (kinds, *_), *preposition in _lines(table):
+        base, _, follower = english[0].partition(" ")
+        past = english[1] if len(english) > 1 else regular_past(base)
+        participle = english[2] if len(english) > 2 else past
+        prefix, _, infinitive = german[0].rpartition("-")
+        auxiliary, german_participle = german[2].split()
+        movable = follower.startswith("~")
+        verbs.append(
+            Verb(
+                EnglishVerb(base, past, participle),
+                GermanVerb(infinitive, german[1], german_participle, _AUXILIARIES[auxiliary], prefix),
+                tuple(kinds.split()),
+                particle=follower[1:] if movable else "",
+                link="" if movable else follower,
+                preposition=Preposition(*(word for (word,) in preposition)) if preposition else None,
+                stative=stative,
+            )
+        )
+    return verbs
+
+
+def read_adjectives(table: str) -> list[Adjective]:
+    """Reads adjectives: English, comparative | German, comparative, stem if it is another | kinds of noun."""
+    adjectives = []
+    for (english, *more), (german, *forms), (kinds, *_) in _lines(table):
+        comparatives = (more[0], forms[0]) if more else ("", "")
+        stem = forms[1] if len(forms) > 1 else german
+        adjectives.append(Adjective(english, german, *comparatives, tuple(kinds.split()), stem))
+    return adjectives
+
+
+def compounds(kind: str, first_parts: dict[str, str], heads: list[Noun]) -> list[Noun]:
+    """Joins every first part with every head: {"apple": "Apfel"} and juice give apple juice, der Apfelsaft.
+
+    The head gives gender and plural, and is written small.
+    """
+    return [
+        head._replace(
+            english=f"{english} {head.english}",
+            english_plural=head.english_plural and f"{english} {head.english_plural}",
+            german=german + head.german.lower(),
+            german_plural=head.german_plural and german + head.german_plural.lower(),
+            kind=kind,
+        )
+        for english, german in first_parts.items()
+        for head in heads
+    ]

@@ -1,0 +1,74 @@
+"""English word forms: what the rules of spelling give, and the few words that do not follow them."""
+
+from tfmr.data.corpora.grammar.entries import EnglishVerb
+
+OBJECTIVE = {"I": "me", "he": "him", "she": "her", "we": "us", "they": "them", "who": "whom"}
+
+BE = EnglishVerb("be", "was", "been", auxiliary=True)
+HAVE = EnglishVerb("have", "had", "had", auxiliary=True)
+DO = EnglishVerb("do", "did", "done", auxiliary=True)
+WILL = EnglishVerb("will", "would", "", auxiliary=True)
+_UNCHANGING = {"will", "would", "can", "must", "should"}
+_ING = {"lie": "lying", "forget": "forgetting", "travel": "travelling"}
+
+
+def finite(verb: EnglishVerb, agreement: str, past: bool) -> str:
+    """Returns the present or past form for a person and number such as "3s"."""
+    if verb.base in _UNCHANGING:
+        return verb.base
+    if verb.base == "be":
+        if past:
+            return "was" if agreement in ("1s", "3s") else "were"
+        return {"1s": "am", "3s": "is"}.get(agreement, "are")
+    if past:
+        return verb.past
+    return third_person(verb.base) if agreement == "3s" else verb.base
+
+
+def nonfinite(verb: EnglishVerb, form: str) -> str:
+    """Returns the "base", "participle" or "ing" form."""
+    return {"base": verb.base, "participle": verb.participle, "ing": ing(verb.base)}[form]
+
+
+def third_person(verb: str) -> str:
+    """Returns the form with he, she, it: reads, washes, tries, goes, has."""
+    return "has" if verb == "have" else _with_s(verb)
+
+
+def ing(verb: str) -> str:
+    """Returns reading, writing, sitting: a final e falls, a consonant after one single vowel is doubled."""
+    if verb in _ING:
+        return _ING[verb]
+    if verb.endswith("e") and not verb.endswith("ee"):
+        return verb[:-1] + "ing"
+    vowels = [letter in "aeiou" for letter in verb]
+    if sum(vowels) == 1 and vowels[-2] and verb[-1] not in "wxy":
+        return verb + verb[-1] + "ing"
+    return verb + "ing"
+
+
+def indefinite_article(following: str) -> str:
+    """Returns a, or an before a vowel sound (an uncle, a university)."""
+    return "an" if following[0] in "aeiou" and not following.startswith("uni") else "a"
+
+
+def regular_plural(noun: str) -> str:
+    """Returns -s, -es after a hiss, -ies for -y after a consonant."""
+    return _with_s(noun)
+
+
+def regular_past(verb: str) -> str:
+    """Returns -ed, -d after -e, -ied for -y after a consonant."""
+    if verb.endswith("e"):
+        return verb + "d"
+    if verb.endswith("y") and verb[-2] not in "aeiou":
+        return verb[:-1] + "ied"
+    return verb + "ed"
+
+
+def _with_s(word: str) -> str:
+    if word.endswith(("s", "sh", "ch", "x")) or word in ("do", "go"):
+        return word + "es"
+    if word.endswith("y") and word[-2] not in "aeiou":
+        return word[:-1] + "ies"
+    return word + "s"
