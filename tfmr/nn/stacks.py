@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from tfmr.nn.layer_norm import LayerNorm
 from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer
 
-ACTIVATION_AXES = ("batch", "length", "embed")
+ACTIVATION_AXES = ("batch", "length", "activation_embed")
 
 
 class Stack(nn.Module):
