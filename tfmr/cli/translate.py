@@ -2,10 +2,9 @@
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import tyro
 
@@ -35,27 +34,17 @@ def main(arguments: list[str]) -> None:
     options = parse_with_run(Arguments, arguments, "tfmr translate")
     if options.input and not Path(options.input).is_file():
         raise InputError(f"--input = {options.input!r}: no such file")
+    from tfmr.data.corpora.lines import decode_lines
     from tfmr.decoding import Translator
 
     translator = Translator.from_run(options.run, options.checkpoint, options.decoding)
     with contextlib.ExitStack() as files:
         source = files.enter_context(open(options.input, "rb")) if options.input else sys.stdin.buffer
         target = files.enter_context(open(options.output, "wb")) if options.output else sys.stdout.buffer
-        lines = _read_lines(source, options.input or "standard input")
+        lines = decode_lines(source, options.input or "standard input")
         # Someone who types wants the answer to a line before the next.
         groups: Iterable[Iterable[str]] = ([line] for line in lines) if source.isatty() else [lines]
         for group in groups:
             for translation in translator.translate_stream(group):
                 target.write(translation.encode() + b"\n")
                 target.flush()
-
-
-def _read_lines(file: BinaryIO, name: str) -> Iterator[str]:
-    for number, line in enumerate(file, 1):
-        try:
-            yield line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{name}, line {number}: byte 0x{line[error.start]:02x} at {error.start + 1} is not UTF-8; "
-                "convert the file, for example with iconv"
-            ) from None

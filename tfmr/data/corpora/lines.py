@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import itertools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tfmr.errors import InputError, nearest
@@ -13,20 +13,27 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yields the lines of a file, without their ends (line feed, or carriage return and line feed).
-
-    A byte order mark at the start is dropped. A name that ends in .gz is read as gzip.
+    """Yields the lines of a file; see `decode_lines`. A name that ends in .gz is read as gzip.
 
     Raises:
       InputError: if there is no such file, it is not UTF-8, or it is named .gz and is not (all of) a gzip file.
     """
-    for number, raw in enumerate(_read_raw_lines(path), start=1):
+    return decode_lines(_read_raw_lines(path), str(path))
+
+
+def decode_lines(raw_lines: Iterable[bytes], name: str) -> Iterator[str]:
+    """Yields lines without their ends (line feed, or carriage return and line feed) or a byte order mark at the start.
+
+    Raises:
+      InputError: for a line that is not UTF-8, with the name of what is read and the line's number.
+    """
+    for number, raw in enumerate(raw_lines, start=1):
         try:
             line = raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
         except UnicodeDecodeError as error:
             byte = raw[error.start]
             raise InputError(
-                f"{path}: line {number} is not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x}; "
+                f"{name}: line {number} is not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x}; "
                 "save the file as UTF-8"
             ) from None
         yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line

@@ -1,0 +1,235 @@
+"""The commands as a user calls them: what they print, and one clear line for what is wrong."""
+
+import dataclasses
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tfmr import Config, DataConfig, DecodingConfig, TrainingConfig, TransformerConfig
+from tfmr.cli import _dispatch, run
+from tfmr.cli.config_file import parse_config
+from tfmr.cli.train import main as train_main
+from tfmr.errors import InputError
+from tfmr.run_directory import RunDirectory
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+CONFIG = Config(
+    model=TransformerConfig(
+        num_encoder_layers=1, num_decoder_layers=1, d_model=16, d_ff=32, num_heads=2, d_k=8, d_v=8, dropout_rate=0.1
+    ),
+    data=DataConfig(corpus="text", vocab_size=300, tokens_per_batch=256, num_buckets=1, max_length=64),
+    training=TrainingConfig(
+        steps=4, warmup_steps=2, log_every=1, evaluate_every=2, bleu_sentences=2, checkpoint_every=2, loss_chunk=4096
+    ),
+    decoding=DecodingConfig(beam_size=2, extra_length=3, batch_size=4),
+)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a config file and a corpus of two files."""
+    folder = tmp_path_factory.mktemp("commands")
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+    lines = [" ".join(words[i % 8 :] + words[: i % 7]) for i in range(60)]
+    (folder / "corpus.en").write_text("".join(f"{line} {i}\n" for i, line in enumerate(lines)))
+    (folder / "corpus.de").write_text("".join(f"{i} {line.upper()}\n" for i, line in enumerate(lines)))
+    data = dataclasses.replace(
+        CONFIG.data,
+        cache=str(folder / "cache"),
+        source_file=str(folder / "corpus.en"),
+        target_file=str(folder / "corpus.de"),
+    )
+    config = dataclasses.replace(CONFIG, data=data, workdir=str(folder / "run"))
+    (folder / "tiny.py").write_text(
+        f"from tfmr import *\n\n\ndef get_config():\n    return {config!r}\n", encoding="utf-8"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(workspace: Path) -> str:
+    """The run directory of a few steps."""
+    train_main([str(workspace / "tiny.py")])
+    return str(workspace / "run")
+
+
+def test_train_leaves_all_that_later_commands_need(trained: str, workspace: Path):
+    run_directory = RunDirectory.open(trained)
+    assert run_directory.read_config().training == CONFIG.training
+    steps = [json.loads(line)["step"] for line in run_directory.metrics_file.read_text().splitlines()]
+    assert steps == [1, 2, 2, 3, 4, 4]
+    assert list(Path(trained, "tensorboard").glob("events*"))
+    for split in ("validation", "test"):
+        sources, references = run_directory.read_text_split(split)
+        assert len(sources) == len(references) > 0
+    assert not list(Path(trained).rglob("*.tmp*"))
+
+
+def test_evaluate_ends_in_one_json_line(trained: str, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    _dispatch(["evaluate", trained, "--output", str(tmp_path / "out.txt")])
+    last = capsys.readouterr().out.rstrip("\n").split("\n")[-1]
+    scores = json.loads(last)
+    assert set(scores) == {"bleu", "chrf", "loss", "perplexity", "signature", "sentences"}
+    assert scores["sentences"] == len(RunDirectory(Path(trained)).read_text_split("test")[0])
+    assert (tmp_path / "out.txt").read_text().count("\n") == scores["sentences"]
+    assert "tok:13a" in scores["signature"]
+
+
+def test_evaluate_takes_other_files(trained: str, workspace: Path, capsys: pytest.CaptureFixture[str]):
+    _dispatch(["evaluate", trained, "--source", str(workspace / "corpus.en"), "--target", str(workspace / "corpus.de")])
+    assert json.loads(capsys.readouterr().out.rstrip("\n").split("\n")[-1])["sentences"] == 60
+
+
+def translate(trained: str, text: bytes, tmp_path: Path, *options: str) -> bytes:
+    (tmp_path / "in.txt").write_bytes(text)
+    _dispatch(["translate", trained, "--input", str(tmp_path / "in.txt"), "--output", str(tmp_path / "out"), *options])
+    return (tmp_path / "out").read_bytes()
+
+
+def test_translate_writes_a_line_for_each_line(trained: str, tmp_path: Path):
+    # A line ends at a line feed only, and an empty or blank line stays empty.
+    out = translate(trained, "one two\n\n  \nthree\u2028four\r\nfive".encode(), tmp_path)
+    lines = out.decode().split("\n")
+    assert len(lines) == 6
+    assert lines[-1] == ""
+    assert lines[1] == lines[2] == ""
+
+
+def test_translate_refuses_bytes_that_are_not_utf8(trained: str, tmp_path: Path):
+    with pytest.raises(InputError, match=r"line 2.*0xff"):
+        translate(trained, b"one\ntwo \xff\n", tmp_path)
+
+
+def test_translate_reads_standard_input(
+    trained: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one two three\n\n")))
+    _dispatch(["translate", trained, "--decoding.beam-size", "1"])
+    assert capfdbinary.readouterr().out.count(b"\n") == 2
+
+
+def test_average_is_then_what_is_used(trained: str, capsys: pytest.CaptureFixture[str]):
+    _dispatch(["average", trained, "--last", "2"])
+    assert "2, 4" in capsys.readouterr().out
+    assert (Path(trained) / "averaged").is_dir()
+
+
+def test_prepare_tells_what_is_there(workspace: Path, capsys: pytest.CaptureFixture[str]):
+    _dispatch(["prepare", str(workspace / "tiny.py")])
+    out = capsys.readouterr().out
+    assert "train" in out
+    assert "padding" in out
+
+
+def test_inspect_adds_up(trained: str, capsys: pytest.CaptureFixture[str]):
+    _dispatch(["inspect", trained])
+    counts = {}
+    for line in capsys.readouterr().out.splitlines():
+        name, _, value = line.partition("  ")
+        if value.split() and value.split()[0].replace(",", "").isdigit():
+            counts[name.strip()] = int(value.split()[0].replace(",", ""))
+    total = counts.pop("total")
+    assert sum(counts.values()) == total > 0
+
+
+def test_plot_writes_pictures(trained: str, tmp_path: Path):
+    _dispatch(["plot", trained, "--output", str(tmp_path)])
+    for name in ("learning_curve.png", "attention.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+WRONG = {
+    "unknown command": (["translat"], "'translat' (did you mean 'translate'?)"),
+    "no config": (["prepare"], "give a file first"),
+    "missing config": (["prepare", "{folder}/tinny.py"], "tiny.py"),
+    "unknown key": (["prepare", "{config}", "--training.stepz", "3"], "did you mean '--training.step"),
+    "wrong section": (["prepare", "{config}", "--steps", "3"], "did you mean '--training.steps'?"),
+    "wrong type": (["prepare", "{config}", "--training.steps", "many"], "--training.steps = 'many': must be a whole"),
+    "wrong choice": (["prepare", "{config}", "--model.norm", "pots"], "post, pre (did you mean 'post'?)"),
+    "no value": (["prepare", "{config}", "--training.steps"], "--training.steps: needs a value"),
+    "impossible": (["prepare", "{config}", "--data.max-length", "9999"], "data.tokens_per_batch = 256"),
+    "missing file": (["prepare", "{config}", "--data.source-file", "{folder}/corpus.eng"], "corpus.en"),
+    "unequal files": (["prepare", "{config}", "--data.source-file", "{folder}/tiny.py"], "lines but"),
+    "bad utf-8": (["prepare", "{config}", "--data.source-file", "{folder}/bad.en"], "line 2 is not UTF-8"),
+    "no run": (["translate", "{folder}/nothing"], "no run directory"),
+    "no checkpoint": (["translate", "{run}", "--checkpoint", "99"], "no checkpoint '99'"),
+    "no input": (["translate", "{run}", "--input", "{folder}/nothing.txt"], "nothing.txt"),
+    "one file": (["evaluate", "{run}", "--source", "{folder}/corpus.en"], "give both or none"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_told_in_one_line(
+    name: str, trained: str, workspace: Path, capsys: pytest.CaptureFixture[str]
+):
+    (workspace / "bad.en").write_bytes(b"fine\nbad \xe9\n")
+    before = sorted(workspace.rglob("*"))
+    arguments, expected = WRONG[name]
+    places = dict(folder=workspace, config=workspace / "tiny.py", run=trained)
+    with pytest.raises(SystemExit) as exit_:
+        run(_dispatch, [argument.format(**places) for argument in arguments])
+    assert exit_.value.code == 2
+    output = capsys.readouterr()
+    assert output.err.startswith("error: ")
+    assert output.err.count("\n") == 1
+    assert expected in output.err
+    assert not output.out
+    assert not [p for p in workspace.rglob("*") if p not in before and "tmp" in p.name], "something half-written"
+
+
+def test_another_architecture_is_refused(trained: str, workspace: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as exit_:
+        run(train_main, [str(workspace / "tiny.py"), "--model.d-ff", "64", "--training.steps", "6"])
+    assert exit_.value.code == 2
+    last = capsys.readouterr().err.rstrip("\n").split("\n")[-1]
+    assert "model.d_ff = 64" in last
+    assert "32" in last
+
+
+def test_a_wrong_config_file_is_told_in_one_line(tmp_path: Path):
+    cases = {
+        "from tfmr import *\ndef get_config(): return Config(training=TrainingConfig(stepp=3))": "mean 'steps'",
+        "def get_config(): return 3": "must be a tfmr.Config",
+        "def get_confg(): return 3": "get_config",
+        "def get_config(:": "SyntaxError",
+        "from tfmr import *\ndef get_config(): return Config(training=TrainingConfig(steps=0))": "training.steps = 0",
+    }
+    for text, expected in cases.items():
+        (tmp_path / "config.py").write_text(text)
+        with pytest.raises(InputError, match=expected) as error:
+            parse_config([str(tmp_path / "config.py")], "tfmr prepare")
+        assert "\n" not in str(error.value)
+
+
+def test_help_shows_each_field_with_its_meaning(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as exit_:
+        parse_config(["--help"], "python train.py")
+    assert exit_.value.code == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--training.warmup-steps" in out
+    assert "Steps of linear warmup" in out
+
+
+def test_top_level_help_is_quick():
+    command = [sys.executable, "-c", "import sys; sys.argv = ['tfmr', '--help']; import tfmr.cli; tfmr.cli.main()"]
+    best = min(_seconds(command) for _ in range(3))
+    assert best < 1.0
+
+
+def _seconds(command: list[str]) -> float:
+    start = time.perf_counter()
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert "translate" in result.stdout
+    return time.perf_counter() - start
+
+
+@pytest.mark.parametrize("path", sorted(str(p) for p in (REPOSITORY / "configs").glob("*.py")))
+def test_every_recipe_loads(path: str):
+    config = parse_config([path], "python train.py")
+    assert config.workdir == str(Path("runs") / Path(path).stem)
