@@ -8,7 +8,7 @@ library, so every part of the project may import it.
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from tfmr.errors import InputError, nearest
 
@@ -99,9 +99,9 @@ class DataConfig:
     target_language: str = "de"
     """Language to translate into."""
     dir: str = ""
-    """Folder that holds the corpus's files (multi30k, text, downloaded wmt archives). Empty: download where possible."""
+    """Folder that holds the corpus's files (multi30k, text, downloaded wmt archives). Empty: download, if possible."""
     source_file: str = ""
-    """corpus text: one file of source sentences, or a TSV of source and target; parts are held out for validation and test."""
+    """corpus text: one file of source sentences, or a TSV of source and target; validation and test are held out."""
     target_file: str = ""
     """corpus text: the translations of source_file, line by line. Empty: source_file is a TSV."""
     variant: Literal["raw", "tok"] = "raw"
@@ -306,18 +306,22 @@ def config_to_dict(config: Config) -> dict:
     return dataclasses.asdict(config)
 
 
-def config_from_dict(values: dict, cls: type = Config, path: str = "") -> Config:
-    """Builds a configuration from nested dictionaries.
+def config_from_dict(values: dict) -> Config:
+    """Builds a configuration from nested dictionaries, as `config_to_dict` gives them.
 
     Raises:
       InputError: for an unknown key (with the nearest known one) or a value that a section refuses.
     """
+    return _from_dict(Config, values, "")
+
+
+def _from_dict(cls: type, values: dict, path: str) -> Any:
     fields = {f.name: f for f in dataclasses.fields(cls)}
     for key in values:
         if key not in fields:
             raise InputError(f"unknown config key {path + key!r}{nearest(key, fields)}")
     nested = {
-        key: config_from_dict(value, fields[key].type, f"{path}{key}.") if isinstance(value, dict) else value
+        key: _from_dict(fields[key].type, value, f"{path}{key}.") if isinstance(value, dict) else value
         for key, value in values.items()
     }
     return cls(**nested)

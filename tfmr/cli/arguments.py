@@ -30,8 +30,16 @@ def parse(cls: type[T], arguments: list[str], *, prog: str, default: T | None = 
     _check_keys(cls, arguments)
     try:
         return _quietly(cls, arguments, kwargs)
-    except SystemExit:
-        raise InputError(_what_is_wrong(cls, arguments, kwargs)) from None
+    except SystemExit as exit_:
+        raise _refusal(exit_) or InputError(_what_is_wrong(cls, arguments, kwargs)) from None
+
+
+def _refusal(exit_: SystemExit) -> InputError | None:
+    """Returns the error of a dataclass that refused its values, which tyro turns into an exit."""
+    error: BaseException | None = exit_
+    while error is not None and not isinstance(error, InputError):
+        error = error.__context__
+    return error
 
 
 def _quietly(cls: type[T], arguments: list[str], kwargs: dict[str, Any]) -> T:
@@ -80,13 +88,12 @@ def _what_is_wrong(cls: type, arguments: list[str], kwargs: dict[str, Any]) -> s
             continue
         has_value = "=" not in argument and i + 1 < len(arguments) and not arguments[i + 1].startswith("--")
         option = arguments[i : i + 2] if has_value else [argument]
-        with contextlib.suppress(InputError):
-            try:
-                _quietly(cls, option, kwargs)
-            except SystemExit:
+        try:
+            _quietly(cls, option, kwargs)
+        except SystemExit as exit_:
+            if _key(argument) in types and _refusal(exit_) is None:
                 value = option[-1].split("=", 1)[-1] if len(option) > 1 or "=" in argument else None
-                if _key(argument) in types:
-                    return _wrong_value(_key(argument), value, types[_key(argument)])
+                return _wrong_value(_key(argument), value, types[_key(argument)])
     return f"cannot read the command line {' '.join(arguments)!r}; {kwargs['prog']} --help shows it"
 
 

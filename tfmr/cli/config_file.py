@@ -1,8 +1,8 @@
 """Recipes: Python files with get_config(), overridden on the command line."""
 
 import dataclasses
-import importlib.util
 import os
+import runpy
 from pathlib import Path
 
 from tfmr.cli.arguments import parse
@@ -35,13 +35,11 @@ def load_config(path: str) -> Config:
     if not file.is_file():
         beside = [str(other) for other in file.parent.glob("*.py")] if file.parent.is_dir() else []
         raise InputError(f"{path}: no such config file{nearest(path, beside)}")
-    spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path}: is no Python file (its name must end in .py)")
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-        config = module.get_config()
+        names = runpy.run_path(str(file))
+        if "get_config" not in names:
+            raise InputError("defines no get_config()")
+        config = names["get_config"]()
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except Exception as error:

@@ -91,7 +91,7 @@ def make_train_step(
             "loss": sums.loss / tokens,
             "cross_entropy": sums.cross_entropy / tokens,
             "tokens": sums.tokens,
-            "gradient_norm": optax.global_norm(gradient),
+            "gradient_norm": optax.tree.norm(gradient),
             "learning_rate": schedule(state.step),
         }
         ema_params = _moving_average(state.ema_params, params, config.ema_decay)
