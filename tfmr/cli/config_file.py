@@ -50,12 +50,9 @@ def load_config(path: str) -> Config:
 
 
 def _nearest_field(error: Exception) -> str:
-    """For a keyword that a section of the config does not have, the nearest that it has."""
-    text = str(error)
-    if not isinstance(error, TypeError) or "unexpected keyword argument" not in text:
+    """For a keyword that no section of the config has, the nearest that one has."""
+    if not isinstance(error, TypeError) or "unexpected keyword argument" not in str(error):
         return ""
-    import tfmr.config
-
-    section = getattr(tfmr.config, text.split(".")[0], None)
-    names = [field.name for field in dataclasses.fields(section)] if dataclasses.is_dataclass(section) else []
-    return nearest(text.split("'")[1], names)
+    sections = [Config, *(type(section) for section in vars(Config()).values() if dataclasses.is_dataclass(section))]
+    names = [field.name for section in sections for field in dataclasses.fields(section)]
+    return nearest(str(error).split("'")[1], names)
