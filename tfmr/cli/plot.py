@@ -2,8 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
+
+from tfmr.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tfmr.decoding import Translator
 
 
 @dataclass(frozen=True)
@@ -33,14 +41,30 @@ def main(arguments: list[str]) -> None:
     from tfmr.analysis import plot_learning_curves
     from tfmr.decoding import Translator
 
-    pictures = {"learning_curve.png": plot_learning_curves([run.path])}
     translator = Translator.from_run(options.run, options.checkpoint)
     sentence = options.sentence or run.read_text_split("test")[0][0]
-    pictures["attention.png"] = _attention_picture(translator, sentence)
+    pictures = {
+        "learning_curve.png": plot_learning_curves([run.path]),
+        "attention.png": _attention_picture(translator, sentence),
+    }
     for name, figure in pictures.items():
         figure.savefig(folder / name, dpi=120)
         print(folder / name)
 
 
-def _attention_picture(translator, sentence: str):
-    raise NotImplementedError
+def _attention_picture(translator: "Translator", sentence: str) -> "Figure":
+    """Draws the last layer's attention from the translation to the sentence, head by head."""
+    from tfmr.analysis import attention_weights, plot_attention
+    from tfmr.data.tokenizer import BOS_ID, EOS_ID
+
+    if not sentence.strip():
+        raise InputError(f"--sentence = {sentence!r}: there is nothing to translate")
+    tokenizer, config = translator.tokenizer, translator.model.config
+    translation = translator.translate([sentence])[0]
+    source = [*tokenizer.encode(sentence), EOS_ID]
+    target = tokenizer.encode(translation)
+    maps = attention_weights(config, translator.params, source, [BOS_ID, *target])
+    # Row i is where the model looks when it writes token i.
+    labels = [[*(tokenizer.decode([token]) for token in tokens), "end"] for tokens in (target, source[:-1])]
+    weights = maps[f"decoder/layer_{config.num_decoder_layers - 1}/cross_attention"]
+    return plot_attention(weights, *labels, title="Decoder, last layer: where each head looks in the source")
