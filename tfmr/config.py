@@ -316,12 +316,12 @@ def config_from_dict(values: dict) -> Config:
 
 
 def _from_dict(cls: type, values: dict, path: str) -> Any:
-    fields = {f.name: f for f in dataclasses.fields(cls)}
+    types: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(cls)}
     for key in values:
-        if key not in fields:
-            raise InputError(f"unknown config key {path + key!r}{nearest(key, fields)}")
+        if key not in types:
+            raise InputError(f"unknown config key {path + key!r}{nearest(key, types)}")
     nested = {
-        key: _from_dict(fields[key].type, value, f"{path}{key}.") if isinstance(value, dict) else value
+        key: _from_dict(types[key], value, f"{path}{key}.") if isinstance(value, dict) else value
         for key, value in values.items()
     }
     return cls(**nested)

@@ -48,10 +48,11 @@ def _quietly(cls: type[T], arguments: list[str], kwargs: dict[str, Any]) -> T:
         return tyro.cli(cls, args=arguments, **kwargs)
 
 
-def _fields(cls: type, prefix: str = "") -> dict[str, Any]:
+def _fields(cls: Any, prefix: str = "") -> dict[str, Any]:
     """Returns the type of each field by its dotted name, nested dataclasses opened."""
     found = {}
-    for name, kind in get_type_hints(cls).items():
+    types: dict[str, Any] = get_type_hints(cls)
+    for name, kind in types.items():
         if dataclasses.is_dataclass(kind):
             found |= _fields(kind, f"{prefix}{name}.")
         else:

@@ -2,8 +2,8 @@
 
 import queue
 import threading
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Generator, Iterator
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Int
@@ -14,6 +14,7 @@ from tfmr.data.prepare import PreparedSplit
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 
+T = TypeVar("T")
 Arrays = dict[str, Int[np.ndarray, "rows length"]]
 
 
@@ -95,7 +96,7 @@ def batches_from(plan: BatchPlan, place: Place) -> Iterator[tuple[Batch, Place]]
         epoch, first = epoch + 1, 0
 
 
-def prefetch(items: Iterator, size: int = 4) -> Iterator:
+def prefetch(items: Iterator[T], size: int = 4) -> Generator[T, None, None]:
     """Yields the same items, made up to `size` ahead in a thread. An exception there is raised here."""
     buffer: queue.Queue = queue.Queue(maxsize=size)
     stop = threading.Event()

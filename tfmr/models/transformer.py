@@ -1,6 +1,8 @@
 """The encoder-decoder Transformer (section 3, figure 1)."""
 
+import dataclasses
 import functools
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -62,7 +64,7 @@ class Transformer(nn.Module):
         if config.positions == "learned":
             self.source_positions = LearnedPositions(config.max_length, config.d_model)
             self.target_positions = LearnedPositions(config.max_length, config.d_model)
-        layer = dict(
+        layer: dict[str, Any] = dict(
             num_heads=config.num_heads,
             d_model=config.d_model,
             d_ff=config.d_ff,
@@ -74,7 +76,7 @@ class Transformer(nn.Module):
             norm_epsilon=config.norm_epsilon,
             dtype=dtype,
         )
-        stack = dict(final_norm=config.norm == "pre", scan=config.scan_layers, remat=config.remat)
+        stack: dict[str, Any] = dict(final_norm=config.norm == "pre", scan=config.scan_layers, remat=config.remat)
         self.encoder = Encoder(functools.partial(EncoderLayer, **layer), config.num_encoder_layers, **stack)
         self.decoder = Decoder(functools.partial(DecoderLayer, **layer), config.num_decoder_layers, **stack)
         self.dropout = nn.Dropout(config.dropout_rate)
@@ -167,18 +169,18 @@ class Transformer(nn.Module):
         source_segments: Int[Array, "batch source"],
         max_length: int,
     ) -> DecodingCache:
-        """Returns the cache for targets of up to `max_length` places; cross-attention's keys and values are made here."""
+        """Returns the cache for targets of up to `max_length` places, with cross-attention's keys and values."""
         return DecodingCache(self.decoder.start_cache(memory, max_length), padding_mask(source_segments))
 
     def decode_step(
         self, token: Int[Array, " batch"], cache: DecodingCache, position: Int[Array, ""]
     ) -> tuple[Float[Array, "batch vocab"], DecodingCache]:
-        """Returns the logits of the token after `token`, which stands at `position`, and the cache that now holds it."""
+        """Returns the logits of what follows `token`, which stands at `position`, and the cache with it."""
         learned = self.target_positions if self.config.positions == "learned" else None
         positions = jnp.broadcast_to(position, (token.shape[0], 1))
         x = self._embed(token[:, None], self.embedding, learned, positions, True)
         x, layers = self.decoder.step(x, cache.layers, position, cache.cross_mask)
-        return self._output_embedding().attend(x[:, 0]), cache.replace(layers=layers)
+        return self._output_embedding().attend(x[:, 0]), dataclasses.replace(cache, layers=layers)
 
     def _output_embedding(self) -> TokenEmbedding:
         return self.output_embedding if self.config.tie_embeddings == "none" else self.embedding

@@ -10,6 +10,8 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
+from tfmr.nn.parameters import parameter
+
 
 def scaled_dot_product_attention(
     query: Float[Array, "*batch heads query d_k"],
@@ -84,14 +86,13 @@ class MultiHeadAttention(nn.Module):
         self.key_kernel = self._input_kernel("key", d_k)
         self.value_kernel = self._input_kernel("value", d_v)
         init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=(0, 1), out_axis=2)
-        init = nn.with_logical_partitioning(init, ("heads", "kv", "embed"))
-        self.output_kernel = self.param("output", init, (self.num_heads, d_v, self.d_model))
+        shape = (self.num_heads, d_v, self.d_model)
+        self.output_kernel = parameter(self, "output", init, ("heads", "kv", "embed"), shape)
         self.dropout = nn.Dropout(self.dropout_rate)
 
     def _input_kernel(self, name: str, width: int) -> Float[Array, "d_model heads {width}"]:
         init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=0, out_axis=(1, 2))
-        init = nn.with_logical_partitioning(init, ("embed", "heads", "kv"))
-        return self.param(name, init, (self.d_model, self.num_heads, width))
+        return parameter(self, name, init, ("embed", "heads", "kv"), (self.d_model, self.num_heads, width))
 
     def __call__(
         self,

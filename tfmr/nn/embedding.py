@@ -7,6 +7,8 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
+from tfmr.nn.parameters import parameter
+
 
 class TokenEmbedding(nn.Module):
     """One matrix that turns tokens into vectors and, transposed, vectors into logits.
@@ -25,8 +27,7 @@ class TokenEmbedding(nn.Module):
         # Rows of expected length 1: times sqrt(d_model) they match the positions in size. The embed axis has a name
         # of its own, so that no mesh axis of the batch ever shards the table there (XLA would copy it whole).
         init = nn.initializers.normal(stddev=self.d_model**-0.5)
-        init = nn.with_logical_partitioning(init, ("vocab", "table_embed"))
-        self.embedding = self.param("embedding", init, (self.vocab_size, self.d_model))
+        self.embedding = parameter(self, "embedding", init, ("vocab", "table_embed"), (self.vocab_size, self.d_model))
 
     def __call__(self, tokens: Int[Array, "*batch"]) -> Float[Array, "*batch d_model"]:
         """Returns the tokens' rows, times sqrt(d_model)."""
@@ -66,6 +67,6 @@ class LearnedPositions(nn.Module):
     @nn.compact
     def __call__(self, positions: Int[Array, "*length"]) -> Float[Array, "*length d_model"]:
         """Returns the vectors of the places. A place beyond the table is NaN, never a silent neighbour."""
-        init = nn.with_logical_partitioning(nn.initializers.normal(self.d_model**-0.5), ("positions", "table_embed"))
-        table = self.param("embedding", init, (self.max_length, self.d_model))
+        init = nn.initializers.normal(self.d_model**-0.5)
+        table = parameter(self, "embedding", init, ("positions", "table_embed"), (self.max_length, self.d_model))
         return table.at[positions].get(mode="fill", fill_value=jnp.nan)

@@ -6,6 +6,8 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
+from tfmr.nn.parameters import parameter
+
 
 class LayerNorm(nn.Module):
     """Normalises the last axis to mean 0 and variance 1, then scales by gamma and shifts by beta.
@@ -22,8 +24,8 @@ class LayerNorm(nn.Module):
     def __call__(self, x: Float[Array, "*batch d_model"]) -> Float[Array, "*batch d_model"]:
         """Returns gamma * (x - mean) / sqrt(variance + epsilon) + beta, over the last axis."""
         shape = (x.shape[-1],)
-        gamma = self.param("gamma", nn.with_logical_partitioning(nn.initializers.ones, ("embed",)), shape)
-        beta = self.param("beta", nn.with_logical_partitioning(nn.initializers.zeros, ("embed",)), shape)
+        gamma = parameter(self, "gamma", nn.initializers.ones, ("embed",), shape)
+        beta = parameter(self, "beta", nn.initializers.zeros, ("embed",), shape)
         x = x.astype(jnp.float32)
         centred = x - x.mean(axis=-1, keepdims=True)
         variance = jnp.square(centred).mean(axis=-1, keepdims=True)

@@ -1,5 +1,6 @@
 """Encoder and decoder layers: sub-layers with residual connections and norms (section 3.1)."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
@@ -52,6 +53,16 @@ class TransformerLayer(nn.Module):
     def _norm(self) -> LayerNorm:
         return LayerNorm(self.norm_epsilon, self.dtype)
 
+    def _attend(
+        self,
+        attention: MultiHeadAttention,
+        x: Float[Array, "*batch query d_model"],
+        memory: Float[Array, "*batch key d_model"],
+        mask: Bool[Array, "*#batch #heads #query #key"] | None,
+        deterministic: bool,
+    ) -> Float[Array, "*batch query d_model"]:
+        return attention.attend(x, attention.keys_values(memory), mask, deterministic=deterministic)[0]
+
     def _residual(
         self,
         x: Float[Array, "*batch length d_model"],
@@ -84,7 +95,7 @@ class EncoderLayer(TransformerLayer):
         """Returns the layer's output; `deterministic=False` drops with the random stream `dropout`."""
 
         def attend(x: Array) -> Array:
-            return self.self_attention(x, mask=mask, deterministic=deterministic)
+            return self._attend(self.self_attention, x, x, mask, deterministic)
 
         x = self._residual(x, self.self_attention_norm, attend, deterministic)
         return self._residual(x, self.feed_forward_norm, self.feed_forward, deterministic)
@@ -124,10 +135,10 @@ class DecoderLayer(TransformerLayer):
         """Returns the layer's output for a whole target; the look-ahead mask is part of `self_mask`."""
 
         def attend_to_self(x: Array) -> Array:
-            return self.self_attention(x, mask=self_mask, deterministic=deterministic)
+            return self._attend(self.self_attention, x, x, self_mask, deterministic)
 
         def attend_to_memory(x: Array) -> Array:
-            return self.cross_attention(x, memory, cross_mask, deterministic=deterministic)
+            return self._attend(self.cross_attention, x, memory, cross_mask, deterministic)
 
         x = self._residual(x, self.self_attention_norm, attend_to_self, deterministic)
         x = self._residual(x, self.cross_attention_norm, attend_to_memory, deterministic)
@@ -161,4 +172,4 @@ class DecoderLayer(TransformerLayer):
         x = self._residual(x, self.self_attention_norm, attend_to_self, True)
         x = self._residual(x, self.cross_attention_norm, attend_to_memory, True)
         x = self._residual(x, self.feed_forward_norm, self.feed_forward, True)
-        return x, cache.replace(self_attention=written)
+        return x, dataclasses.replace(cache, self_attention=written)

@@ -16,7 +16,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from tfmr.nn.layer_norm import LayerNorm
-from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer
+from tfmr.nn.layers import DecoderLayerCache
 
 ACTIVATION_AXES = ("batch", "length", "activation_embed")
 
@@ -57,11 +57,11 @@ class Stack(nn.Module):
         if self.remat:
             run_layer = nn.remat(run_layer, prevent_cse=not self.scan)
         if self.scan:
-            scanned = nn.scan(
+            scanned: Any = nn.scan(
                 lambda layer, x, *context: (run_layer(layer, x, *context), None),
                 variable_axes={"params": 0, "intermediates": 0},
                 split_rngs={"params": True, "dropout": True},
-                in_axes=nn.broadcast,
+                in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType]
                 length=self.num_layers,
                 metadata_params={nn.PARTITION_NAME: "layers"},
             )

@@ -6,6 +6,7 @@ its logits are still in cache, so each logit is computed once and none is kept.
 """
 
 import functools
+from typing import Any
 
 import flax.struct
 import jax
@@ -49,7 +50,8 @@ def label_smoothed_cross_entropy(
       chunk: number of tokens whose logits may exist at once, if the length of the targets divides so.
     """
     pieces = _num_pieces(states.shape[0], states.shape[1], chunk)
-    loss, cross_entropy = _sums(states, table, targets, weights, label_smoothing, pieces)
+    sums: Any = _sums(states, table, targets, weights, label_smoothing, pieces)
+    loss, cross_entropy = sums
     return LossSums(loss, lax.stop_gradient(cross_entropy), weights.sum())
 
 
@@ -106,7 +108,7 @@ def _scale_gradients(label_smoothing: float, pieces: int, gradients: tuple[Array
 _sums.defvjp(_sums_and_gradients, _scale_gradients)
 
 
-def _split(arrays: tuple[Array, ...], pieces: int) -> tuple[Array, ...]:
+def _split(arrays: tuple[Array, ...], pieces: int) -> Any:
     """[batch, target, ...] to [pieces, tokens, ...]. Pieces are cut along the target, so each spans the whole batch."""
 
     def split(x: Array) -> Array:

@@ -41,7 +41,7 @@ def batch_loss(
       chunk: see `label_smoothed_cross_entropy`.
       dropout_key: decides what is dropped.
     """
-    states, table = model.apply(
+    factors: Any = model.apply(
         {"params": params},
         batch["source"],
         batch["source_segments"],
@@ -53,6 +53,7 @@ def batch_loss(
         rngs=None if dropout_key is None else {"dropout": dropout_key},
         method="states_and_output_table",
     )
+    states, table = factors
     weights = (batch["target_segments"] != 0).astype(jnp.float32)
     return label_smoothed_cross_entropy(
         states, table, batch["target_output"], weights, label_smoothing=label_smoothing, chunk=chunk
@@ -105,10 +106,8 @@ def _accumulate(gradient_of: Callable, params: Any, batch: Batch, key: PRNGKeyAr
     # Rows r, r + pieces, r + 2 pieces, ... make a piece: each device keeps the rows that it has.
     split = {name: jnp.swapaxes(x.reshape(-1, pieces, *x.shape[1:]), 0, 1) for name, x in batch.items()}
     piece_keys = jax.random.split(key, pieces)
-    start = jax.tree.map(
-        lambda x: jnp.zeros(x.shape, x.dtype),
-        jax.eval_shape(gradient_of, params, jax.tree.map(lambda x: x[0], split), piece_keys[0]),
-    )
+    zero = jnp.float32(0.0)
+    start = LossSums(zero, zero, zero), jax.tree.map(jnp.zeros_like, params)
 
     def add(sums: Any, piece: tuple[Batch, PRNGKeyArray]) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, sums, gradient_of(params, *piece)), None

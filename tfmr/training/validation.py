@@ -9,7 +9,14 @@ from tfmr.config import Config, DecodingConfig
 from tfmr.data.loader import encode_pairs, evaluation_batches
 from tfmr.data.prepare import PreparedCorpus
 from tfmr.decoding import Translator
-from tfmr.evaluation import corpus_scores, evaluate_loss, negative_log_likelihood, perplexity, scoring_tokenizer
+from tfmr.evaluation import (
+    Tokenize,
+    corpus_scores,
+    evaluate_loss,
+    negative_log_likelihood,
+    perplexity,
+    scoring_tokenizer,
+)
 from tfmr.models import Transformer
 from tfmr.training.sharding import batch_parts, to_devices
 
@@ -29,7 +36,7 @@ class Validation:
         self._batches = [to_devices(batch, mesh) for batch in batches]
         self._model = model
         self._tokenizer = corpus.tokenizer
-        self._scoring_tokenizer = scoring_tokenizer(config.data)
+        self._scoring_tokenizer: Tokenize = scoring_tokenizer(config.data)
 
     def __call__(self, params: Any) -> dict[str, float]:
         """Returns `loss` (nats a token, unsmoothed), `perplexity`, and `bleu` if any sentence is to be translated."""
