@@ -25,7 +25,7 @@ class Dice:
         """Returns one of the options, each as likely as any other."""
         return options[self.below(len(options))]
 
-    def weighted(self, weights: Mapping[T, float]) -> T:
+    def weighted(self, weights: Mapping[T, int]) -> T:
         """Returns one of the keys, as likely as its share of the weights."""
         *others, last = weights
         point = self._random() * sum(weights.values())

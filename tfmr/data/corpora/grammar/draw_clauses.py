@@ -131,7 +131,7 @@ def _with_time_and_place(dice: Dice, clause: Clause) -> Clause:
     ahead = clause.modal is not None and clause.tense == "present"
     time = draw_time(dice, "future" if ahead else clause.tense, negated=clause.negated)
     if clause.verb.stative:
-        time = dice.pick(PAST)  # a state lasts longer than half past three
+        time = dice.pick(PAST[:2])  # a state lasts longer than half past three
     in_front = time is not None and not time.middle and dice.chance(0.55)
     return replace(clause, time=time, front="time" if in_front else "subject")
 

@@ -74,19 +74,19 @@ def draw_noun_phrase(
 
 
 @cache
-def _determiners(noun: Noun, plural: bool, definite: bool, simple: bool) -> dict[str, float]:
+def _determiners(noun: Noun, plural: bool, definite: bool, simple: bool) -> dict[str, int]:
     """Returns the determiners that the noun can have, with their weights."""
-    weights = {"the": 36.0, "this": 6.0}
+    weights = {"the": 36, "this": 6}
     if noun.kind not in ("person", "animal") or noun.english in OWN:
-        weights |= {"possessive": 16.0} | ({} if simple else {"owner": 6.0})
+        weights |= {"possessive": 16} | ({} if simple else {"owner": 6})
     if not definite:
-        bare = 60.0 if not noun.german_plural else 8.0 if noun.kind == "person" else 24.0
-        weights |= {"": bare} if plural or not noun.german_plural else {"a": 30.0}
+        bare = 60 if not noun.german_plural else 8 if noun.kind == "person" else 24
+        weights |= {"": bare} if plural or not noun.german_plural else {"a": 30}
     if not definite and not simple:
-        weights |= {"number": 24.0, "many": 6.0, "some": 5.0} if plural else {}
-        weights |= {"every": 4.0} if not plural and noun.kind == "person" else {}
+        weights |= {"number": 24, "many": 6, "some": 5} if plural else {}
+        weights |= {"every": 4} if not plural and noun.kind == "person" else {}
     if not simple and not plural and noun.kind in FEATURES:
-        weights["feature"] = 5.0
+        weights["feature"] = 5
     return weights
 
 

@@ -70,7 +70,7 @@ def draw_whereabouts(dice: Dice) -> Sentence:
     return Sentence(draw_existence(dice) if dice.chance(0.4) else draw_rest(dice))
 
 
-KINDS: dict[Callable[[Dice], Sentence], float] = {
+KINDS: dict[Callable[[Dice], Sentence], int] = {
     draw_statement: 28,
     draw_passive_statement: 5,
     draw_question: 6,
