@@ -27,7 +27,7 @@ def random_parameters(module: nn.Module, *inputs, seed: int = 0, **arguments):
         inputs = {"output": np.prod(shape[:-1]), "embedding": shape[-1], "bias": 25, "beta": 25, "gamma": 25}
         scale = inputs.get(name, shape[0]) ** -0.5
         offset = 1.0 if name == "gamma" else 0.0
-        return jnp.asarray(offset + scale * rng.standard_normal(leaf.shape), jnp.float32)
+        return jnp.asarray(np.float32(offset) + np.float32(scale) * rng.standard_normal(leaf.shape, np.float32))
 
     return jax.tree_util.tree_map_with_path(draw, shapes)
 

@@ -1,0 +1,17 @@
+"""Looking at models: where parameters and operations go, attention maps, learning curves."""
+
+from tfmr.analysis.account import forward_flops, parameter_count, parameter_table, training_flops_per_token
+from tfmr.analysis.attention_maps import attention_weights, plot_attention
+from tfmr.analysis.learning_curves import Curve, plot_learning_curves, read_metrics
+
+__all__ = [
+    "Curve",
+    "attention_weights",
+    "forward_flops",
+    "parameter_count",
+    "parameter_table",
+    "plot_attention",
+    "plot_learning_curves",
+    "read_metrics",
+    "training_flops_per_token",
+]

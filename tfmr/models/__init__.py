@@ -1,6 +1,15 @@
 """The models that are built from `tfmr.nn`."""
 
 from tfmr.config import TransformerConfig
+from tfmr.models.presets import TABLE_3, Table3Row, transformer_base, transformer_big
 from tfmr.models.transformer import DecodingCache, Transformer
 
-__all__ = ["DecodingCache", "Transformer", "TransformerConfig"]
+__all__ = [
+    "TABLE_3",
+    "DecodingCache",
+    "Table3Row",
+    "Transformer",
+    "TransformerConfig",
+    "transformer_base",
+    "transformer_big",
+]

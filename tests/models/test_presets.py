@@ -1,0 +1,108 @@
+"""The paper's models have the paper's shapes, compile, and learn."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+from reference import random_parameters
+
+from tfmr.analysis import parameter_count
+from tfmr.models import TABLE_3, Transformer, TransformerConfig, transformer_base, transformer_big
+
+
+def test_base_and_big_are_the_papers():
+    base = transformer_base()
+    assert (base.num_encoder_layers, base.num_decoder_layers, base.d_model, base.d_ff) == (6, 6, 512, 2048)
+    assert (base.num_heads, base.d_k, base.d_v, base.dropout_rate) == (8, 64, 64, 0.1)
+    big = transformer_big()
+    assert (big.num_encoder_layers, big.num_decoder_layers, big.d_model, big.d_ff) == (6, 6, 1024, 4096)
+    assert (big.num_heads, big.d_k, big.d_v, big.dropout_rate) == (16, 64, 64, 0.3)
+    french = transformer_big(vocab_size=32_000, dropout_rate=0.1)
+    assert (french.vocab_size, french.dropout_rate) == (32_000, 0.1)
+    for config in (base, big):
+        assert (config.norm, config.positions, config.tie_embeddings) == ("post", "sinusoidal", "all")
+        assert (config.vocab_size, config.attention_dropout_rate) == (37_000, 0.0)
+
+
+def test_table_3_has_every_row_and_what_it_changes():
+    base = TABLE_3["base"]
+    changes = {}
+    for name, row in TABLE_3.items():
+        model = dataclasses.asdict(row.config).items() - dataclasses.asdict(base.config).items()
+        training = {("label_smoothing", row.label_smoothing), ("steps", row.steps)} - {
+            ("label_smoothing", 0.1),
+            ("steps", 100_000),
+        }
+        changes[name] = dict(model | training)
+    assert changes == {
+        "base": {},
+        "A/h=1": {"num_heads": 1, "d_k": 512, "d_v": 512},
+        "A/h=4": {"num_heads": 4, "d_k": 128, "d_v": 128},
+        "A/h=16": {"num_heads": 16, "d_k": 32, "d_v": 32},
+        "A/h=32": {"num_heads": 32, "d_k": 16, "d_v": 16},
+        "B/d_k=16": {"d_k": 16},
+        "B/d_k=32": {"d_k": 32},
+        "C/N=2": {"num_encoder_layers": 2, "num_decoder_layers": 2},
+        "C/N=4": {"num_encoder_layers": 4, "num_decoder_layers": 4},
+        "C/N=8": {"num_encoder_layers": 8, "num_decoder_layers": 8},
+        "C/d_model=256": {"d_model": 256, "d_k": 32, "d_v": 32},
+        "C/d_model=1024": {"d_model": 1024, "d_k": 128, "d_v": 128},
+        "C/d_ff=1024": {"d_ff": 1024},
+        "C/d_ff=4096": {"d_ff": 4096},
+        "D/dropout=0.0": {"dropout_rate": 0.0},
+        "D/dropout=0.2": {"dropout_rate": 0.2},
+        "D/label_smoothing=0.0": {"label_smoothing": 0.0},
+        "D/label_smoothing=0.2": {"label_smoothing": 0.2},
+        "E/learned": {"positions": "learned"},
+        "big": {"d_model": 1024, "d_ff": 4096, "num_heads": 16, "dropout_rate": 0.3, "steps": 300_000},
+    }
+    assert sum(row.perplexity for row in TABLE_3.values()) == pytest.approx(101.87)
+    assert sum(row.bleu for row in TABLE_3.values()) == pytest.approx(507.7)
+
+
+@pytest.mark.parametrize("name", TABLE_3)
+def test_every_row_lowers_with_the_parameters_of_the_closed_form(name):
+    row = TABLE_3[name]
+    model = Transformer(row.config)
+    tokens = 4 * [jax.ShapeDtypeStruct((2, 8), jnp.int32)]
+    variables = nn.unbox(jax.eval_shape(model.init, jax.random.key(0), *tokens))
+    count = sum(leaf.size for leaf in jax.tree.leaves(variables))
+    assert count == parameter_count(row.config)
+    if row.parameters:
+        assert count / 1e6 == pytest.approx(row.parameters, rel=0.07)
+    (logits,) = jax.tree.leaves(jax.jit(model.apply).lower(variables, *tokens).out_info)
+    assert (logits.shape, logits.dtype) == ((2, 8, 37_000), jnp.float32)
+
+
+def one_step_lowers_the_loss(config: TransformerConfig, params) -> bool:
+    """Takes a step along the gradient on one pair of 8 tokens."""
+    tokens = 4 + jnp.arange(8)[None]
+    sentence = tokens, jnp.ones_like(tokens)
+
+    @jax.jit
+    def loss_and_gradients(params):
+        def loss(params):
+            logits = Transformer(config).apply({"params": params}, *sentence, *sentence)
+            return -jnp.take_along_axis(jax.nn.log_softmax(logits), tokens[..., None], axis=-1).mean()
+
+        return jax.value_and_grad(loss)(params)
+
+    before, gradients = loss_and_gradients(params)
+    params = jax.tree.map(lambda p, g: p - 0.01 * g, params, gradients)
+    return float(loss_and_gradients(params)[0]) < float(before)
+
+
+def test_base_takes_a_training_step():
+    tokens = jnp.ones((1, 1), jnp.int32)
+    params = random_parameters(Transformer(transformer_base()), tokens, tokens, tokens, tokens)
+    assert one_step_lowers_the_loss(transformer_base(), params)
+
+
+def test_big_takes_a_training_step():
+    # Scanned, as deep models are compiled: the loop's compilation takes a minute here.
+    config = dataclasses.replace(transformer_big(), scan_layers=True)
+    tokens = jnp.ones((1, 1), jnp.int32)
+    params = nn.unbox(jax.jit(Transformer(config).init)(jax.random.key(0), tokens, tokens, tokens, tokens))["params"]
+    assert one_step_lowers_the_loss(config, params)

@@ -1,0 +1,175 @@
+"""Learning curves, from the metrics.jsonl of one or several runs."""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from tfmr.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class Curve(NamedTuple):
+    """Values of a metric, by step."""
+
+    steps: Int[np.ndarray, " points"]
+    """Ascending, each once."""
+    values: Float[np.ndarray, " points"]
+    """The metric at the steps."""
+
+
+def read_metrics(file: str | os.PathLike) -> dict[str, Curve]:
+    """Returns the curves of a metrics.jsonl by the metric's name, such as `loss` or `validation/bleu`.
+
+    Of a step that a resumed run has made again, the later line counts. Lines that were cut off when a run was killed
+    are left out, and so are values that are no numbers.
+
+    Raises:
+      InputError: if there is no such file, or no metric in it.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise InputError(f"{path}: is missing; give a run directory that train.py has written to")
+    points: dict[str, dict[int, float]] = {}
+    for line in path.read_bytes().decode("utf-8", errors="replace").split("\n"):
+        try:
+            values = json.loads(line)
+            step = int(values.pop("step"))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+        for name, value in values.items():
+            if isinstance(value, int | float):
+                points.setdefault(name, {})[step] = float(value)
+    if not points:
+        raise InputError(f"{path}: holds no metrics yet")
+    return {name: _curve(by_step) for name, by_step in points.items()}
+
+
+def _curve(by_step: dict[int, float]) -> Curve:
+    steps = sorted(by_step)
+    return Curve(np.array(steps, np.int64), np.array([by_step[step] for step in steps], np.float64))
+
+
+class Panel(NamedTuple):
+    """A picture of one quantity."""
+
+    title: str
+    training: tuple[str, ...]
+    """Metrics of which the first that a run has is drawn as a line."""
+    validation: str = ""
+    """Metric that is drawn as a line with a mark at each evaluation."""
+    scale: str = "linear"
+    smooth: bool = True
+    """Whether training is drawn as a moving mean over its points."""
+
+
+PANELS = (
+    # The loss that is trained on is smoothed; its cross-entropy is what the validation loss can be compared with.
+    Panel("loss (nats a token)", ("cross_entropy", "loss"), "validation/loss"),
+    Panel("validation perplexity", (), "validation/perplexity", scale="log"),
+    Panel("validation BLEU", (), "validation/bleu"),
+    Panel("learning rate", ("learning_rate",), smooth=False),
+    Panel("gradient norm", ("gradient_norm",), scale="log"),
+    Panel("tokens per second", ("tokens_per_second",)),
+)
+
+
+def plot_learning_curves(runs: Sequence[str | os.PathLike], names: Sequence[str] | None = None) -> "Figure":
+    """Draws the learning curves of runs over each other.
+
+    Args:
+      runs: run directories, or their metrics.jsonl files.
+      names: what to call the runs; None: the names of the directories.
+
+    Returns:
+      A figure, which `figure.savefig("curves.png")` writes and a notebook shows. It belongs to no window.
+
+    Raises:
+      InputError: if there is no run, a run has no metrics, or the names are not as many as the runs.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    files = [Path(run) / "metrics.jsonl" if Path(run).is_dir() else Path(run) for run in runs]
+    names = [file.absolute().parent.name for file in files] if names is None else list(names)
+    if not files or len(names) != len(files):
+        raise InputError(f"{len(files)} runs and {len(names)} names: give at least one run, and a name for each")
+    metrics = [read_metrics(file) for file in files]
+    known = {name for curves in metrics for name in curves}
+    panels = [panel for panel in PANELS if known & {*panel.training, panel.validation}]
+    if not panels:
+        raise InputError(f"{files[0]}: has none of the metrics that are drawn, only {', '.join(sorted(known))}")
+    columns = min(len(panels), 3)
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(4.2 * columns, 2.9 * rows + 0.4), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    for panel, axis in zip(panels, axes.flat, strict=False):
+        for number, curves in enumerate(metrics):
+            _draw(axis, panel, curves, f"C{number % 10}")
+        _style(axis, panel)
+    _add_legends(figure, axes.flat[0], names, panels[0])
+    return figure
+
+
+def _draw(axis: "Axes", panel: Panel, curves: dict[str, Curve], colour: str) -> None:
+    """Draws a run's curves of one panel."""
+    trained = next((curves[name] for name in panel.training if name in curves), None)
+    if trained is not None:
+        values = _moving_mean(trained.values) if panel.smooth else trained.values
+        if panel.smooth:
+            axis.plot(*trained, color=colour, linewidth=0.6, alpha=0.25)
+        axis.plot(trained.steps, values, color=colour, linewidth=1.4)
+    if panel.validation in curves:
+        axis.plot(*curves[panel.validation], color=colour, linewidth=1.4, marker="o", markersize=3.5)
+
+
+def _moving_mean(values: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+    """Returns the mean of about a fiftieth of the points around each."""
+    window = np.ones(2 * (len(values) // 100) + 1)
+    share = np.convolve(np.ones(len(values)), window, mode="same")
+    return np.convolve(values, window, mode="same") / share
+
+
+def _style(axis: "Axes", panel: Panel) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_title(panel.title, fontsize=11)
+    axis.set_xlabel("step", fontsize=9)
+    if panel.scale == "log":
+        axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    if panel.title == "tokens per second":
+        axis.set_ylim(bottom=0)
+    axis.grid(color="0.9", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.tick_params(labelsize=8, labelbottom=True)
+
+
+def _add_legends(figure: "Figure", axis: "Axes", names: Sequence[str], panel: Panel) -> None:
+    """Says which colour is which run, above, and in the first panel which line is training and which validation."""
+    from matplotlib.lines import Line2D
+
+    from tfmr.analysis.labels import visible_labels
+
+    texts, families = visible_labels(names, longest=60)
+    lines = [Line2D([], [], color=f"C{number % 10}", linewidth=2) for number in range(len(names))]
+    prop = dict(family=families, size=10)
+    legend = figure.legend(lines, texts, loc="outside upper left", ncols=min(len(names), 4), frameon=False, prop=prop)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    if panel.training and panel.validation:
+        styles = [Line2D([], [], color="0.4", linewidth=1.4, marker=mark, markersize=3.5) for mark in ("", "o")]
+        axis.legend(styles, ["training", "validation"], frameon=False, fontsize=9)
