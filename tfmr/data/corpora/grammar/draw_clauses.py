@@ -63,7 +63,7 @@ def draw_clause(
     frame = frame or dice.weighted(FRAMES)
     verb = dice.pick(VERBS[frame])
     tense = fitting_tense(tense or dice.weighted(TENSES), verb)
-    negated = not plain and dice.chance(0.13)
+    negated = not plain and dice.chance(0.15)
     if subject is None:
         subject = draw_person(dice, definite=negated, simple=short)
     clause = _with_objects(dice, Clause(subject, verb, tense, negated=negated), frame)
@@ -114,7 +114,8 @@ def _with_modal(dice: Dice, clause: Clause, frame: str) -> Clause:
         return clause
     if clause.tense in ("past", "perfect"):
         return replace(clause, modal=dice.pick(PAST_MODALS), tense="past")
-    if clause.tense == "present" and frame in ("transitive", "intransitive", "dative") and dice.chance(0.4):
+    is_pleasant = frame in ("transitive", "intransitive", "dative") and clause.verb.english.base not in lexicon.UNWANTED
+    if clause.tense == "present" and is_pleasant and dice.chance(0.4):
         return replace(clause, modal=LIKE_TO)
     return replace(clause, modal=dice.pick(NEGATED_MODALS if clause.negated else PRESENT_MODALS), tense="present")
 
@@ -137,10 +138,10 @@ def _with_time_and_place(dice: Dice, clause: Clause) -> Clause:
 
 
 def draw_intention(dice: Dice, subject: Phrase, frames: tuple[str, ...]) -> Clause:
-    """Draws what somebody wants or is asked to do: nothing that merely happens to one."""
+    """Draws what somebody wants or is asked to do."""
     while True:
         clause = draw_clause(dice, frame=dice.pick(frames), tense="present", subject=subject, short=True, plain=True)
-        if clause.verb.english.base not in lexicon.SUDDEN:
+        if clause.verb.english.base not in lexicon.UNWANTED:
             return clause
 
 

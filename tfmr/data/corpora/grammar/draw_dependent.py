@@ -99,15 +99,16 @@ def draw_report(dice: Dice) -> Sentence:
         content = Subordinate("", "", draw_asking_clause(dice))
     else:
         words = ("that", "dass") if kind == "that" else ("whether", "ob")
-        content = Subordinate(*words, _draw_content(dice, subject, "past" if tense == "past" else ""))
+        clause = _draw_content(dice, subject, "past" if tense == "past" else "", plain=kind == "whether")
+        content = Subordinate(*words, clause)
     return Sentence(Clause(subject, verb, tense, after=content))
 
 
-def _draw_content(dice: Dice, speaker: Phrase, tense: str) -> Clause:
+def _draw_content(dice: Dice, speaker: Phrase, tense: str, *, plain: bool) -> Clause:
     if dice.chance(0.2):
         return draw_description(dice, tense=tense)
     subject = pronoun_for(speaker) if dice.chance(0.3) else None
-    clause = draw_clause(dice, tense=tense, subject=subject, short=dice.chance(0.5))
+    clause = draw_clause(dice, tense=tense, subject=subject, short=dice.chance(0.5), plain=plain)
     return replace(clause, front="subject")
 
 

@@ -36,9 +36,8 @@ CONTRACTIONS = {
     ("in", "dem"): "im", ("in", "das"): "ins", ("an", "dem"): "am", ("an", "das"): "ans",
     ("zu", "dem"): "zum", ("zu", "der"): "zur", ("von", "dem"): "vom", ("bei", "dem"): "beim",
 }  # fmt: skip
-
-
 BITTE = Fixed("please", "bitte", middle=True)
+PRONOUN, DEFINITE, INDEFINITE = range(3)  # ranks of objects: what is known comes first
 
 
 def german(sentence: Sentence) -> str:
@@ -197,9 +196,6 @@ def _objects(clause: Clause) -> tuple[dict[str, Phrase], str]:
     return dict(sorted(found.items(), key=lambda item: _rank(item[1]))), negation
 
 
-PRONOUN, DEFINITE, INDEFINITE = range(3)
-
-
 def _rank(part: Phrase) -> int:
     if isinstance(part, Pronoun):
         return PRONOUN
@@ -228,10 +224,9 @@ def _complement(part: Fixed | Comparison | Prepositional | None) -> str:
     if isinstance(part, Comparison):
         return f"{part.adjective.german_comparative} als {phrase(part.standard, 'nominative')}"
     preposition, text = part.preposition.german, phrase(part.phrase, part.preposition.case)
-    if isinstance(part.phrase, NounPhrase) and part.phrase.determiner == "the":
-        article, _, rest = text.partition(" ")
-        if (preposition, article) in CONTRACTIONS:
-            return f"{CONTRACTIONS[preposition, article]} {rest}"
+    first, _, rest = text.partition(" ")
+    if isinstance(part.phrase, NounPhrase) and (preposition, first) in CONTRACTIONS:
+        return f"{CONTRACTIONS[preposition, first]} {rest}"
     return f"{preposition} {text}"
 
 

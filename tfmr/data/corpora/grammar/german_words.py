@@ -12,7 +12,7 @@ def _table(rows: str) -> dict[tuple[str, str], str]:
     """Reads four rows (the cases) of four columns (m f n p); - is no ending."""
     return {
         (case, column): "" if cell == "-" else cell
-        for case, row in zip(CASES, rows.strip().splitlines(), strict=True)
+        for case, row in zip(CASES, rows.strip().split("\n"), strict=True)
         for column, cell in zip("mfnp", row.split(), strict=True)
     }
 

@@ -46,6 +46,8 @@ TRANSITIVE = read_verbs(
 
 # Actions without duration, which are not progressive either.
 SUDDEN = ("find", "forget", "lose", "hear")
+# What nobody should be asked to do, or likes to.
+UNWANTED = (*SUDDEN, "steal")
 
 STATIVE = read_verbs(
     """
