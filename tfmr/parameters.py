@@ -4,6 +4,8 @@ A folder of checkpoints holds one folder a step, written by orbax; its item `par
 `ema_params` their exponential moving average where one is kept.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +44,9 @@ def read_params(
     name = "ema_params" if moving_average and "ema_params" in items else "params"
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract_params(config))
-    check_params(manager, step, target)
-    found = manager.restore(step, args=ocp.args.Composite(**{name: ocp.args.StandardRestore(target)}))
+    with damage_named(folder / str(step)):
+        check_params(manager, step, target)
+        found = manager.restore(step, args=ocp.args.Composite(**{name: ocp.args.StandardRestore(target)}))
     manager.close()
     return found[name]
 
@@ -59,6 +62,18 @@ def open_manager(folder: Path, keep: int | None) -> ocp.CheckpointManager:
     """Returns orbax's manager of a folder of checkpoints; the newest `keep` are kept, None: all."""
     options = ocp.CheckpointManagerOptions(max_to_keep=keep)
     return ocp.CheckpointManager(folder.absolute(), options=options)
+
+
+@contextlib.contextmanager
+def damage_named(checkpoint: Path) -> Iterator[None]:
+    """Turns the many kinds of errors that orbax raises of a damaged checkpoint into an InputError that names it."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        first_line = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+        raise InputError(f"{checkpoint}: cannot be read ({first_line}); remove it to use another checkpoint") from error
 
 
 def _find(run: RunDirectory, checkpoint: str) -> tuple[Path, int]:
@@ -82,7 +97,7 @@ def _find(run: RunDirectory, checkpoint: str) -> tuple[Path, int]:
 
 def check_params(manager: ocp.CheckpointManager, step: int, target: Any) -> None:
     """Raises InputError where the saved parameters are not of the target's names and shapes."""
-    metadata = ocp.StandardCheckpointer().metadata(manager.directory / str(step) / "params")
+    metadata: Any = ocp.StandardCheckpointer().metadata(manager.directory / str(step) / "params")
     saved, wanted = _shapes(metadata.item_metadata.tree), _shapes(target)
     for name in sorted(saved.keys() | wanted.keys()):
         if saved.get(name) != wanted.get(name):

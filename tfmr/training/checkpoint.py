@@ -1,11 +1,12 @@
 """Checkpoints, by orbax: whole states to continue from, and parameters alone to translate with."""
 
+from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
-from tfmr.parameters import check_params, open_manager
+from tfmr.parameters import check_params, damage_named, open_manager
 from tfmr.run_directory import RunDirectory
 from tfmr.training.state import TrainState
 
@@ -35,31 +36,34 @@ class Checkpointer:
         saved = {name: ocp.args.StandardSave(item) for name, item in items.items()}
         self._states.save(step, args=ocp.args.Composite(**saved, place=ocp.args.JsonSave(place)))
 
-    def restore(self, like: TrainState, sharding: TrainState) -> tuple[TrainState, dict[str, Any]]:
-        """Returns the newest state, living where `sharding` says, and what was saved with it.
+    def restore(self, step: int, like: TrainState, sharding: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        """Returns the state of a step, living where `sharding` says, and what was saved with it.
 
         Args:
+          step: a step that was saved.
           like: a state of the same form; only its shapes are used.
           sharding: the shardings of the state.
 
         Raises:
-          InputError: if the checkpoint is of another architecture.
+          InputError: if the checkpoint is of another architecture, or damaged.
         """
-        step = self._states.latest_step()
         target = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), like, sharding)
         items = dict(params=target.params, optimizer=(target.step, target.opt_state))
         if target.ema_params is not None:
             items["ema_params"] = target.ema_params
-        check_params(self._states, step, target.params)
         wanted = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
-        found = self._states.restore(step, args=ocp.args.Composite(**wanted, place=ocp.args.JsonRestore()))
-        for later in [s for s in self._best.all_steps() if s > step]:
-            self._best.delete(later)  # that evaluation is made again
+        with damage_named(Path(self._states.directory) / str(step)):
+            check_params(self._states, step, target.params)
+            found = self._states.restore(step, args=ocp.args.Composite(**wanted, place=ocp.args.JsonRestore()))
         state = TrainState(found["optimizer"][0], found["params"], found["optimizer"][1], found.get("ema_params"))
         return state, found["place"]
 
     def save_best(self, step: int, params: Any) -> None:
         """Saves the parameters of the best evaluation so far, in place of the ones before."""
+        # Of a run that was killed and makes these steps again. Left until now, so that there always is a best one;
+        # left longer, orbax would say nothing and not save.
+        for later in [s for s in self._best.all_steps() if s >= step]:
+            self._best.delete(later)
         self._best.save(step, args=ocp.args.Composite(params=ocp.args.StandardSave(params)))
 
     def close(self) -> None:

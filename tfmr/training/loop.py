@@ -15,12 +15,13 @@ from tfmr.config import Config
 from tfmr.data.batching import BatchPlan
 from tfmr.data.loader import Place, batches_from, make_arrays, plan_for, prefetch
 from tfmr.data.prepare import PreparedCorpus, PreparedSplit, prepare
+from tfmr.errors import InputError
 from tfmr.models import Transformer
 from tfmr.run_directory import RunDirectory
 from tfmr.training.checkpoint import Checkpointer
 from tfmr.training.metrics import MetricsWriter, Progress
 from tfmr.training.optimizer import make_optimizer
-from tfmr.training.resume import check_same_run
+from tfmr.training.resume import check_same_run, check_same_tokenizer
 from tfmr.training.sharding import batch_parts, make_mesh, to_devices
 from tfmr.training.state import TrainState, make_sharded_state
 from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step
@@ -50,14 +51,15 @@ def train(config: Config) -> RunDirectory:
     corpus = prepare(config.data)
     config = dataclasses.replace(config, model=with_vocabulary(config, corpus))
     check_same_run(run, config)
+    check_same_tokenizer(run, corpus.tokenizer)
     split = corpus.split("train")
     plan = plan_for(split, config.data)
-    _write_run_files(run, config, corpus)
 
     model = Transformer(config.model)
     optimizer = make_optimizer(config.training, config.model.d_model)
     key = jax.random.key(config.training.seed)
     state, sharding = make_sharded_state(model, optimizer, key, mesh, ema=config.training.ema_decay > 0)
+    _write_run_files(run, config, corpus)
     train_step = make_train_step(model, optimizer, config.training, chunk=loss_chunk(config.training, mesh))
     loop = _Loop(
         config=config,
@@ -78,8 +80,17 @@ def train(config: Config) -> RunDirectory:
 
 
 def with_vocabulary(config: Config, corpus: PreparedCorpus) -> Any:
-    """Returns the model's configuration with the vocabulary size of the corpus's tokenizer, if it has none."""
-    return dataclasses.replace(config.model, vocab_size=config.model.vocab_size or corpus.tokenizer.vocab_size)
+    """Returns the model's configuration with the vocabulary size of the corpus's tokenizer, if it has none.
+
+    Raises:
+      InputError: if its vocabulary is smaller than the tokenizer's.
+    """
+    tokens = corpus.tokenizer.vocab_size
+    if 0 < config.model.vocab_size < tokens:
+        raise InputError(
+            f"model.vocab_size = {config.model.vocab_size}: the tokenizer has {tokens}; give 0 or more than that"
+        )
+    return dataclasses.replace(config.model, vocab_size=config.model.vocab_size or tokens)
 
 
 def _write_run_files(run: RunDirectory, config: Config, corpus: PreparedCorpus) -> None:
@@ -127,8 +138,9 @@ class _Loop:
     def run_to_the_end(self, state: TrainState, sharding: TrainState) -> None:
         """Makes all steps that are left, from the newest checkpoint if there is one."""
         standing = _Standing()
-        if self.checkpointer.latest_step() is not None:
-            state, values = self.checkpointer.restore(state, sharding)
+        newest = self.checkpointer.latest_step()
+        if newest is not None:
+            state, values = self.checkpointer.restore(newest, state, sharding)
             standing = _Standing.from_json(values)
             log.info("Continuing from step %d", int(state.step))
         first_step = int(state.step)
@@ -159,9 +171,9 @@ class _Loop:
                 reader.restart_clock()
             ended = self._has_ended(step, standing)
             if ended or signals.received or _is_due(step, training.checkpoint_every):
+                reader.finish()  # so that no checkpoint is ahead of metrics.jsonl
                 self.checkpointer.save(step, state, standing.to_json())
             if signals.received and not ended:
-                reader.finish()
                 batches.close()
                 raise Stopped(signals.received, step)
         batches.close()
@@ -235,7 +247,7 @@ class _StopSignals:
 
     def _remember(self, number: int, frame: Any) -> None:
         if self.received:
-            signal.signal(number, self._before[number])
+            signal.signal(number, self._before[signal.Signals(number)])
             raise KeyboardInterrupt
         self.received = number
 

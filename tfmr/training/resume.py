@@ -3,6 +3,7 @@
 from typing import Any
 
 from tfmr.config import Config, config_to_dict
+from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 from tfmr.run_directory import RunDirectory
 
@@ -36,6 +37,15 @@ def check_same_run(run: RunDirectory, config: Config) -> None:
             continue
         raise InputError(
             f"{name} = {value!r}: {run.path} was made with {before[name]!r}; give that, or another --workdir"
+        )
+
+
+def check_same_tokenizer(run: RunDirectory, tokenizer: Tokenizer) -> None:
+    """Raises InputError where the corpus was changed since, so that its tokenizer gives tokens another meaning."""
+    file = run.tokenizer_file
+    if file.exists() and Tokenizer.from_file(file).to_json() != tokenizer.to_json():
+        raise InputError(
+            f"{file}: the corpus was changed since the run began and has another tokenizer now; give another --workdir"
         )
 
 

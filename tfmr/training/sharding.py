@@ -9,6 +9,7 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from tfmr.config import MeshConfig
+from tfmr.errors import InputError
 
 MESH_AXES = ("data", "fsdp", "tensor")
 
@@ -42,6 +43,19 @@ def batch_parts(mesh: Mesh) -> int:
 def tree_sharding(abstract: Any, mesh: Mesh) -> Any:
     """Returns the shardings of a tree whose parameters are boxed with logical names; other arrays are replicated."""
     return nn.logical_to_mesh_sharding(nn.get_partition_spec(abstract), mesh, LOGICAL_AXIS_RULES)
+
+
+def check_divides(abstract: Any, sharding: Any) -> None:
+    """Raises InputError where an array does not divide over the mesh as its sharding says."""
+    for (path, x), s in zip(jax.tree.leaves_with_path(abstract), jax.tree.leaves(sharding), strict=True):
+        try:
+            s.shard_shape(x.shape)
+        except ValueError:
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise InputError(
+                f"mesh = {dict(s.mesh.shape)}: {name} of shape {x.shape} does not divide as {tuple(s.spec)}; "
+                "give mesh sizes that divide it, or change the model's"
+            ) from None
 
 
 def to_devices(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jaxtyping import Int, PRNGKeyArray, Scalar
 
 from tfmr.models import Transformer
-from tfmr.training.sharding import tree_sharding
+from tfmr.training.sharding import check_divides, tree_sharding
 
 
 @flax.struct.dataclass
@@ -46,12 +46,18 @@ def make_state(
 def make_sharded_state(
     model: Transformer, optimizer: optax.GradientTransformation, key: PRNGKeyArray, mesh: Mesh, *, ema: bool
 ) -> tuple[TrainState, TrainState]:
-    """Returns the state before the first step, made where it is to live, and its shardings (a tree of its form)."""
+    """Returns the state before the first step, made where it is to live, and its shardings (a tree of its form).
+
+    Raises:
+      InputError: if a parameter does not divide over the mesh.
+    """
 
     def make(key: PRNGKeyArray) -> TrainState:
         return make_state(model, optimizer, key, ema=ema)
 
-    sharding = tree_sharding(jax.eval_shape(make, key), mesh)
+    abstract = jax.eval_shape(make, key)
+    sharding = tree_sharding(abstract, mesh)
+    check_divides(nn.unbox(abstract).params, sharding.params)
     with jax.set_mesh(mesh):
         state = jax.jit(lambda key: nn.unbox(make(key)), out_shardings=sharding)(key)
     return state, sharding
