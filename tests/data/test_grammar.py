@@ -6,32 +6,16 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import contextmanager
 
-import jaxtyping
 import pytest
 
 from tfmr.data.corpora import grammar
+from tfmr.data.corpora.grammar import sentence_pairs
 from tfmr.data.corpora.grammar.dice import Dice
 from tfmr.data.corpora.grammar.draw_sentences import draw_sentence
 from tfmr.data.corpora.grammar.english import english
 from tfmr.data.corpora.grammar.german import german
 from tfmr.errors import InputError
-
-
-@contextmanager
-def unchecked():
-    """Switches off the shape checks of the tests: nothing here has a shape, and drawing would be 100 times slower."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    try:
-        yield
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
-
-
-def sentence_pairs(*arguments):
-    with unchecked():
-        return grammar.sentence_pairs(*arguments)
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +63,10 @@ def test_no_sentence_twice_and_none_in_two_splits(pairs):
 
 def test_an_english_sentence_has_one_german_one():
     dice, translations = Dice(5), {}
-    with unchecked():
-        for _ in range(50_000):
-            sentence = draw_sentence(dice)
-            source, target = english(sentence), german(sentence)
-            assert translations.setdefault(source, target) == target, source
+    for _ in range(50_000):
+        sentence = draw_sentence(dice)
+        source, target = english(sentence), german(sentence)
+        assert translations.setdefault(source, target) == target, source
     assert len(translations) < 50_000  # some were drawn more than once
 
 
