@@ -38,7 +38,7 @@ format: $(VENV)/ready ## apply the style
 	$(BIN)/ruff check --fix .
 
 types: $(VENV)/ready ## check types
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 check: lint types test ## all of the above
 
