@@ -54,7 +54,7 @@ def check_divides(abstract: Any, sharding: Any) -> None:
             name = jax.tree_util.keystr(path, simple=True, separator="/")
             raise InputError(
                 f"mesh = {dict(s.mesh.shape)}: {name} of shape {x.shape} does not divide as {tuple(s.spec)}; "
-                "give mesh sizes that divide it, or change the model's"
+                "give mesh sizes that divide it, or another size (model.vocab_size may exceed the tokenizer's)"
             ) from None
 
 

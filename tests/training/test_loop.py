@@ -1,0 +1,316 @@
+"""Training runs: however often they are stopped or killed, they end as if they never were."""
+
+import dataclasses
+import itertools
+import json
+import math
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from tfmr.config import Config, DataConfig, MeshConfig, TrainingConfig, TransformerConfig, config_to_dict
+from tfmr.data.loader import make_arrays
+from tfmr.errors import InputError
+from tfmr.parameters import read_params, state_steps
+from tfmr.run_directory import RunDirectory
+from tfmr.training import Stopped, loop, train
+from tfmr.training.metrics import read_metrics
+
+STEPS = 40
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def write_pairs(folder, split, count, seed):
+    """Words and the same words spelled backwards."""
+    draw = random.Random(seed)
+    lines = ["".join(draw.choices("abcdefgh ", k=draw.randint(3, 20))).strip() or "a" for _ in range(count)]
+    (folder / f"{split}.en").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    (folder / f"{split}.de").write_text("".join(f"{line[::-1]}\n" for line in lines), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """The configuration of a run of three epochs, with all that has a state: dropout, Adam, EMA, evaluations."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for seed, (split, count) in enumerate([("train", 200), ("validation", 12), ("test", 3)]):
+        write_pairs(folder, split, count, seed)
+    return Config(
+        workdir=str(tmp_path_factory.mktemp("runs") / "finished"),
+        model=TransformerConfig(
+            vocab_size=16, num_encoder_layers=1, num_decoder_layers=1, d_model=16, d_ff=32, num_heads=2, d_k=8, d_v=8
+        ),
+        data=DataConfig(
+            corpus="text",
+            dir=str(folder),
+            cache=str(folder / "cache"),
+            tokenizer="characters",
+            tokens_per_batch=256,
+            num_buckets=2,
+        ),
+        training=TrainingConfig(
+            steps=STEPS,
+            schedule="constant",
+            learning_rate=0.003,
+            warmup_steps=5,
+            loss_chunk=64,
+            ema_decay=0.9,
+            log_every=1,
+            evaluate_every=8,
+            bleu_sentences=0,
+            checkpoint_every=4,
+            keep_last=20,
+        ),
+    )
+
+
+def changed(config, section="training", **values):
+    return dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **values)})
+
+
+def numbers(run):
+    """The lines of metrics.jsonl without what depends on the clock."""
+    return [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in read_metrics(run.metrics_file)]
+
+
+def params(run, checkpoint="last", moving_average=False):
+    return read_params(run, run.read_config().model, checkpoint, moving_average=moving_average)
+
+
+def assert_same(found, expected):
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def assert_same_end(run, finished):
+    assert numbers(run) == numbers(finished)
+    for moving_average in (False, True):
+        assert_same(params(run, moving_average=moving_average), params(finished, moving_average=moving_average))
+    assert_same(params(run, "best"), params(finished, "best"))
+
+
+@pytest.fixture(scope="module")
+def finished(base):
+    """A run that was never stopped."""
+    return train(base)
+
+
+@pytest.fixture
+def copy_at_step(base, finished, tmp_path):
+    """Returns a copy of the finished run as it stood when the checkpoint of a step was the newest."""
+
+    def copy(step, **changes):
+        config = dataclasses.replace(changed(base, **changes), workdir=str(tmp_path / "copy"))
+        shutil.copytree(base.workdir, config.workdir)
+        run = RunDirectory(Path(config.workdir))
+        for later in [s for s in state_steps(run) if s > step]:
+            shutil.rmtree(run.checkpoints / str(later))
+        return config, run
+
+    return copy
+
+
+def train_and_signal(config, batch, number):
+    """Trains, and sends this process a signal when a batch is made, a few steps before it is used."""
+    made = itertools.count(1)
+
+    def make(*args, **kwargs):
+        if next(made) == batch:
+            os.kill(os.getpid(), number)
+        return make_arrays(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "make_arrays", make)
+        with pytest.raises(Stopped) as stopped:
+            train(config)
+    assert stopped.value.signal_number == number
+    assert signal.Signals(number).name in str(stopped.value)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_finished_run_holds_everything(finished):
+    lines = numbers(finished)
+    steps = [line for line in lines if "loss" in line]
+    evaluations = [line for line in lines if "validation/loss" in line]
+    assert [line["step"] for line in steps] == list(range(1, STEPS + 1))
+    assert [line["step"] for line in evaluations] == list(range(8, STEPS + 1, 8))
+    for line in evaluations:
+        assert line["validation/perplexity"] == pytest.approx(math.exp(line["validation/loss"]))
+    assert steps[0]["learning_rate"] == pytest.approx(0.003 / 5)
+    assert steps[-1]["loss"] < steps[0]["loss"] - 0.2
+    assert state_steps(finished) == list(range(4, STEPS + 1, 4))
+    assert len(finished.read_text_split("test")[0]) == 3
+    # The best is the evaluated average of the step with the lowest loss.
+    best = min(evaluations, key=lambda line: line["validation/loss"])["step"]
+    assert_same(params(finished, "best"), params(finished, str(best), moving_average=True))
+
+
+def test_stopped_again_and_again_it_ends_the_same(base, finished, tmp_path):
+    config = changed(base, keep_last=3)
+    config = dataclasses.replace(config, workdir=str(tmp_path / "run"))
+    run = train(changed(config, steps=8))
+    assert state_steps(run) == [4, 8]
+    assert_same(params(run), params(finished, "8"))
+    # In the middle of an epoch, anywhere. A batch is made at most six steps ahead, so nothing has ended by then.
+    batches = random.randint(1, 8), random.randint(1, 8)
+    for batch, number in zip(batches, (signal.SIGTERM, signal.SIGINT), strict=True):
+        before = state_steps(run)[-1]
+        train_and_signal(config, batch, number)
+        after = state_steps(run)[-1]
+        assert before < after <= before + batch + 1
+        assert numbers(run)[-1]["step"] == after
+    train(config)
+    assert_same_end(run, finished)
+    assert len(state_steps(run)) == 3
+    for step in set(state_steps(run)) & set(state_steps(finished)):
+        assert_same(params(run, str(step)), params(finished, str(step)))
+
+
+def test_killed_anywhere_it_ends_the_same(base, finished, tmp_path):
+    # checkpoint_every=1: the kill may well fall into a save.
+    config = dataclasses.replace(changed(base, checkpoint_every=1, keep_last=3), workdir=str(tmp_path / "run"))
+    run = RunDirectory(Path(config.workdir))
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text(
+        "import json\nfrom tfmr.config import config_from_dict\n"
+        f"def get_config():\n    return config_from_dict(json.loads({json.dumps(config_to_dict(config))!r}))\n"
+    )
+
+    def start_and_send(number, lines):
+        command = [sys.executable, str(REPOSITORY / "train.py"), str(recipe)]
+        cache = {"JAX_COMPILATION_CACHE_DIR": str(REPOSITORY / ".pytest_cache" / "jax")}
+        with (tmp_path / "log").open("a") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **cache}, cwd=tmp_path)
+        deadline = time.monotonic() + 300
+        while not run.metrics_file.exists() or run.metrics_file.read_bytes().count(b"\n") < lines:
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(number)
+        return process.wait(300)
+
+    assert start_and_send(signal.SIGTERM, 2) == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM" in (tmp_path / "log").read_text()
+    assert start_and_send(signal.SIGKILL, len(numbers(run)) + random.randint(1, 12)) == -signal.SIGKILL
+    assert state_steps(run)[-1] < STEPS
+    train(config)
+    assert_same_end(run, finished)
+
+
+def test_a_line_that_was_cut_off_is_dropped(copy_at_step, finished):
+    config, run = copy_at_step(28)
+    with run.metrics_file.open("a", encoding="utf-8") as file:
+        file.write('{"step": 41, "loss": 1.2')
+    train(config)
+    assert_same_end(run, finished)
+    assert [json.loads(line) for line in run.metrics_file.read_text().splitlines()] == read_metrics(run.metrics_file)
+
+
+def test_training_what_is_finished_changes_nothing(copy_at_step, finished):
+    config, run = copy_at_step(STEPS)
+    train(config)
+    assert_same_end(run, finished)
+    assert state_steps(run) == state_steps(finished)
+
+
+def test_it_goes_on_upon_another_mesh(copy_at_step, finished):
+    config, run = copy_at_step(32)
+    train(dataclasses.replace(config, mesh=MeshConfig(data=2, fsdp=2, tensor=2)))
+    assert len(numbers(run)) == len(numbers(finished))
+    for found, expected in zip(numbers(run), numbers(finished), strict=True):
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "message"),
+    [
+        ("model", {"d_ff": 64}, r"model\.d_ff = 64: .* was made with 32"),
+        ("model", {"vocab_size": 99}, r"model\.vocab_size = 99: .* was made with 16"),
+        ("model", {"vocab_size": 5}, r"model\.vocab_size = 5: the tokenizer has 13"),
+        ("data", {"tokens_per_batch": 512}, r"data\.tokens_per_batch = 512: .* was made with 256"),
+        ("data", {"seed": 1}, r"data\.seed = 1: .* was made with 0"),
+        ("training", {"ema_decay": 0.0}, r"training\.ema_decay = 0\.0: .* was made with 0\.9"),
+        ("training", {"seed": 4}, r"training\.seed = 4: .* was made with 0"),
+    ],
+)
+def test_another_configuration_is_refused(base, finished, section, changes, message):
+    before = finished.config_file.read_bytes(), finished.metrics_file.read_bytes()
+    with pytest.raises(InputError, match=message):
+        train(changed(base, section, **changes))
+    assert (finished.config_file.read_bytes(), finished.metrics_file.read_bytes()) == before
+
+
+def test_a_changed_corpus_is_refused(base, copy_at_step, tmp_path):
+    config, run = copy_at_step(STEPS)
+    tokenizer = run.tokenizer_file.read_bytes()
+    shutil.copytree(base.data.dir, tmp_path / "corpus")
+    train_en = tmp_path / "corpus" / "train.en"
+    train_en.write_text(train_en.read_text().replace("a", "x"))
+    with pytest.raises(InputError, match=r"tokenizer\.json: the corpus was changed"):
+        train(changed(config, "data", dir=str(tmp_path / "corpus")))
+    assert run.tokenizer_file.read_bytes() == tokenizer
+
+
+def test_checkpoints_of_another_architecture_are_refused(copy_at_step):
+    config, run = copy_at_step(STEPS)
+    other = changed(config, "model", d_ff=64)
+    run.write_config(other)
+    with pytest.raises(InputError, match=r"checkpoint 40 .* \(32, 16\) there, \(64, 16\) in the config"):
+        train(other)
+
+
+def test_a_mesh_that_does_not_divide_the_model_is_refused(base, tmp_path):
+    config = dataclasses.replace(base, workdir=str(tmp_path / "run"), mesh=MeshConfig(data=1, tensor=8))
+    with pytest.raises(InputError, match=r"mesh = .*'tensor': 8.*\(16, 2, 8\) does not divide"):
+        train(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_early_stopping_counts_evaluations_also_across_a_stop(base, tmp_path, monkeypatch):
+    # Better at 2 and 6, no better twice before and three times after: training ends with the evaluation at 12.
+    losses = {2: 3.0, 4: 3.0, 6: 2.0, 8: 2.5, 10: 2.0, 12: 2.1, 14: 1.0}
+    evaluated = []
+
+    class Validation(loop.Validation):
+        def __init__(self, *args):
+            pass
+
+        def __call__(self, params):
+            step = 2 * len(evaluated) + 2
+            evaluated.append(step)
+            return {"loss": losses[step], "perplexity": 1.0}
+
+    monkeypatch.setattr(loop, "Validation", Validation)
+    config = changed(base, evaluate_every=2, patience=3, checkpoint_every=0, keep_last=20)
+    config = dataclasses.replace(config, workdir=str(tmp_path / "run"))
+    train_and_signal(config, 10, signal.SIGTERM)
+    stopped_at = len(evaluated)
+    assert 0 < stopped_at < 6
+    run = train(config)
+    assert evaluated == [2, 4, 6, 8, 10, 12]
+    assert state_steps(run)[-1] == 12
+    assert (run.best / "6").is_dir()
+    assert len(list(run.best.iterdir())) == 1
+    train(config)
+    assert len(evaluated) == 6
+
+
+def test_bleu_decides_with_accumulation_on_eight_devices(base, tmp_path):
+    config = changed(base, steps=2, accumulation=2, bleu_sentences=3, best_metric="bleu", evaluate_every=1, log_every=2)
+    config = changed(config, "model", vocab_size=0)
+    run = train(dataclasses.replace(config, workdir=str(tmp_path / "run")))
+    assert run.read_config().model.vocab_size == 13
+    lines = numbers(run)
+    assert [line["step"] for line in lines] == [1, 2, 2]
+    assert all(0.0 <= line["validation/bleu"] <= 100.0 for line in lines if "validation/loss" in line)
+    assert len(list(run.best.iterdir())) == 1
