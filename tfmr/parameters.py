@@ -59,8 +59,11 @@ def abstract_params(config: TransformerConfig) -> Any:
 
 
 def open_manager(folder: Path, keep: int | None) -> ocp.CheckpointManager:
-    """Returns orbax's manager of a folder of checkpoints; the newest `keep` are kept, None: all."""
-    options = ocp.CheckpointManagerOptions(max_to_keep=keep)
+    """Returns orbax's manager of a folder of checkpoints, to write the newest `keep`, or to read (None).
+
+    A writer removes what one that was killed left half written.
+    """
+    options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=keep is not None)
     return ocp.CheckpointManager(folder.absolute(), options=options)
 
 

@@ -159,7 +159,10 @@ def test_what_a_kill_left_half_written_is_not_seen(run):
     shutil.copytree(run.checkpoints / "3", run.checkpoints / "6.orbax-checkpoint-tmp-1234567")
     assert state_steps(run) == [3]
     assert_equal(read_params(run, CONFIG, "last"), state_of(3).ema_params)
+    # Reading leaves it: another process may be writing there. The next writer removes it.
+    assert len(list(run.checkpoints.iterdir())) == 3
     save(run, 5)
+    assert sorted(file.name for file in run.checkpoints.iterdir()) == ["3", "5"]
     assert_equal(read_params(run, CONFIG, "last"), state_of(5).ema_params)
 
 
