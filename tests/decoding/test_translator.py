@@ -136,3 +136,9 @@ def test_scanned_layers_are_unstacked(make_translator, tokenizer):
 def test_one_string_is_not_taken_for_lines(make_translator):
     with pytest.raises(InputError, match="put it in a list"):
         make_translator(DecodingConfig()).translate("a line")
+
+
+def test_a_line_feed_in_a_translation_does_not_make_two_lines(make_translator, monkeypatch):
+    each = make_translator(DecodingConfig(beam_size=1, extra_length=4))
+    monkeypatch.setattr(each.tokenizer, "decode_batch", lambda ids: ["a\nb" for _ in ids])
+    assert each.translate(["abc", "", "ab"]) == ["a b", "", "a b"]

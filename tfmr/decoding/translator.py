@@ -97,7 +97,8 @@ class Translator:
         for batch, result in zip(batches, results, strict=True):
             texts = self.tokenizer.decode_batch(np.asarray(result.tokens)[: len(batch.places), 0].tolist())
             for place, text in zip(batch.places, texts, strict=True):
-                translations[place] = text
+                # Bytes can spell a line feed; a line's translation is one line all the same.
+                translations[place] = text.replace("\n", " ")
         return translations
 
     def _encode(self, lines: list[str], first: int) -> dict[int, list[int]]:
