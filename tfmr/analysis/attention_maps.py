@@ -82,16 +82,13 @@ def plot_attention(
     for axis in axes.flat[len(heads) :]:
         axis.set_axis_off()
     for place, (number, axis) in enumerate(zip(heads, axes.flat, strict=False)):
-        image = axis.imshow(weights[number], interpolation="nearest", **colours)
+        axis.imshow(weights[number], interpolation="nearest", **colours)
         axis.set_title(f"head {number}", fontsize=10)
         _draw_cells(axis, weights.shape[1:])
         at_left, at_bottom = place % columns == 0, place + columns >= len(heads)
         _label(axis.yaxis, query_labels if at_left else [], cell)
         _label(axis.xaxis, key_labels if at_bottom else [], cell, rotation=90)
-    bar = figure.colorbar(image, ax=axes, aspect=25, shrink=min(3 / figure.get_figheight(), 0.8), pad=0.015)
-    bar.set_ticks([0, 0.05, 0.25, 0.5, 1], labels=["0", "0.05", "0.25", "0.5", "1"], fontsize=8)
-    bar.set_label("attention weight", fontsize=9)
-    bar.outline.set_visible(False)
+    _add_colour_bar(figure, axes)
     if title:
         (text,), families = visible_labels([title], longest=100)
         figure.suptitle(text, fontfamily=families, parse_math=False)
@@ -144,6 +141,16 @@ def _draw_cells(axis: "Axes", shape: tuple[int, ...]) -> None:
     axis.tick_params(which="both", length=0)
     for spine in axis.spines.values():
         spine.set_color("0.8")
+
+
+def _add_colour_bar(figure: "Figure", axes: np.ndarray) -> None:
+    """Says what the colours mean, beside all axes."""
+    bar = figure.colorbar(
+        axes[0, 0].images[0], ax=axes, aspect=25, shrink=min(3 / figure.get_figheight(), 0.8), pad=0.015
+    )
+    bar.set_ticks([0, 0.05, 0.25, 0.5, 1], labels=["0", "0.05", "0.25", "0.5", "1"], fontsize=8)
+    bar.set_label("attention weight", fontsize=9)
+    bar.outline.set_visible(False)
 
 
 def _label(axis: Any, labels: Sequence[str], cell: float, rotation: int = 0) -> None:

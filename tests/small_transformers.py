@@ -1,0 +1,51 @@
+"""Small Transformers of each kind, their parameters, and a batch of sentences."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from reference import random_parameters
+
+from tfmr.models import Transformer, TransformerConfig
+
+BATCH, SOURCE, TARGET, VOCAB = 8, 7, 5, 19
+BASE = TransformerConfig(
+    dropout_rate=0.0,
+    vocab_size=VOCAB,
+    num_encoder_layers=1,
+    num_decoder_layers=1,
+    d_model=16,
+    d_ff=24,
+    num_heads=3,
+    d_k=4,
+    d_v=6,
+)
+LEARNED = dataclasses.replace(BASE, norm="pre", positions="learned", max_length=12, tie_embeddings="decoder")
+UNTIED = dataclasses.replace(BASE, norm="pre", tie_embeddings="none", num_encoder_layers=2)
+CONFIGS = pytest.mark.parametrize("config", [BASE, LEARNED, UNTIED], ids=["base", "learned", "untied"])
+
+
+def tokens(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).integers(4, VOCAB, shape), jnp.int32)
+
+
+SOURCES, TARGETS = tokens(BATCH, SOURCE), tokens(BATCH, TARGET, seed=1)
+SENTENCES = SOURCES, jnp.ones_like(SOURCES), TARGETS, jnp.ones_like(TARGETS)
+
+
+@functools.cache
+def params_of(config):
+    return random_parameters(Transformer(config), *SENTENCES)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def logits_of(config, params, *inputs):
+    return Transformer(config).apply({"params": params}, *inputs)
+
+
+def padded(lengths, length):
+    """Segments of sentences with padding after them."""
+    return (jnp.arange(length) < jnp.asarray(lengths)[:, None]).astype(jnp.int32)
