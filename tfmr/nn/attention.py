@@ -140,7 +140,8 @@ class MultiHeadAttention(nn.Module):
             dropout = lambda weights: self.dropout(weights, deterministic=False)  # noqa: E731
         heads, weights = scaled_dot_product_attention(query, key_value.key, key_value.value, mask, dropout=dropout)
         self.sow("intermediates", "attention_weights", weights)
-        return jnp.einsum("...htv,hvd->...td", heads, self.output_kernel.astype(self.dtype)), weights
+        output_kernel = self.output_kernel.astype(self.dtype)
+        return jnp.einsum("...thv,hvd->...td", heads.swapaxes(-2, -3), output_kernel), weights
 
     def empty_cache(self, batch: tuple[int, ...], length: int) -> KeyValue:
         """Returns keys and values of zeros for `length` places of self-attention."""
@@ -165,4 +166,5 @@ class MultiHeadAttention(nn.Module):
     def _project(
         self, x: Float[Array, "*batch length d_model"], kernel: Float[Array, "d_model heads width"]
     ) -> Float[Array, "*batch heads length width"]:
-        return jnp.einsum("...td,dhk->...htk", x.astype(self.dtype), kernel.astype(self.dtype))
+        # Not straight to "...htk": XLA would then turn the kernel about in memory at every step.
+        return jnp.einsum("...td,dhk->...thk", x.astype(self.dtype), kernel.astype(self.dtype)).swapaxes(-2, -3)
