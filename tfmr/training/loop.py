@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from tfmr.config import Config
+from tfmr.config import Config, TransformerConfig
 from tfmr.data.batching import BatchPlan
 from tfmr.data.loader import Place, batches_from, make_arrays, plan_for, prefetch
 from tfmr.data.prepare import PreparedCorpus, PreparedSplit, prepare
@@ -79,7 +79,7 @@ def train(config: Config) -> RunDirectory:
     return run
 
 
-def with_vocabulary(config: Config, corpus: PreparedCorpus) -> Any:
+def with_vocabulary(config: Config, corpus: PreparedCorpus) -> TransformerConfig:
     """Returns the model's configuration with the vocabulary size of the corpus's tokenizer, if it has none.
 
     Raises:
