@@ -22,7 +22,8 @@ from tfmr.data.loader import make_arrays
 from tfmr.errors import InputError
 from tfmr.parameters import read_params, state_steps
 from tfmr.run_directory import RunDirectory
-from tfmr.training import Stopped, loop, train
+from tfmr.training import Diverged, Stopped, loop, train
+from tfmr.training import step as training_step
 from tfmr.training.metrics import read_metrics
 
 STEPS = 40
@@ -267,6 +268,54 @@ def test_checkpoints_of_another_architecture_are_refused(copy_at_step):
     run.write_config(other)
     with pytest.raises(InputError, match=r"checkpoint 40 .* \(32, 16\) there, \(64, 16\) in the config"):
         train(other)
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Makes the gradients of the batches with the given numbers, from 1, not finite."""
+    clean_loss = training_step.batch_loss
+
+    def poison(numbers):
+        made = itertools.count(1)
+
+        def mark(*args, **kwargs):
+            batch = make_arrays(*args, **kwargs)
+            return {**batch, "mark": np.full_like(batch["source"], next(made) in numbers)}
+
+        def loss(model, params, batch, **kwargs):
+            sums = clean_loss(model, params, batch, **kwargs)
+            return sums.replace(loss=sums.loss * jax.numpy.where(batch["mark"][0, 0] == 1, math.nan, 1.0))
+
+        monkeypatch.setattr(loop, "make_arrays", mark)
+        monkeypatch.setattr(training_step, "batch_loss", loss)
+
+    return poison
+
+
+def test_a_step_without_a_finite_gradient_is_skipped(base, tmp_path, poisoned):
+    poisoned({3, 4, 6})
+    config = dataclasses.replace(changed(base, steps=8, evaluate_every=0), workdir=str(tmp_path / "run"))
+    run = train(config)
+    lines = [line for line in numbers(run) if "loss" in line]
+    assert [line["loss"] is None for line in lines] == [n in (3, 4, 6) for n in range(1, 9)]
+    assert [line["skipped"] for line in lines] == [0, 0, 1, 2, 2, 3, 3, 3]
+    # What is skipped is not a step of the warmup.
+    assert lines[7]["learning_rate"] == pytest.approx(0.003)
+    assert lines[4]["learning_rate"] == pytest.approx(0.003 * 3 / 5)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(params(run)))
+    assert "NaN" not in run.metrics_file.read_text()
+
+
+def test_a_row_of_them_ends_the_training(base, finished, tmp_path, poisoned):
+    poisoned(set(range(7, 40)))
+    config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
+    with pytest.raises(Diverged, match="step 16: no finite gradient in 10 steps; the last checkpoint is that of step"):
+        train(config)
+    run = RunDirectory(Path(config.workdir))
+    # What was saved since are the parameters before the row.
+    assert state_steps(run)[-1] >= 12
+    assert_same(params(run), params(run, "8"))
+    assert_same(params(run, "4"), params(finished, "4"))
 
 
 def test_a_mesh_that_does_not_divide_the_model_is_refused(base, tmp_path):

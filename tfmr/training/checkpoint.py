@@ -30,7 +30,8 @@ class Checkpointer:
         """Saves a state, and what else continuing needs, as JSON. Does nothing if this step is already there."""
         if step in self._states.all_steps():
             return
-        items = dict(params=state.params, optimizer=(state.step, state.opt_state))
+        counts = state.step, state.skipped, state.skipped_in_a_row
+        items = dict(params=state.params, optimizer=(counts, state.opt_state))
         if state.ema_params is not None:
             items["ema_params"] = state.ema_params
         saved = {name: ocp.args.StandardSave(item) for name, item in items.items()}
@@ -48,14 +49,16 @@ class Checkpointer:
           InputError: if the checkpoint is of another architecture, or damaged.
         """
         target = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), like, sharding)
-        items = dict(params=target.params, optimizer=(target.step, target.opt_state))
+        counts = target.step, target.skipped, target.skipped_in_a_row
+        items = dict(params=target.params, optimizer=(counts, target.opt_state))
         if target.ema_params is not None:
             items["ema_params"] = target.ema_params
         wanted = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
         with damage_named(Path(self._states.directory) / str(step)):
             check_params(self._states, step, target.params)
             found = self._states.restore(step, args=ocp.args.Composite(**wanted, place=ocp.args.JsonRestore()))
-        state = TrainState(found["optimizer"][0], found["params"], found["optimizer"][1], found.get("ema_params"))
+        (steps, skipped, in_a_row), opt_state = found["optimizer"]
+        state = TrainState(steps, skipped, in_a_row, found["params"], opt_state, found.get("ema_params"))
         return state, found["place"]
 
     def save_best(self, step: int, params: Any) -> None:

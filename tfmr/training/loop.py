@@ -29,6 +29,9 @@ from tfmr.training.validation import Validation
 
 log = logging.getLogger("tfmr")
 
+LONGEST_ROW_OF_SKIPPED = 10
+"""So many steps without a finite gradient end the training. One now and then is a batch's doing, a row the run's."""
+
 
 class Stopped(Exception):
     """Training was told to stop by a signal, and saved its state first."""
@@ -39,12 +42,17 @@ class Stopped(Exception):
         self.signal_number = signal_number
 
 
+class Diverged(Exception):
+    """No step of a long row had a finite gradient: going on would change nothing."""
+
+
 def train(config: Config) -> RunDirectory:
     """Trains what a configuration describes in `config.workdir`, and continues there what was stopped.
 
     Raises:
       InputError: for a configuration, corpus or run directory that do not go together, before any step.
       Stopped: on SIGINT or SIGTERM, after a checkpoint.
+      Diverged: if `LONGEST_ROW_OF_SKIPPED` steps in a row had no finite gradient.
     """
     run = RunDirectory(Path(config.workdir))
     mesh = make_mesh(config.mesh)
@@ -155,7 +163,7 @@ class _Loop:
 
     def _steps(self, state, first_step, standing, writer, progress, signals) -> None:
         training = self.config.training
-        reader = _MetricsReader(writer, progress, training.log_every)
+        reader = _MetricsReader(writer, progress, training.log_every, self.checkpointer.latest_step)
         ended = self._has_ended(first_step, standing)
         batches = prefetch(self.batches(standing.place))
         step = first_step
@@ -203,10 +211,13 @@ def _is_due(step: int, every: int) -> bool:
 class _MetricsReader:
     """Reads each step's metrics after the next step was sent off, so that the device never waits for the host."""
 
-    def __init__(self, writer: MetricsWriter, progress: Progress, log_every: int):
+    def __init__(
+        self, writer: MetricsWriter, progress: Progress, log_every: int, latest_step: Callable[[], int | None]
+    ):
         self._writer = writer
         self._progress = progress
         self._log_every = log_every
+        self._latest_step = latest_step
         self._waiting: tuple[int, dict] | None = None
         self.restart_clock()
 
@@ -227,6 +238,7 @@ class _MetricsReader:
         self._waiting = None
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         self._tokens += values.pop("tokens")
+        self._watch_gradients(step, int(values.pop("skipped_in_a_row")))
         if step % self._log_every:
             return
         now = time.monotonic()
@@ -234,6 +246,19 @@ class _MetricsReader:
         self._tokens, self._since = 0.0, now
         self._writer.write(step, values)
         self._progress.show(step, values)
+
+    def _watch_gradients(self, step: int, row: int) -> None:
+        """Tells of a step that was skipped; raises Diverged at the end of a long row of them."""
+        if row == 0:
+            return
+        self._progress.tell(f"step {step}  skipped: its gradient is not finite ({row} in a row)")
+        if row >= LONGEST_ROW_OF_SKIPPED:
+            saved = self._latest_step()
+            raise Diverged(
+                f"step {step}: no finite gradient in {row} steps; the last checkpoint is "
+                f"{'none' if saved is None else f'that of step {saved}'}; "
+                "give another --workdir with a lower training.learning_rate, or training.gradient_clip"
+            )
 
 
 class _StopSignals:

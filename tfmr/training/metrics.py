@@ -38,8 +38,9 @@ class MetricsWriter:
         self._board = SummaryWriter(str(file.parent / "tensorboard"), purge_step=first_step + 1)
 
     def write(self, step: int, values: Values) -> None:
-        """Adds a line, and a point to each curve."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        """Adds a line, and a point to each curve; a value that is not finite is null, as JSON has no other word."""
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._file.write(json.dumps({"step": step, **finite}) + "\n")
         self._file.flush()
         for name, value in values.items():
             self._board.add_scalar(name if "/" in name else f"training/{name}", value, step)

@@ -1,11 +1,13 @@
 """Where arrays live: one table from logical axis names to mesh axes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
 from jax import Array
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from tfmr.config import MeshConfig
@@ -28,11 +30,34 @@ LOGICAL_AXIS_RULES = (
 )
 
 
-def make_mesh(config: MeshConfig) -> Mesh:
-    """Returns the mesh over all devices; raises InputError where the sizes do not fit their number."""
-    shape = config.shape(jax.device_count())
+def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
+    """Returns the mesh over all devices, or over those given.
+
+    Of several TPU slices each takes a part of the data axis: only sums of gradients cross the slow network between
+    them, once a step.
+
+    Raises:
+      InputError: if the sizes do not fit the number of devices, or the data axis that of the slices.
+    """
+    devices = jax.devices() if devices is None else devices
+    shape = config.shape(len(devices))
     # Explicit axes, the default, do not go with Linen's logical names.
-    return jax.make_mesh(shape, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES))
+    axis_types = (AxisType.Auto,) * len(MESH_AXES)
+    slices = _num_slices(devices)
+    if slices == 1:
+        return jax.make_mesh(shape, MESH_AXES, axis_types=axis_types, devices=devices)
+    if shape[0] % slices:
+        raise InputError(
+            f"mesh.data = {shape[0]}: the devices are {slices} slices, between which only data parallelism is fast; "
+            f"give a multiple of {slices}"
+        )
+    of_a_slice = shape[0] // slices, *shape[1:]
+    return Mesh(mesh_utils.create_hybrid_device_mesh(of_a_slice, (slices, 1, 1), devices), MESH_AXES, axis_types)
+
+
+def _num_slices(devices: Sequence[Any]) -> int:
+    # Of GPUs the attribute counts hosts, whose network is fast enough for the other axes.
+    return len({getattr(device, "slice_index", 0) for device in devices if device.platform != "gpu"}) or 1
 
 
 def batch_parts(mesh: Mesh) -> int:

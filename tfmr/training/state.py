@@ -20,7 +20,11 @@ class TrainState:
     """All that a step reads and writes. There is no random state: keys are made from the seed and the step."""
 
     step: Int[Array, ""] | Any
-    """Updates made so far."""
+    """Batches seen so far."""
+    skipped: Int[Array, ""] | Any
+    """How many of them had a gradient that was not finite, and changed nothing."""
+    skipped_in_a_row: Int[Array, ""] | Any
+    """How many of the last ones without a finite one between them."""
     params: Any
     """The model's parameters, float32."""
     opt_state: Any
@@ -37,6 +41,8 @@ def make_state(
     params = model.init(key, tokens, tokens, tokens, tokens)["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
+        skipped=jnp.zeros((), jnp.int32),
+        skipped_in_a_row=jnp.zeros((), jnp.int32),
         params=params,
         opt_state=optimizer.init(params),
         ema_params=jax.tree.map(jnp.copy, params) if ema else None,

@@ -1,5 +1,6 @@
 """One training step: (state, batch) -> (state, metrics)."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -61,12 +62,25 @@ def batch_loss(
 
 
 def make_train_step(
-    model: Transformer, optimizer: optax.GradientTransformation, config: TrainingConfig, *, chunk: int
+    model: Transformer,
+    optimizer: optax.GradientTransformation,
+    config: TrainingConfig,
+    *,
+    chunk: int,
+    axis_name: str | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Returns the pure function of one update.
 
-    The gradient is that of the summed loss divided by the batch's number of tokens, so it does not
-    depend on how the batch is split over devices or over `config.accumulation` pieces.
+    The gradient is that of the summed loss divided by the batch's number of tokens, so it does not depend on how the
+    batch is split over devices or over `config.accumulation` pieces. Where it is not finite, the step is counted in
+    the state and changes nothing else there.
+
+    Args:
+      model: the model.
+      optimizer: turns gradients into updates.
+      config: seed, schedule, label smoothing, accumulation and moving average.
+      chunk: see `label_smoothed_cross_entropy`.
+      axis_name: the mapped axis over which the batch is split, under `jax.pmap` or `jax.shard_map`; None elsewhere.
     """
     schedule = make_schedule(config, model.config.d_model)
 
@@ -80,23 +94,34 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+        if axis_name is not None:
+            key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
         if config.accumulation == 1:
             sums, gradient = gradient_of(state.params, batch, key)
         else:
             sums, gradient = _accumulate(gradient_of, state.params, batch, key, config.accumulation)
+        if axis_name is not None:
+            sums, gradient = jax.lax.psum((sums, gradient), axis_name)
         tokens = jnp.maximum(sums.tokens, 1.0)
         gradient = jax.tree.map(lambda g: g / tokens, gradient)
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        gradient_norm = optax.tree.norm(gradient)
+        finite = jnp.isfinite(sums.loss) & jnp.isfinite(gradient_norm)
+        following = jax.tree.map(
+            lambda updated, skipped: jnp.where(finite, updated, skipped),
+            _updated(state, gradient, optimizer, config.ema_decay),
+            _skipped(state),
+        )
         metrics = {
             "loss": sums.loss / tokens,
             "cross_entropy": sums.cross_entropy / tokens,
             "tokens": sums.tokens,
-            "gradient_norm": optax.tree.norm(gradient),
-            "learning_rate": schedule(state.step),
+            "gradient_norm": gradient_norm,
+            # A step that was skipped does not count for the schedule.
+            "learning_rate": schedule(state.step - state.skipped),
+            "skipped": following.skipped,
+            "skipped_in_a_row": following.skipped_in_a_row,
         }
-        ema_params = _moving_average(state.ema_params, params, config.ema_decay)
-        return TrainState(state.step + 1, params, opt_state, ema_params), metrics
+        return following, metrics
 
     return train_step
 
@@ -113,6 +138,19 @@ def _accumulate(gradient_of: Callable, params: Any, batch: Batch, key: PRNGKeyAr
         return jax.tree.map(jnp.add, sums, gradient_of(params, *piece)), None
 
     return jax.lax.scan(add, start, (split, piece_keys))[0]
+
+
+def _updated(state: TrainState, gradient: Any, optimizer: optax.GradientTransformation, ema_decay: float) -> TrainState:
+    updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    ema_params = _moving_average(state.ema_params, params, ema_decay)
+    return TrainState(state.step + 1, state.skipped, jnp.zeros_like(state.skipped), params, opt_state, ema_params)
+
+
+def _skipped(state: TrainState) -> TrainState:
+    return dataclasses.replace(
+        state, step=state.step + 1, skipped=state.skipped + 1, skipped_in_a_row=state.skipped_in_a_row + 1
+    )
 
 
 def _moving_average(average: Any, params: Any, decay: float) -> Any:
