@@ -20,7 +20,7 @@ from jaxtyping import install_import_hook  # noqa: E402
 CHECKED = [
     *(f"tfmr.{name}" for name in ("nn", "models", "decoding", "training", "analysis", "cli")),
     *(f"tfmr.{name}" for name in ("config", "evaluation", "parameters", "run_directory")),
-    *(f"tfmr.data.{name}" for name in ("batching", "loader", "prepare", "token_arrays", "tokenizer")),
+    *(f"tfmr.data.{name}" for name in ("batching", "loader", "packing", "prepare", "token_arrays", "tokenizer")),
 ]
 install_import_hook(CHECKED, "beartype.beartype")
 

@@ -118,10 +118,14 @@ class DataConfig:
     """Largest vocabulary of a trained tokenizer."""
     max_length: int = 256
     """Longest sentence in tokens, end mark included, that is trained on; longer pairs are left out and counted."""
+    batching: Literal["bucketed", "packed"] = "bucketed"
+    """bucketed: a pair to a row, pairs of like length together. packed: several pairs to a row, none of which sees
+    another; one shape, so one compiled program, and nearly no padding. Its rows are as short as the longest pair and
+    97% fullness allow."""
     tokens_per_batch: int = 4096
-    """Padded tokens of a batch on its longer side; the paper's is about 25 000."""
+    """Padded tokens of a batch on its longer side (rows times length); the paper's is about 25 000."""
     num_buckets: int = 8
-    """Number of padded lengths, so of compiled shapes; chosen to pad least."""
+    """Number of padded lengths of bucketed batches, so of compiled shapes; chosen to pad least."""
     seed: int = 0
     """Decides the order of the batches."""
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tfmr.data.batching import Batch, Bucket, make_plan
 from tfmr.data.loader import Place, batches_from, encode_pairs, evaluation_batches, make_arrays, prefetch
+from tfmr.data.packing import make_packed_plan
 from tfmr.data.prepare import PreparedSplit
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
@@ -35,6 +36,14 @@ def plan_of(split, **changes):
     return make_plan(split.source.lengths, split.target.lengths, **{**arguments, **changes})
 
 
+def packed_plan_of(split, **changes):
+    arguments = dict(tokens_per_batch=96, max_length=20, seed=0)
+    return make_packed_plan(split.source.lengths, split.target.lengths, **{**arguments, **changes})
+
+
+BOTH_PLANS = pytest.mark.parametrize("plan_of", [plan_of, packed_plan_of], ids=["bucketed", "packed"])
+
+
 lengths_of_pairs = st.lists(st.tuples(st.integers(2, 20), st.integers(2, 20)), min_size=1, max_size=60)
 
 
@@ -57,16 +66,45 @@ def test_arrays_hold_each_sentence_of_the_batch_in_a_row(lengths, rows_multiple)
                 padding = tokens.shape[1] - len(known)
                 assert tokens[row].tolist() == known + [PAD_ID] * padding
                 assert arrays[f"{name}_segments"][row].tolist() == [1] * len(known) + [0] * padding
-                assert arrays[f"{name}_positions"][row].tolist() == list(range(tokens.shape[1]))
+                assert arrays[f"{name}_positions"][row].tolist() == [*range(len(known)), *[0] * padding]
         for given_tokens, wanted in zip(arrays["target_input"], arrays["target_output"], strict=True):
             sentence = [token for token in wanted.tolist() if token != PAD_ID]
             expected = [BOS_ID, *sentence[:-1]] if sentence else []
             assert given_tokens.tolist() == expected + [PAD_ID] * (length - len(expected))
 
 
-@given(lengths_of_pairs, st.integers(1, 4), st.integers(1, 3))
+@given(lengths_of_pairs, st.integers(0, 2))
 @settings(max_examples=40, deadline=None)
-def test_the_rows_of_all_hosts_are_the_batch_of_one(lengths, num_hosts, rows_multiple):
+def test_packed_arrays_hold_each_sentence_as_if_it_stood_alone(lengths, epoch):
+    split = make_split(lengths)
+    seen = []
+    for batch in packed_plan_of(split).epoch(epoch):
+        arrays = make_arrays(split, batch)
+        assert {array.dtype for array in arrays.values()} == {np.dtype(np.int32)}
+        assert arrays["source"].shape == (batch.bucket.rows, batch.bucket.source_length)
+        assert arrays["target_output"].shape == (batch.bucket.rows, batch.bucket.target_length)
+        for row in range(batch.bucket.rows):
+            inside = batch.indices[batch.rows == row].tolist()
+            seen += inside
+            expected = {name: [] for name in arrays}
+            for segment, i in enumerate(inside, start=1):
+                source, target = split.source[i].tolist(), split.target[i].tolist()
+                expected["source"] += source
+                expected["target_output"] += target
+                expected["target_input"] += [BOS_ID, *target[:-1]]
+                for side, sentence in (("source", source), ("target", target)):
+                    expected[f"{side}_segments"] += [segment] * len(sentence)
+                    expected[f"{side}_positions"] += range(len(sentence))
+            for name, array in arrays.items():
+                padding = array.shape[1] - len(expected[name])
+                assert array[row].tolist() == expected[name] + [0] * padding
+    assert sorted(seen) == list(range(len(lengths)))
+
+
+@BOTH_PLANS
+@given(lengths=lengths_of_pairs, num_hosts=st.integers(1, 4), rows_multiple=st.integers(1, 3))
+@settings(max_examples=40, deadline=None)
+def test_the_rows_of_all_hosts_are_the_batch_of_one(plan_of, lengths, num_hosts, rows_multiple):
     split = make_split(lengths)
     for batch in plan_of(split).epoch(0):
         whole = make_arrays(split, batch, rows_multiple=rows_multiple * num_hosts)
@@ -79,9 +117,10 @@ def test_the_rows_of_all_hosts_are_the_batch_of_one(lengths, num_hosts, rows_mul
             np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), array)
 
 
-@given(lengths_of_pairs, st.integers(0, 3))
+@BOTH_PLANS
+@given(lengths=lengths_of_pairs, seed=st.integers(0, 3))
 @settings(max_examples=30, deadline=None)
-def test_padding_share_counts_the_arrays(lengths, seed):
+def test_padding_share_counts_the_arrays(plan_of, lengths, seed):
     split = make_split(lengths)
     plan = plan_of(split, seed=seed)
     segments = [
@@ -98,9 +137,10 @@ def as_lists(items):
     return [(batch.bucket, batch.indices.tolist(), place) for batch, place in items]
 
 
-@given(lengths_of_pairs, st.integers(0, 2))
+@BOTH_PLANS
+@given(lengths=lengths_of_pairs, seed=st.integers(0, 2))
 @settings(max_examples=30, deadline=None)
-def test_from_any_place_the_batches_go_on_as_without_stopping(lengths, seed):
+def test_from_any_place_the_batches_go_on_as_without_stopping(plan_of, lengths, seed):
     plan = plan_of(make_split(lengths), seed=seed)
     per_epoch = len(plan.epoch(0))
     # Two and a half epochs.

@@ -1,5 +1,7 @@
 """What must not change the model's output, to the last bit: what comes later, padding, neighbours in a packed row."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +20,7 @@ from small_transformers import (
     SOURCES,
     TARGET,
     TARGETS,
+    UNTIED,
     VOCAB,
     logits_of,
     padded,
@@ -111,6 +114,38 @@ class TestPacking:
                 alone = source[row][self.source_segments[row] == segment], target[row][here]
                 expected = reference.transformer(double(params_of(config)), config, *map(np.asarray, alone))
                 assert relative_error(logits[row][here], expected) < 1e-6
+
+    def test_the_gradient_from_one_sentence_to_another_is_exactly_zero(self):
+        # No token stands twice in a row, so the gradient of a token's embedding is that of the place it stands at.
+        source, target = jnp.arange(6)[None] + 4, jnp.arange(5)[None] + 4
+
+        @jax.jit
+        def places_seen(segment, *rows):
+            """The places with a gradient: of the source from the encoder, of source and target from the decoder."""
+            source_segments, target_segments, source_positions, target_positions = (row[None] for row in rows)
+
+            def through_encoder(params):
+                inputs = {"params": params}, source, source_segments, source_positions
+                memory = Transformer(UNTIED).apply(*inputs, method="encode")
+                return (jnp.square(memory) * (source_segments == segment)[..., None]).sum()
+
+            def through_decoder(params):
+                inputs = source, source_segments, target, target_segments, source_positions, target_positions
+                states, _ = Transformer(UNTIED).apply({"params": params}, *inputs, method="states_and_output_table")
+                return (jnp.square(states) * (target_segments == segment)[..., None]).sum()
+
+            encoder, decoder = jax.grad(through_encoder)(params), jax.grad(through_decoder)(params)
+            tables = (encoder, "source_embedding"), (decoder, "source_embedding"), (decoder, "embedding")
+            return [(gradient[name]["embedding"] != 0).any(axis=-1) for gradient, name in tables]
+
+        params = params_of(UNTIED)
+        arrays = self.source_segments, self.target_segments, self.source_positions, self.target_positions
+        for row, segment in itertools.product((0, 1), (1, 2)):
+            by_encoder, by_decoder, by_target = places_seen(segment, *(array[row] for array in arrays))
+            # All of the sentence is seen, and nothing else.
+            np.testing.assert_array_equal(by_encoder[source[0]], self.source_segments[row] == segment)
+            np.testing.assert_array_equal(by_decoder[source[0]], self.source_segments[row] == segment)
+            np.testing.assert_array_equal(by_target[target[0]], self.target_segments[row] == segment)
 
     def test_the_neighbour_changes_no_bit(self):
         source, target = tokens(2, 6), tokens(2, 5, seed=1)

@@ -1,14 +1,15 @@
-"""The batch plan: which sentences stand together, at which padded shape.
+"""The batch plan: which sentences stand together, at which padded shape. Here: pairs of like length, one to a row.
 
 A plan is a pure function of the sentences' lengths, a seed and the number of the epoch. So the place in the data is two
 integers, `(epoch, batch)`, whatever machine reads it.
 """
 
+import abc
 import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from tfmr.errors import InputError
 
@@ -33,26 +34,47 @@ class Batch:
 
     bucket: Bucket
     indices: Int[np.ndarray, " sentences"]
-    """At most `bucket.rows` numbers of sentences."""
+    """Numbers of sentences, row after row."""
+    rows: Int[np.ndarray, " sentences"] | None = None
+    """The row that each of them stands in, less than `bucket.rows`, ascending. None: each in a row of its own."""
 
 
 @dataclass(frozen=True)
-class BatchPlan:
-    """Buckets by length, and the batches of every epoch.
+class BatchPlan(abc.ABC):
+    """The batches of every epoch.
 
     Attributes:
-      buckets: from short to long.
-      members: the numbers of each bucket's sentences, ascending.
-      tokens: number of tokens, source and target, of all sentences that are in a bucket.
+      buckets: the shapes of the batches, from short to long.
+      tokens: number of tokens, source and target, of all sentences that stand in an epoch.
       left_out: number of pairs with a side longer than max_length or without a token besides the end mark.
       seed: decides the order.
     """
 
     buckets: tuple[Bucket, ...]
-    members: tuple[Int[np.ndarray, " _"], ...]
     tokens: int
     left_out: int
     seed: int
+
+    @abc.abstractmethod
+    def epoch(self, epoch: int) -> list[Batch]:
+        """Returns the batches of an epoch in their order: each sentence once, in random company."""
+
+    def padding_share(self) -> float:
+        """Returns the share of padding in the arrays of an epoch, source and target together."""
+        shapes = [batch.bucket for batch in self.epoch(0)]
+        places = sum(shape.rows * (shape.source_length + shape.target_length) for shape in shapes)
+        return 1.0 - self.tokens / places
+
+
+@dataclass(frozen=True)
+class BucketedPlan(BatchPlan):
+    """Buckets by length, a sentence to a row.
+
+    Attributes:
+      members: the numbers of each bucket's sentences, ascending.
+    """
+
+    members: tuple[Int[np.ndarray, " _"], ...]
 
     def epoch(self, epoch: int) -> list[Batch]:
         """Returns the batches of an epoch in their order: each sentence once, in random company.
@@ -71,12 +93,6 @@ class BatchPlan:
             batches.append(Batch(self.buckets[-1], left))
         return [batches[i] for i in random.permutation(len(batches))]
 
-    def padding_share(self) -> float:
-        """Returns the share of padding in the arrays of an epoch, source and target together."""
-        shapes = [batch.bucket for batch in self.epoch(0)]
-        places = sum(shape.rows * (shape.source_length + shape.target_length) for shape in shapes)
-        return 1.0 - self.tokens / places
-
 
 def make_plan(
     source_lengths: Int[np.ndarray, " sentences"],
@@ -86,7 +102,7 @@ def make_plan(
     num_buckets: int,
     max_length: int,
     seed: int,
-) -> BatchPlan:
+) -> BucketedPlan:
     """Returns the plan for sentence pairs of these lengths, end marks included.
 
     Args:
@@ -100,25 +116,38 @@ def make_plan(
     Raises:
       InputError: where no pair is left.
     """
+    usable = usable_pairs(source_lengths, target_lengths, max_length)
     lengths = np.maximum(source_lengths, target_lengths)
-    # A side of one token is the end mark alone: there is nothing to learn from.
-    usable = (lengths <= max_length) & (np.minimum(source_lengths, target_lengths) > 1)
-    if not usable.any():
-        raise InputError(
-            f"data.max_length = {max_length}: none of {len(lengths)} sentence pairs is that short and not empty"
-        )
     padded = -(-lengths // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
     buckets, members = [], []
     shorter = 0
     for boundary in best_boundaries(padded[usable], num_buckets):
         inside = np.flatnonzero(usable & (padded > shorter) & (padded <= boundary))
-        rows = max(1, tokens_per_batch // boundary)
-        rows = rows // ROWS_MULTIPLE * ROWS_MULTIPLE or rows
-        buckets.append(Bucket(rows, int(boundary), int(boundary)))
+        buckets.append(Bucket(rows_of(tokens_per_batch, boundary), boundary, boundary))
         members.append(inside)
         shorter = boundary
     tokens = int(source_lengths[usable].sum() + target_lengths[usable].sum())
-    return BatchPlan(tuple(buckets), tuple(members), tokens, int((~usable).sum()), seed)
+    return BucketedPlan(tuple(buckets), tokens, int((~usable).sum()), seed, tuple(members))
+
+
+def usable_pairs(
+    source_lengths: Int[np.ndarray, " sentences"], target_lengths: Int[np.ndarray, " sentences"], max_length: int
+) -> Bool[np.ndarray, " sentences"]:
+    """Returns True for each pair that is short enough and not empty; raises InputError where there is none."""
+    # A side of one token is the end mark alone: there is nothing to learn from.
+    longer, shorter = np.maximum(source_lengths, target_lengths), np.minimum(source_lengths, target_lengths)
+    usable = (longer <= max_length) & (shorter > 1)
+    if not usable.any():
+        raise InputError(
+            f"data.max_length = {max_length}: none of {len(usable)} sentence pairs is that short and not empty"
+        )
+    return usable
+
+
+def rows_of(tokens_per_batch: int, length: int) -> int:
+    """Returns the number of rows of this length in a batch."""
+    rows = max(1, tokens_per_batch // length)
+    return rows // ROWS_MULTIPLE * ROWS_MULTIPLE or rows
 
 
 def best_boundaries(lengths: Int[np.ndarray, " sentences"], num_buckets: int) -> list[int]:

@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from tfmr.config import DataConfig
 from tfmr.data.batching import Batch, BatchPlan, make_plan, with_rows
+from tfmr.data.packing import make_packed_plan
 from tfmr.data.prepare import PreparedSplit
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
@@ -30,59 +31,70 @@ def make_arrays(
 ) -> Arrays:
     """Returns this host's rows of a batch, as int32 arrays.
 
-    `target_input` is `target_output` moved one place to the right behind the begin mark. Segments are 1 where there is
-    a sentence and 0 where there is padding; positions count from 0.
+    A row holds its sentences one after another: segments 1, 2, ... where they stand and 0 where there is padding, and
+    positions that count from 0 in each of them. `target_input` is `target_output` moved one place to the right behind
+    the begin mark, sentence by sentence.
 
     Args:
       split: the token arrays.
-      batch: which sentences, at which shape.
+      batch: which sentences, in which rows, at which shape.
       rows_multiple: the rows are rounded up to a multiple of this; rows without a sentence are all padding.
       host: number of this host.
       num_hosts: number of hosts; each takes a contiguous part of the rows.
     """
     bucket = with_rows(batch.bucket, rows_multiple * num_hosts)
     rows = bucket.rows // num_hosts
-    indices = batch.indices[host * rows : (host + 1) * rows].tolist()
-    source, source_segments = _pad([split.source[i] for i in indices], rows, bucket.source_length)
-    target_output, target_segments = _pad([split.target[i] for i in indices], rows, bucket.target_length)
-    begin = np.full((rows, 1), BOS_ID, np.int32)
-    target_input = np.concatenate([begin, target_output[:, :-1]], axis=1)
+    row_of = np.arange(len(batch.indices)) if batch.rows is None else batch.rows
+    first, last = np.searchsorted(row_of, [host * rows, (host + 1) * rows])
+    indices, row_of = batch.indices[first:last], row_of[first:last] - host * rows
+    source = _lay_out(split.source, indices, row_of, (rows, bucket.source_length))
+    target = _lay_out(split.target, indices, row_of, (rows, bucket.target_length))
+    before = np.pad(target.tokens[:, :-1], ((0, 0), (1, 0)))
+    target_input = np.where(target.positions == 0, np.int32(BOS_ID), before)
     return dict(
-        source=source,
-        source_segments=source_segments,
-        source_positions=_positions(rows, bucket.source_length),
-        target_input=target_input * target_segments,
-        target_output=target_output,
-        target_segments=target_segments,
-        target_positions=_positions(rows, bucket.target_length),
+        source=source.tokens,
+        source_segments=source.segments,
+        source_positions=source.positions,
+        target_input=np.where(target.segments == 0, np.int32(PAD_ID), target_input),
+        target_output=target.tokens,
+        target_segments=target.segments,
+        target_positions=target.positions,
     )
 
 
-def _pad(
-    sentences: list[np.ndarray], rows: int, length: int
-) -> tuple[Int[np.ndarray, "rows length"], Int[np.ndarray, "rows length"]]:
-    tokens = np.full((rows, length), PAD_ID, np.int32)
-    segments = np.zeros((rows, length), np.int32)
-    for row, sentence in enumerate(sentences):
-        tokens[row, : len(sentence)] = sentence
-        segments[row, : len(sentence)] = 1
-    return tokens, segments
+class _Side(NamedTuple):
+    tokens: Int[np.ndarray, "rows length"]
+    segments: Int[np.ndarray, "rows length"]
+    positions: Int[np.ndarray, "rows length"]
 
 
-def _positions(rows: int, length: int) -> Int[np.ndarray, "rows length"]:
-    return np.broadcast_to(np.arange(length, dtype=np.int32), (rows, length))
+def _lay_out(
+    sentences: TokenArrays,
+    indices: Int[np.ndarray, " sentences"],
+    row_of: Int[np.ndarray, " sentences"],
+    shape: tuple[int, int],
+) -> _Side:
+    """Lays sentences one after another into their rows."""
+    lengths = sentences.lengths[indices]
+    begin = np.cumsum(lengths) - lengths  # of each sentence, if all stood in one line
+    number = np.arange(len(indices))
+    first_of_row = np.searchsorted(row_of, row_of)
+    position = np.arange(lengths.sum()) - np.repeat(begin, lengths)
+    place = np.repeat(row_of, lengths), np.repeat(begin - begin[first_of_row], lengths) + position
+    side = _Side(np.full(shape, PAD_ID, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32))
+    side.tokens[place] = sentences.tokens[np.repeat(sentences.offsets[indices], lengths) + position]
+    side.segments[place] = np.repeat(number - first_of_row + 1, lengths)
+    side.positions[place] = position
+    return side
 
 
 def plan_for(split: PreparedSplit, config: DataConfig) -> BatchPlan:
     """Returns the batch plan of a training split; raises InputError where no pair is short enough."""
-    return make_plan(
-        split.source.lengths,
-        split.target.lengths,
-        tokens_per_batch=config.tokens_per_batch,
-        num_buckets=config.num_buckets,
-        max_length=config.max_length,
-        seed=config.seed,
-    )
+    lengths = split.source.lengths, split.target.lengths
+    arguments = dict(tokens_per_batch=config.tokens_per_batch, max_length=config.max_length, seed=config.seed)
+    if config.batching == "packed":
+        return make_packed_plan(*lengths, **arguments)
+    return make_plan(*lengths, num_buckets=config.num_buckets, **arguments)
 
 
 def batches_from(plan: BatchPlan, place: Place) -> Iterator[tuple[Batch, Place]]:

@@ -1,0 +1,189 @@
+"""Packed batches: several sentence pairs in a row, every batch of one shape, nearly no padding.
+
+Who shares a row with whom changes nothing that is computed, for no sentence sees its neighbours; only who shares a
+batch does. So the packing is solved once, for the lengths alone: how many rows hold which lengths. An epoch then draws
+which of the sentences of such lengths stand there, and the order of the rows.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from tfmr.data.batching import ROWS_MULTIPLE, Batch, BatchPlan, Bucket, rows_of, usable_pairs
+
+ROW_LENGTH_MULTIPLE = 8
+"""The two lengths of a packed row are multiples of this."""
+FULL_ENOUGH = 0.97
+"""Rows are made longer until they are so full: the longer the row, the more attention costs."""
+FINEST = 256
+"""Lengths are told apart as finely as this part of the longest: it bounds the number of kinds, and so the work."""
+STRETCHES = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+"""Row lengths that are tried, in shortest rows."""
+
+
+@dataclass(frozen=True)
+class PackedPlan(BatchPlan):
+    """Rows that are filled with sentence pairs, several to a row.
+
+    Pairs of the same two lengths (of long ones: nearly the same) are of one kind. Each row is made of places for pairs,
+    each for one kind.
+
+    Attributes:
+      pairs: the numbers of all usable pairs, ascending.
+      kinds: the kind of each of them.
+      places: the places in the order of their kinds; places are numbered row after row.
+      row_sizes: pairs in each row.
+    """
+
+    pairs: Int[np.ndarray, " pairs"]
+    kinds: Int[np.ndarray, " pairs"]
+    places: Int[np.ndarray, " pairs"]
+    row_sizes: Int[np.ndarray, " all_rows"]
+
+    def epoch(self, epoch: int) -> list[Batch]:
+        """Returns the batches of an epoch in their order: each pair once, in random company.
+
+        Only the last batch may have rows without a pair.
+        """
+        random = np.random.default_rng([self.seed, epoch])
+        shuffled = random.permutation(len(self.pairs))
+        standing = np.empty_like(self.pairs)
+        standing[self.places] = self.pairs[shuffled[np.argsort(self.kinds[shuffled], kind="stable")]]
+        row_order = random.permutation(len(self.row_sizes))
+        sizes = self.row_sizes[row_order]
+        starts = (np.cumsum(self.row_sizes) - self.row_sizes)[row_order]
+        ends = np.cumsum(sizes)
+        # Row after row in the new order: where the row begins in the old one, and how far into the row.
+        indices = standing[np.repeat(starts - (ends - sizes), sizes) + np.arange(len(standing))]
+        bucket = self.buckets[0]
+        batches = []
+        for first in range(0, len(sizes), bucket.rows):
+            inside = sizes[first : first + bucket.rows]
+            begin, end = ends[first] - sizes[first], ends[first] - sizes[first] + inside.sum()
+            batches.append(Batch(bucket, indices[begin:end], np.repeat(np.arange(len(inside)), inside)))
+        return batches
+
+
+def make_packed_plan(
+    source_lengths: Int[np.ndarray, " sentences"],
+    target_lengths: Int[np.ndarray, " sentences"],
+    *,
+    tokens_per_batch: int,
+    max_length: int,
+    seed: int,
+) -> PackedPlan:
+    """Returns the plan that packs sentence pairs of these lengths, end marks included.
+
+    A row holds at least the longest usable pair. Its two lengths stand in the proportion of all source to all target
+    tokens, so that both sides get full together. Of several lengths it is the shortest whose rows are 97% full, or
+    else the fullest.
+
+    Args:
+      source_lengths: tokens of each source.
+      target_lengths: tokens of each target.
+      tokens_per_batch: rows times the longer of the row's two lengths is at most this, unless one row is longer.
+      max_length: pairs with a longer side are left out.
+      seed: decides the order.
+
+    Raises:
+      InputError: where no pair is left.
+    """
+    usable = usable_pairs(source_lengths, target_lengths, max_length)
+    lengths = np.stack([source_lengths[usable], target_lengths[usable]]).astype(np.int64)
+    tokens = int(lengths.sum())
+    grain = int(-(-lengths.max() // FINEST))
+    grains = -(-lengths // grain)
+    values, kinds, counts = np.unique(grains[0] * (FINEST + 1) + grains[1], return_inverse=True, return_counts=True)
+    source, target = np.divmod(values, FINEST + 1)
+    best: tuple = (0.0,)
+    for row in _row_lengths(lengths, ROW_LENGTH_MULTIPLE * grain, tokens_per_batch):
+        patterns, times = pack(source, target, counts, (row[0] // grain, row[1] // grain))
+        fill = tokens / (sum(times) * sum(row))
+        if fill > best[0]:
+            best = fill, row, patterns, times
+        if fill >= FULL_ENOUGH:
+            break
+    _, row, patterns, times = best
+    place_kinds = np.concatenate([np.tile(pattern, n) for pattern, n in zip(patterns, times, strict=True)])
+    return PackedPlan(
+        buckets=(Bucket(rows_of(tokens_per_batch, max(row)), *row),),
+        tokens=tokens,
+        left_out=int((~usable).sum()),
+        seed=seed,
+        pairs=np.flatnonzero(usable),
+        kinds=kinds,
+        places=np.argsort(place_kinds, kind="stable"),
+        row_sizes=np.repeat([len(pattern) for pattern in patterns], times),
+    )
+
+
+def _row_lengths(lengths: Int[np.ndarray, "2 pairs"], multiple: int, tokens_per_batch: int) -> list[tuple[int, int]]:
+    """Returns the (source, target) lengths of rows to try, from short to long."""
+    longest, total = lengths.max(axis=1), lengths.sum(axis=1)
+    # In the proportion of the totals, as short as the longest sentence of either side allows.
+    shortest = (longest[:, None] * total / total[:, None]).max(axis=0)
+    # Longer rows than that would be too few in a batch to divide over devices.
+    limit = tokens_per_batch // ROWS_MULTIPLE
+    found: list[tuple[int, int]] = []
+    for stretch in STRETCHES:
+        wanted = np.ceil(stretch * shortest / multiple).astype(int) * multiple
+        source, target = wanted.tolist()
+        if not found or (max(source, target) <= limit and (source, target) != found[-1]):
+            found.append((source, target))
+    return found
+
+
+def pack(
+    source: Int[np.ndarray, " kinds"],
+    target: Int[np.ndarray, " kinds"],
+    counts: Int[np.ndarray, " kinds"],
+    row: tuple[int, int],
+) -> tuple[list[list[int]], list[int]]:
+    """Packs pairs into rows: returns which kinds stand together in a row, and how many rows are so.
+
+    The largest pair that is left starts a row; the one that leaves least room on both sides together follows, until
+    none fits. As many rows are made like it as there are pairs for, so the work grows with the number of kinds, not
+    of pairs.
+
+    Args:
+      source: source length of a pair of each kind.
+      target: target length of a pair of each kind.
+      counts: number of pairs of each kind.
+      row: source and target length of a row; each pair fits into one.
+    """
+    # In units in which the two sides of a row are equally long. Integers, so that every machine decides alike.
+    room = row[0] * row[1]
+    source, target = source * row[1], target * row[0]
+    order = np.argsort((room - source) ** 2 + (room - target) ** 2, kind="stable")
+    source, target, left = source[order], target[order], counts[order]
+    patterns, times = [], []
+    alive = np.arange(len(left))
+    while len(alive):
+        pattern = _fill_row(source, target, left, alive, room)
+        in_row = Counter(pattern)
+        more = min(left[kind] // number for kind, number in in_row.items())
+        for kind, number in in_row.items():
+            left[kind] -= more * number
+        patterns.append(order[pattern].tolist())
+        times.append(1 + int(more))
+        alive = alive[left[alive] > 0]
+    return patterns, times
+
+
+def _fill_row(source: np.ndarray, target: np.ndarray, left: np.ndarray, alive: np.ndarray, room: int) -> list[int]:
+    """Returns the kinds of one row, and takes them out of `left`; `alive` are the kinds to choose from."""
+    pattern = [int(alive[0])]  # the largest: they are sorted so
+    free_source = free_target = room
+    fits = alive
+    while True:
+        kind = pattern[-1]
+        left[kind] -= 1
+        free_source -= source[kind]
+        free_target -= target[kind]
+        fits = fits[(source[fits] <= free_source) & (target[fits] <= free_target) & (left[fits] > 0)]
+        if not len(fits):
+            return pattern
+        waste = (free_source - source[fits]) ** 2 + (free_target - target[fits]) ** 2
+        pattern.append(int(fits[np.argmin(waste)]))
