@@ -84,16 +84,16 @@ def sentence_lengths(pairs: int, seed: int = 0):
 def test_epochs_and_seeds_differ_in_order_and_company():
     lengths = sentence_lengths(3000)
     orders = []
-    for seed in range(3):
+    for seed in range(2):
         plan = make_packed_plan(*lengths, tokens_per_batch=1024, max_length=256, seed=seed)
-        orders += [as_lists(plan.epoch(epoch)) for epoch in range(3)]
-    for one, other in itertools.combinations(orders, 2):
-        pairs, other_pairs = (
-            {pair for indices, _ in order for pair in itertools.combinations(sorted(indices), 2)}
-            for order in (one, other)
-        )
+        orders += [as_lists(plan.epoch(epoch)) for epoch in range(2)]
+    company = [
+        {pair for indices, _ in order for pair in itertools.combinations(sorted(indices), 2)} for order in orders
+    ]
+    for one, other in itertools.combinations(range(len(orders)), 2):
+        assert orders[one] != orders[other]
         # In so small a corpus many a pair of lengths is there once, and shares its row with the same others for ever.
-        assert len(pairs & other_pairs) < len(pairs) / 10
+        assert len(company[one] & company[other]) < len(company[one]) / 10
 
 
 def fill_of(plan, source, target):
