@@ -1,8 +1,12 @@
-"""Multi30k English to German, the "Transformer-Tiny" of Wu et al. 2021: 41.02 BLEU on test_2016_flickr.
+"""Multi30k English to German, in the size of the "Transformer-Tiny" of Wu et al. 2021: about an hour on two cores.
 
     python train.py configs/multi30k_en_de.py --data.dir FOLDER
+    tfmr average runs/multi30k_en_de --last 10
+    tfmr evaluate runs/multi30k_en_de
 
-The published figure is on the lowercased, tokenised files; `--data.variant raw` trains on the captions as written.
+Wu et al. report 41.02 BLEU on test_2016_flickr, on the lowercased, tokenised files, for post-norm layers, dropout 0.3
+and 8000 updates of 8192 tokens with an inverse square root schedule. Here the layers are pre-norm, which use the
+source from the first epoch on, and so learn in 46 epochs. `--data.variant raw` trains on the captions as written.
 """
 
 from tfmr import Config, DataConfig, DecodingConfig, TrainingConfig, TransformerConfig
@@ -19,28 +23,28 @@ def get_config() -> Config:
             num_heads=4,
             d_k=32,
             d_v=32,
-            dropout_rate=0.3,
+            dropout_rate=0.2,
+            norm="pre",
         ),
         data=DataConfig(
             corpus="multi30k",
             variant="tok",
             vocab_size=10_000,
-            tokens_per_batch=8192,
+            tokens_per_batch=4096,
             num_buckets=6,
         ),
         training=TrainingConfig(
-            steps=8000,
-            schedule="inverse_sqrt",
-            learning_rate=0.005,
-            warmup_steps=2000,
+            steps=6000,
+            schedule="cosine",
+            learning_rate=0.003,
+            warmup_steps=400,
             adam_epsilon=1e-8,
             gradient_clip=25.0,
             label_smoothing=0.1,
-            evaluate_every=256,
-            bleu_sentences=-1,
-            checkpoint_every=64,  # an epoch
+            evaluate_every=512,
+            bleu_sentences=300,
+            checkpoint_every=128,  # an epoch
             keep_last=10,
-            best_metric="bleu",
         ),
         decoding=DecodingConfig(beam_size=5, length_penalty="power", alpha=1.0),
     )
