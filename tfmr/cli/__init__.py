@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "BLEU, chrF, loss and perplexity of a trained model on a test set",
     "average": "average the newest checkpoints of a run",
     "inspect": "parameters and training FLOPs of a config or run",
+    "compile": "compile the training step for a TPU topology without TPUs: memory, collectives, speed",
     "plot": "learning curve and attention maps of a run, as PNG",
 }
 """Each is a module of this package with `main(arguments)`, imported only when it is called."""

@@ -34,6 +34,23 @@ def parse(cls: type[T], arguments: list[str], *, prog: str, default: T | None = 
         raise _refusal(exit_) or InputError(_what_is_wrong(cls, arguments, kwargs)) from None
 
 
+def split_options(cls: type, arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Returns the options that are fields of a dataclass, each with its value, and all other arguments."""
+    own, rest = [], []
+    names, i = _fields(cls), 0
+    while i < len(arguments):
+        argument = arguments[i]
+        if not argument.startswith("--") or _key(argument) not in names:
+            rest.append(argument)
+            i += 1
+            continue
+        has_value = "=" not in argument and i + 1 < len(arguments) and not arguments[i + 1].startswith("--")
+        length = 2 if has_value else 1
+        own += arguments[i : i + length]
+        i += length
+    return own, rest
+
+
 def _refusal(exit_: SystemExit) -> InputError | None:
     """Returns the error of a dataclass that refused its values, which tyro turns into an exit."""
     error: BaseException | None = exit_

@@ -58,12 +58,23 @@ def make_sharded_state(
       InputError: if a parameter does not divide over the mesh.
     """
 
-    def make(key: PRNGKeyArray) -> TrainState:
-        return make_state(model, optimizer, key, ema=ema)
-
-    abstract = jax.eval_shape(make, key)
-    sharding = tree_sharding(abstract, mesh)
-    check_divides(nn.unbox(abstract).params, sharding.params)
+    _, sharding = abstract_state(model, optimizer, mesh, ema=ema)
     with jax.set_mesh(mesh):
-        state = jax.jit(lambda key: nn.unbox(make(key)), out_shardings=sharding)(key)
+        make = jax.jit(lambda key: nn.unbox(make_state(model, optimizer, key, ema=ema)), out_shardings=sharding)
+        state = make(key)
     return state, sharding
+
+
+def abstract_state(
+    model: Transformer, optimizer: optax.GradientTransformation, mesh: Mesh, *, ema: bool
+) -> tuple[TrainState, TrainState]:
+    """Returns the shapes and types of the state on a mesh, and its shardings: no array is made.
+
+    Raises:
+      InputError: if a parameter does not divide over the mesh.
+    """
+    boxed = jax.eval_shape(lambda: make_state(model, optimizer, jax.random.key(0), ema=ema))
+    sharding = tree_sharding(boxed, mesh)
+    unboxed = nn.unbox(boxed)
+    check_divides(unboxed.params, sharding.params)
+    return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), unboxed, sharding), sharding

@@ -1,7 +1,8 @@
 """One training step: (state, batch) -> (state, metrics)."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flax.linen as nn
@@ -161,14 +162,25 @@ def _moving_average(average: Any, params: Any, decay: float) -> Any:
 
 def compile_for_mesh(step: Callable, mesh: Mesh, state_sharding: TrainState) -> Callable:
     """Returns the step compiled for a mesh: the state is donated and stays where it lives."""
-    jitted = jax.jit(step, donate_argnums=0, in_shardings=(state_sharding, None), out_shardings=(state_sharding, None))
+    jitted = jit_for_sharding(step, state_sharding)
 
     def run(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        # Logical names mean something only under a set mesh and these rules, while the step is traced.
-        with jax.set_mesh(mesh), nn.logical_axis_rules(LOGICAL_AXIS_RULES):
+        with logical_names_on(mesh):
             return jitted(state, batch)
 
     return run
+
+
+def jit_for_sharding(step: Callable, state_sharding: TrainState) -> Any:
+    """Returns the jitted step, to be traced under `logical_names_on` its mesh."""
+    return jax.jit(step, donate_argnums=0, in_shardings=(state_sharding, None), out_shardings=(state_sharding, None))
+
+
+@contextlib.contextmanager
+def logical_names_on(mesh: Mesh) -> Iterator[None]:
+    """Logical names mean something only under a set mesh and these rules, while the step is traced."""
+    with jax.set_mesh(mesh), nn.logical_axis_rules(LOGICAL_AXIS_RULES):
+        yield
 
 
 def loss_chunk(config: TrainingConfig, mesh: Mesh) -> int:

@@ -1,0 +1,54 @@
+"""Operations counted in traced programs, against closed forms."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from test_account import SMALL
+
+from tfmr.analysis import forward_flops
+from tfmr.analysis.matrix_products import matrix_product_flops
+from tfmr.models import Transformer
+
+
+def traced_flops(config, batch, source, target, *, gradient):
+    tokens = [jax.ShapeDtypeStruct((batch, n), jnp.int32) for n in (source, source, target, target)]
+    model = Transformer(config)
+    params = nn.unbox(jax.eval_shape(model.init, jax.random.key(0), *tokens))
+
+    def loss(params, *tokens):
+        return model.apply(params, *tokens).sum()
+
+    function = jax.grad(loss) if gradient else loss
+    return matrix_product_flops(jax.make_jaxpr(function)(params, *tokens))
+
+
+def test_forward_is_the_closed_form():
+    for scan_layers in (False, True):
+        config = dataclasses.replace(SMALL, scan_layers=scan_layers)
+        assert traced_flops(config, 3, 8, 6, gradient=False) == 3 * sum(forward_flops(config, 8, 6).values())
+
+
+def test_training_is_three_times_that_and_remat_computes_the_layers_once_more():
+    forward = forward_flops(SMALL, 8, 6)
+    assert traced_flops(SMALL, 3, 8, 6, gradient=True) == 3 * 3 * sum(forward.values())
+    layers = sum(forward.values()) - forward["logits"]
+    spent = traced_flops(dataclasses.replace(SMALL, remat=True), 3, 8, 6, gradient=True)
+    # Not all: what only the layer's last product makes need not be computed again.
+    assert 3 * 3 * sum(forward.values()) + 0.6 * 3 * layers < spent <= 3 * (3 * sum(forward.values()) + layers)
+
+
+def test_loops_repeat_and_of_branches_the_dearest_counts():
+    x = jnp.ones((4, 8))
+    square = jnp.ones((8, 8))
+
+    def repeated(x):
+        return jax.lax.fori_loop(0, 5, lambda _, y: y @ square, x)
+
+    def branched(x):
+        return jax.lax.cond(x.sum() > 0, lambda x: x @ square @ square, lambda x: x @ square, x)
+
+    one = 2 * 4 * 8 * 8
+    assert matrix_product_flops(jax.make_jaxpr(jax.jit(repeated))(x)) == 5 * one
+    assert matrix_product_flops(jax.make_jaxpr(branched)(x)) == 2 * one

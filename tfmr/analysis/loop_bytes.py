@@ -1,0 +1,81 @@
+"""The memory traffic of loops, which the compiler counts for one round only."""
+
+from tfmr.analysis.program import Instruction, Program, parse_program, sizes_in_bytes
+
+_FREE = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant", "while", "conditional", "call"}
+_READS_A_SLICE = {"dynamic-slice", "gather"}
+
+
+def repeated_bytes(text: str) -> int:
+    """Returns the bytes that a program reads and writes in all rounds of its loops but the first.
+
+    Each instruction reads its operands and writes its result once; a fusion is one instruction. Of an array of which
+    only a slice is read or written, the slice counts. What lies in the chip's own memory does not count.
+
+    Args:
+      text: a compiled program, from `compiled.as_text()`.
+    """
+    program = parse_program(text)
+    runs = program.runs()
+    repeated = [name for name in _control_flow(program) if runs[name] > 1]
+    return sum((runs[name] - 1) * _bytes_of(program, name) for name in repeated)
+
+
+def _control_flow(program: Program) -> set[str]:
+    """The computations whose instructions run one by one: not those inside fusions and reductions."""
+    found, new = set(), [program.entry]
+    while new:
+        name = new.pop()
+        found.add(name)
+        for instruction in program.computations.get(name, ()):
+            if instruction.operation in ("while", "conditional", "call"):
+                new += [called for called in instruction.called if called not in found]
+    return found
+
+
+def _bytes_of(program: Program, computation: str) -> int:
+    by_name = {instruction.name: instruction for instruction in program.computations.get(computation, ())}
+    return sum(_touched(instruction, by_name, program) for instruction in by_name.values())
+
+
+def _size(instruction: Instruction) -> int:
+    return sum(sizes_in_bytes(instruction.result, in_main_memory=True))
+
+
+def _touched(instruction: Instruction, by_name: dict[str, Instruction], program: Program) -> int:
+    """The bytes that an instruction reads and writes."""
+    if instruction.operation in _FREE:
+        return 0
+    operands = [by_name[name] for name in instruction.operands if name in by_name]
+    if instruction.operation in _READS_A_SLICE:
+        return 2 * _size(instruction)
+    if instruction.operation == "dynamic-update-slice":
+        return 2 * _size(operands[1])
+    if instruction.operation == "fusion":
+        return _touched_by_fusion(instruction, operands, program)
+    return _size(instruction) + sum(map(_size, operands))
+
+
+def _touched_by_fusion(fusion: Instruction, operands: list[Instruction], program: Program) -> int:
+    inside = program.computations.get(fusion.called[0], [])
+    by_name = {instruction.name: instruction for instruction in inside}
+    parameters = {int(i.rest.split(")")[0]): i.name for i in inside if i.operation == "parameter"}
+    total = 0
+    for number, operand in enumerate(operands):
+        users = [i for i in inside if parameters.get(number) in i.operands]
+        total += min(_size(operand), sum(_read_by(user, parameters[number], by_name, operand) for user in users))
+    root = next((i for i in inside if i.is_root), None)
+    while root is not None and root.operation in ("bitcast", "copy") and root.operands:
+        root = by_name.get(root.operands[0])
+    updates = root is not None and root.operation == "dynamic-update-slice"
+    return total + (_size(by_name[root.operands[1]]) if root is not None and updates else _size(fusion))
+
+
+def _read_by(user: Instruction, parameter: str, by_name: dict[str, Instruction], operand: Instruction) -> int:
+    """The bytes that an instruction in a fusion reads of one of the fusion's operands."""
+    if user.operands[0] == parameter:
+        if user.operation in _READS_A_SLICE:
+            return _size(user)
+        if user.operation == "dynamic-update-slice":
+            return 0  # what is not updated stays where it is
+    return _size(operand)

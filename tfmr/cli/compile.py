@@ -1,0 +1,129 @@
+"""`tfmr compile CONFIG --topology v5e:16x16`: the training step compiled for chips that are not here."""
+
+import dataclasses
+import importlib.util
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from tfmr.cli.arguments import parse, split_options
+from tfmr.config import Config
+from tfmr.errors import InputError
+
+PROG = "tfmr compile"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The chips to compile for; all other options are the config's."""
+
+    topology: str
+    """Chip and shape: v4:4x4x4, v5e:16x16, v5p:4x4x4, v6e:16x16, or cpu:8 for so many devices of this machine's CPU."""
+
+
+def main(arguments: list[str]) -> None:
+    """Compiles the training step of a config for a topology and prints what the compiler says of it.
+
+    Raises:
+      InputError: for a topology that is unknown, a mesh that does not fit it, or a step that does not fit its memory.
+    """
+    os.environ["JAX_PLATFORMS"] = "cpu"  # read when jax is imported: no accelerator is to be looked for here
+    own, rest = split_options(Options, arguments)
+    if {"-h", "--help"} & set(arguments):
+        _help(rest)
+        return
+    if not own:
+        raise InputError(
+            f"no topology: give the chips, as in: {PROG} {' '.join(rest[:1]) or 'CONFIG'} --topology v5e:16x16"
+        )
+    chip, shape = parse_topology(parse(Options, own, prog=PROG).topology)
+    _prepare_environment(chip, shape)
+    from tfmr.cli.config_file import parse_config
+
+    config = parse_config(rest, PROG)
+    model = dataclasses.replace(config.model, vocab_size=config.model.vocab_size or config.data.vocab_size)
+    _compile(dataclasses.replace(config, model=model), chip, shape)
+
+
+def _help(rest: list[str]) -> None:
+    from contextlib import suppress
+
+    from tfmr.cli.config_file import parse_config
+
+    with suppress(SystemExit):
+        parse(Options, ["--help"], prog=f"{PROG} CONFIG")
+    parse_config(rest, PROG)
+
+
+def parse_topology(topology: str) -> tuple[str, tuple[int, ...]]:
+    """Returns the chip's name and the shape of `v5e:16x16`; raises InputError where it is not one."""
+    from tfmr.analysis.chips import TPUS
+    from tfmr.errors import nearest
+
+    name, _, shape = topology.partition(":")
+    known = (*TPUS, "cpu")
+    if name not in known:
+        raise InputError(
+            f"--topology {topology}: unknown chip {name!r}{nearest(name, known)}; known: {', '.join(known)}"
+        )
+    sizes = shape.split("x")
+    dimensions = {"cpu": 1, "v5e": 2, "v6e": 2}.get(name, 3)
+    if len(sizes) != dimensions or not all(size.isdigit() and int(size) > 0 for size in sizes):
+        example = {1: "8", 2: "16x16", 3: "4x4x4"}[dimensions]
+        raise InputError(f"--topology {topology}: {name} needs {dimensions} whole numbers, as in {name}:{example}")
+    return name, tuple(int(size) for size in sizes)
+
+
+def _prepare_environment(chip: str, shape: tuple[int, ...]) -> None:
+    """Sets, before jax starts a backend, the number of CPU devices or what the compiler for TPUs asks for."""
+    if chip == "cpu":
+        flag = "--xla_force_host_platform_device_count"
+        if flag not in os.environ.get("XLA_FLAGS", ""):
+            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}={shape[0]}"
+        return
+    if importlib.util.find_spec("libtpu") is None:
+        raise InputError("compiling for TPUs needs their compiler, libtpu, but no TPU: pip install 'tfmr[tpu]'")
+    os.environ.update(TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost", TPU_WORKER_ID="0")
+    os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-16")
+
+
+def topology_devices(chip: str, shape: tuple[int, ...]) -> list[Any]:
+    """Returns the devices of a topology; raises InputError where there is none of this shape."""
+    import jax
+    from jax.experimental import topologies
+
+    name = f"{chip}:{'x'.join(map(str, shape))}"
+    if chip == "cpu":
+        devices = jax.devices("cpu")
+        if len(devices) < shape[0]:
+            raise InputError(f"--topology {name}: this process has {len(devices)} CPU devices")
+        return devices[: shape[0]]
+    try:
+        return list(topologies.get_topology_desc(platform="tpu", topology_name=name).devices)
+    except Exception as error:
+        raise InputError(f"--topology {name}: {str(error).splitlines()[0]}") from None
+
+
+def _compile(config: Config, chip: str, shape: tuple[int, ...]) -> None:
+    from tfmr.analysis.chips import CHIPS
+    from tfmr.cli.compile_report import print_compiled, print_inputs
+    from tfmr.training.compile import compile_step, step_inputs
+    from tfmr.training.sharding import make_mesh
+
+    inputs = step_inputs(config, make_mesh(config.mesh, topology_devices(chip, shape)))
+    known = CHIPS.get(chip)
+    print_inputs(inputs, known)
+    try:
+        step = compile_step(inputs)
+    except InputError as error:
+        raise InputError(f"{error} {WHAT_TO_CHANGE}") from None
+    print_compiled(inputs, step, known)
+    if known is not None and step.peak > known.hbm_bytes:
+        needed, has = step.peak / 2**30, known.hbm_bytes / 2**30
+        raise InputError(f"does not fit: {needed:.2f} GiB of the {has:.2f} GiB of a {chip} chip. {WHAT_TO_CHANGE}")
+
+
+WHAT_TO_CHANGE = (
+    "Lower --data.tokens-per-batch (global), raise --training.accumulation, give --model.remat True or "
+    "--model.dtype bfloat16, or split the parameters: --mesh.fsdp, --mesh.tensor"
+)

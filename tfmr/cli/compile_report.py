@@ -1,0 +1,100 @@
+"""What `tfmr compile` prints."""
+
+import math
+from collections import defaultdict
+
+import jax
+
+from tfmr.analysis.account import forward_flops
+from tfmr.analysis.chips import Chip
+from tfmr.analysis.collectives import Collective
+from tfmr.analysis.roofline import roofline
+from tfmr.training.compile import CompiledStep, StepInputs, bytes_per_chip
+
+GIB = 2**30
+
+
+def print_inputs(inputs: StepInputs, chip: Chip | None) -> None:
+    """Prints the model, the mesh, the batch, and what one chip holds of the state."""
+    model, bucket, state = inputs.config.model, inputs.bucket, inputs.state
+    parameters = sum(math.prod(x.shape) for x in jax.tree.leaves(state.params))
+    mesh = " ".join(f"{name}={size}" for name, size in inputs.mesh.shape.items())
+    print(f"model      {parameters:,} parameters (vocabulary {model.vocab_size:,}), computed in {model.dtype}")
+    print(f"chips      {inputs.mesh.size} x {chip.name if chip else 'CPU device'}, mesh {mesh}")
+    print(f"batch      {inputs.rows} rows of {bucket.source_length} source and {bucket.target_length} target tokens")
+    if inputs.rows > bucket.rows:
+        print(
+            f"           {bucket.rows} rows by data.tokens_per_batch = {inputs.config.data.tokens_per_batch}, and "
+            f"{inputs.rows - bucket.rows} empty ones, so that {inputs.rows} parts have one each: "
+            f"{inputs.rows * bucket.target_length} tokens would fill them"
+        )
+    print("\nper chip                          GiB")
+    trees = {"parameters": state.params, "optimizer state": state.opt_state, "moving average": state.ema_params}
+    for name, tree in {**trees, "batch": inputs.batch}.items():
+        if tree is not None:
+            print(f"  {name:26}{bytes_per_chip(tree) / GIB:9.3f}")
+    print("compiling ...", flush=True)
+
+
+def print_compiled(inputs: StepInputs, step: CompiledStep, chip: Chip | None) -> None:
+    """Prints memory, operations, collectives and, where the chip's peak is known, the roofline."""
+    _print_memory(step, chip)
+    model_flops = _model_flops(inputs) / inputs.mesh.size
+    print(f"  {'FLOPs the model needs':32}{model_flops:12.3e}   3 x forward, rows with sentences only")
+    print(f"  {'FLOPs of matrix products':32}{step.matrix_flops:12.3e}   empty rows and recomputation included")
+    print(f"  {'FLOPs by the compiler':32}{step.compiler_flops:12.3e}   all operations, the bodies of loops once")
+    print(f"  {'bytes read and written':32}{step.bytes_accessed:12.3e}   by the compiler, loops in full")
+    _print_collectives(step.collectives)
+    if chip is not None:
+        _print_roofline(inputs, step, chip, model_flops)
+
+
+def _print_memory(step: CompiledStep, chip: Chip | None) -> None:
+    print(f"  {'temporaries':26}{step.temporaries / GIB:9.3f}")
+    has = f" of {chip.hbm_bytes / GIB:.2f} ({100 * step.peak / chip.hbm_bytes:.0f}%)" if chip else ""
+    print(f"  {'peak':26}{step.peak / GIB:9.3f}{has}")
+    print(f"compiled in {step.seconds:.0f} s\n\nper chip and step")
+
+
+def _print_collectives(found: list[Collective]) -> None:
+    print("\ncollectives of a step            chips   count  GiB exchanged  GiB sent by a chip")
+    sums: dict[tuple[str, int], list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
+    for one in found:
+        row = sums[one.kind, one.group]
+        row[0] += one.times
+        row[1] += one.times * one.bytes / GIB
+        row[2] += one.bytes_sent() / GIB
+    for (kind, group), (count, size, sent) in sorted(sums.items()):
+        print(f"  {kind:30}{group:6}{count:8.0f}{size:15.4f}{sent:20.4f}")
+    if not found:
+        print("  none")
+
+
+def _print_roofline(inputs: StepInputs, step: CompiledStep, chip: Chip, model_flops: float) -> None:
+    sent = sum((one.bytes_sent() for one in step.collectives), 0.0)
+    line = roofline(chip, flops=step.matrix_flops, bytes_accessed=step.bytes_accessed, bytes_sent=sent)
+    tokens = inputs.bucket.rows * inputs.bucket.target_length
+    print(f"\nroofline        compute {_ms(line.compute)}, memory {_ms(line.memory)}, network {_ms(line.network)}")
+    for name, seconds in (("all overlaps", line.shortest), ("none overlaps", line.longest)):
+        mfu = model_flops / (seconds * chip.flops)
+        print(f"  {name:14}step {_ms(seconds)}, MFU {100 * mfu:.1f}%, {tokens / seconds:,.0f} target tokens/s")
+    print(
+        f"  bound by {line.bound}. Assumed of a {chip.name}, as published: {chip.flops / 1e12:g} TFLOP/s in bfloat16,"
+    )
+    memory, links = chip.hbm_bandwidth / 1e9, chip.link_bandwidth / 1e9
+    print(f"  {memory:g} GB/s of memory, {links:g} GB/s sent over all links at once.")
+    print("  Collectives go by rings, without latency; only matrix products cost operations; memory is read and")
+    print("  written as the compiler counts; rows with sentences are full of them. MFU is of the FLOPs that the model")
+    print("  needs. Real steps are slower.")
+    if inputs.config.model.dtype == "float32":
+        print("  The config computes in float32: --model.dtype bfloat16 halves memory and network traffic.")
+
+
+def _ms(seconds: float) -> str:
+    return f"{1e3 * seconds:.3g} ms"
+
+
+def _model_flops(inputs: StepInputs) -> int:
+    bucket = inputs.bucket
+    forward = forward_flops(inputs.config.model, bucket.source_length, bucket.target_length)
+    return 3 * bucket.rows * sum(forward.values())

@@ -1,0 +1,145 @@
+"""The real training step compiled for a mesh, and what the compiled program says: no array is made, nothing runs."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from tfmr.analysis.collectives import Collective, collectives
+from tfmr.analysis.loop_bytes import repeated_bytes
+from tfmr.analysis.matrix_products import matrix_product_flops
+from tfmr.config import Config
+from tfmr.data.batching import Batch, Bucket, bucket_of, padded_length
+from tfmr.data.loader import make_arrays
+from tfmr.data.prepare import PreparedSplit
+from tfmr.data.token_arrays import TokenArrays
+from tfmr.errors import InputError
+from tfmr.models import Transformer
+from tfmr.training.optimizer import make_optimizer
+from tfmr.training.sharding import batch_parts
+from tfmr.training.state import TrainState, abstract_state
+from tfmr.training.step import jit_for_sharding, logical_names_on, loss_chunk, make_train_step
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """Shapes, types and shardings of what a training step takes."""
+
+    config: Config
+    mesh: Mesh
+    bucket: Bucket
+    """The longest batch of the config's plan."""
+    state: TrainState
+    sharding: TrainState
+    batch: dict[str, jax.ShapeDtypeStruct]
+    """Its rows are those of the bucket, rounded up to what the mesh and the accumulation divide."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of the batch's arrays, all chips together."""
+        return self.batch["source"].shape[0]
+
+
+@dataclass(frozen=True)
+class CompiledStep:
+    """What the compiler says of a training step, for one chip unless said otherwise. Sizes are in bytes."""
+
+    arguments: int
+    """State and batch, as they lie in memory."""
+    temporaries: int
+    peak: int
+    """Arguments, results that do not take their place, temporaries and the program itself."""
+    matrix_flops: float
+    """Operations of the matrix products of a step, loops and recomputation included: all chips' divided by their
+    number."""
+    compiler_flops: float
+    """The compiler's own count, of all operations; the body of a loop is counted once."""
+    bytes_accessed: float
+    """The compiler's count of bytes read and written, and those of the further rounds of its loops."""
+    collectives: list[Collective]
+    seconds: float
+    """How long compiling took here."""
+
+
+def step_inputs(config: Config, mesh: Mesh) -> StepInputs:
+    """Returns the inputs of a config's training step on a mesh, of any devices: no corpus is read.
+
+    Args:
+      config: `model.vocab_size` must be set.
+      mesh: the mesh of `make_mesh`.
+
+    Raises:
+      InputError: if a parameter does not divide over the mesh.
+    """
+    training = config.training
+    optimizer = make_optimizer(training, config.model.d_model)
+    state, sharding = abstract_state(Transformer(config.model), optimizer, mesh, ema=training.ema_decay > 0)
+    bucket = bucket_of(padded_length(config.data.max_length), config.data.tokens_per_batch)
+    by_rows = NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+    arrays = make_arrays(
+        *(_no_sentences(), Batch(bucket, np.empty(0, np.int64))),
+        rows_multiple=batch_parts(mesh) * training.accumulation,
+    )
+    batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=by_rows) for name, x in arrays.items()}
+    return StepInputs(config, mesh, bucket, state, sharding, batch)
+
+
+def _no_sentences() -> PreparedSplit:
+    nothing = TokenArrays(np.empty(0, np.int32), np.zeros(1, np.int64))
+    return PreparedSplit(nothing, nothing)
+
+
+def compile_step(inputs: StepInputs) -> CompiledStep:
+    """Compiles the training step for the devices of its mesh, which need not be there.
+
+    Raises:
+      InputError: if the compiler finds that the step needs more memory than a chip has.
+    """
+    config, mesh = inputs.config, inputs.mesh
+    optimizer = make_optimizer(config.training, config.model.d_model)
+    chunk = loss_chunk(config.training, mesh)
+    step = make_train_step(Transformer(config.model), optimizer, config.training, chunk=chunk)
+    start = time.perf_counter()
+    with logical_names_on(mesh):
+        traced = jit_for_sharding(step, inputs.sharding).trace(inputs.state, inputs.batch)
+        lowered = traced.lower()
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise InputError(f"does not fit: {_first_sentences(str(error))}") from None
+    seconds = time.perf_counter() - start
+    return _read(compiled, matrix_product_flops(traced.jaxpr) / mesh.size, seconds)
+
+
+def _read(compiled: Any, matrix_flops: float, seconds: float) -> CompiledStep:
+    memory, costs, text = compiled.memory_analysis(), compiled.cost_analysis(), compiled.as_text()
+    new_results = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    code = memory.generated_code_size_in_bytes
+    return CompiledStep(
+        arguments=memory.argument_size_in_bytes,
+        temporaries=memory.temp_size_in_bytes,
+        peak=memory.argument_size_in_bytes + new_results + memory.temp_size_in_bytes + code,
+        matrix_flops=matrix_flops,
+        compiler_flops=costs["flops"],
+        bytes_accessed=costs["bytes accessed"] + repeated_bytes(text),
+        collectives=collectives(text),
+        seconds=seconds,
+    )
+
+
+def _first_sentences(message: str) -> str:
+    """The compiler's message up to its first line that is a table."""
+    lines = [line.strip() for line in message.splitlines()]
+    told = lines[: next((i for i, line in enumerate(lines) if not line), len(lines))]
+    return " ".join(told).removeprefix("RESOURCE_EXHAUSTED: ")
+
+
+def bytes_per_chip(tree: Any) -> int:
+    """Returns the bytes that one chip holds of a tree of shapes with shardings."""
+    leaves = jax.tree.leaves(tree)
+    return sum(int(np.prod(x.sharding.shard_shape(x.shape))) * x.dtype.itemsize for x in leaves)
