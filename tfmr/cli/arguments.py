@@ -51,6 +51,12 @@ def split_options(cls: type, arguments: list[str]) -> tuple[list[str], list[str]
     return own, rest
 
 
+def print_options(cls: type, prog: str) -> None:
+    """Prints the help of a command's own options, beside those of the config."""
+    with contextlib.suppress(SystemExit):
+        tyro.cli(cls, args=["--help"], prog=f"{prog} CONFIG")
+
+
 def _refusal(exit_: SystemExit) -> InputError | None:
     """Returns the error of a dataclass that refused its values, which tyro turns into an exit."""
     error: BaseException | None = exit_

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from tfmr.cli.arguments import parse, split_options
+from tfmr.cli.arguments import parse, print_options, split_options
+from tfmr.cli.config_file import parse_config
 from tfmr.config import Config
 from tfmr.errors import InputError
 
@@ -30,29 +31,17 @@ def main(arguments: list[str]) -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"  # read when jax is imported: no accelerator is to be looked for here
     own, rest = split_options(Options, arguments)
     if {"-h", "--help"} & set(arguments):
-        _help(rest)
-        return
+        print_options(Options, PROG)
+        parse_config(rest, PROG)
     if not own:
         raise InputError(
             f"no topology: give the chips, as in: {PROG} {' '.join(rest[:1]) or 'CONFIG'} --topology v5e:16x16"
         )
     chip, shape = parse_topology(parse(Options, own, prog=PROG).topology)
     _prepare_environment(chip, shape)
-    from tfmr.cli.config_file import parse_config
-
     config = parse_config(rest, PROG)
     model = dataclasses.replace(config.model, vocab_size=config.model.vocab_size or config.data.vocab_size)
     _compile(dataclasses.replace(config, model=model), chip, shape)
-
-
-def _help(rest: list[str]) -> None:
-    from contextlib import suppress
-
-    from tfmr.cli.config_file import parse_config
-
-    with suppress(SystemExit):
-        parse(Options, ["--help"], prog=f"{PROG} CONFIG")
-    parse_config(rest, PROG)
 
 
 def parse_topology(topology: str) -> tuple[str, tuple[int, ...]]:

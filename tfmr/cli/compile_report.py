@@ -23,11 +23,11 @@ def print_inputs(inputs: StepInputs, chip: Chip | None) -> None:
     print(f"chips      {inputs.mesh.size} x {chip.name if chip else 'CPU device'}, mesh {mesh}")
     print(f"batch      {inputs.rows} rows of {bucket.source_length} source and {bucket.target_length} target tokens")
     if inputs.rows > bucket.rows:
+        given, needed = inputs.config.data.tokens_per_batch, inputs.rows * bucket.target_length
         print(
-            f"           {bucket.rows} rows by data.tokens_per_batch = {inputs.config.data.tokens_per_batch}, and "
-            f"{inputs.rows - bucket.rows} empty ones, so that {inputs.rows} parts have one each: "
-            f"{inputs.rows * bucket.target_length} tokens would fill them"
+            f"           {bucket.rows} with sentences, by data.tokens_per_batch = {given}, and empty ones, so that they"
         )
+        print(f"           divide over mesh and accumulation: {needed} would fill all")
     print("\nper chip                          GiB")
     trees = {"parameters": state.params, "optimizer state": state.opt_state, "moving average": state.ema_params}
     for name, tree in {**trees, "batch": inputs.batch}.items():
@@ -43,7 +43,10 @@ def print_compiled(inputs: StepInputs, step: CompiledStep, chip: Chip | None) ->
     print(f"  {'FLOPs the model needs':32}{model_flops:12.3e}   3 x forward, rows with sentences only")
     print(f"  {'FLOPs of matrix products':32}{step.matrix_flops:12.3e}   empty rows and recomputation included")
     print(f"  {'FLOPs by the compiler':32}{step.compiler_flops:12.3e}   all operations, the bodies of loops once")
-    print(f"  {'bytes read and written':32}{step.bytes_accessed:12.3e}   by the compiler, loops in full")
+    print(
+        f"  {'bytes accessed by the compiler':32}{step.bytes_accessed:12.3e}   in any memory, the bodies of loops once"
+    )
+    print(f"  {'bytes of main memory':32}{step.memory_traffic:12.3e}   read and written, loops in full")
     _print_collectives(step.collectives)
     if chip is not None:
         _print_roofline(inputs, step, chip, model_flops)
@@ -72,7 +75,7 @@ def _print_collectives(found: list[Collective]) -> None:
 
 def _print_roofline(inputs: StepInputs, step: CompiledStep, chip: Chip, model_flops: float) -> None:
     sent = sum((one.bytes_sent() for one in step.collectives), 0.0)
-    line = roofline(chip, flops=step.matrix_flops, bytes_accessed=step.bytes_accessed, bytes_sent=sent)
+    line = roofline(chip, flops=step.matrix_flops, bytes_accessed=float(step.memory_traffic), bytes_sent=sent)
     tokens = inputs.bucket.rows * inputs.bucket.target_length
     print(f"\nroofline        compute {_ms(line.compute)}, memory {_ms(line.memory)}, network {_ms(line.network)}")
     for name, seconds in (("all overlaps", line.shortest), ("none overlaps", line.longest)):

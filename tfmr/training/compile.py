@@ -9,10 +9,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from tfmr.analysis.collectives import Collective, collectives
-from tfmr.analysis.loop_bytes import repeated_bytes
 from tfmr.analysis.matrix_products import matrix_product_flops
-from tfmr.config import Config
-from tfmr.data.batching import Batch, Bucket, bucket_of, padded_length
+from tfmr.analysis.memory_traffic import memory_traffic
+from tfmr.config import Config, DataConfig
+from tfmr.data.batching import LENGTH_MULTIPLE, Batch, Bucket, rows_of
 from tfmr.data.loader import make_arrays
 from tfmr.data.prepare import PreparedSplit
 from tfmr.data.token_arrays import TokenArrays
@@ -58,7 +58,9 @@ class CompiledStep:
     compiler_flops: float
     """The compiler's own count, of all operations; the body of a loop is counted once."""
     bytes_accessed: float
-    """The compiler's count of bytes read and written, and those of the further rounds of its loops."""
+    """The compiler's count of bytes read and written, in any memory; the body of a loop is counted once."""
+    memory_traffic: int
+    """Bytes read from and written to main memory; see `memory_traffic`."""
     collectives: list[Collective]
     seconds: float
     """How long compiling took here."""
@@ -77,7 +79,7 @@ def step_inputs(config: Config, mesh: Mesh) -> StepInputs:
     training = config.training
     optimizer = make_optimizer(training, config.model.d_model)
     state, sharding = abstract_state(Transformer(config.model), optimizer, mesh, ema=training.ema_decay > 0)
-    bucket = bucket_of(padded_length(config.data.max_length), config.data.tokens_per_batch)
+    bucket = _longest_bucket(config.data)
     by_rows = NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
     arrays = make_arrays(
         *(_no_sentences(), Batch(bucket, np.empty(0, np.int64))),
@@ -85,6 +87,12 @@ def step_inputs(config: Config, mesh: Mesh) -> StepInputs:
     )
     batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=by_rows) for name, x in arrays.items()}
     return StepInputs(config, mesh, bucket, state, sharding, batch)
+
+
+def _longest_bucket(data: DataConfig) -> Bucket:
+    """The plan's longest shape. Packed rows are as long or somewhat longer, which only the corpus tells."""
+    length = -(-data.max_length // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
+    return Bucket(rows_of(data.tokens_per_batch, length), length, length)
 
 
 def _no_sentences() -> PreparedSplit:
@@ -126,7 +134,8 @@ def _read(compiled: Any, matrix_flops: float, seconds: float) -> CompiledStep:
         peak=memory.argument_size_in_bytes + new_results + memory.temp_size_in_bytes + code,
         matrix_flops=matrix_flops,
         compiler_flops=costs["flops"],
-        bytes_accessed=costs["bytes accessed"] + repeated_bytes(text),
+        bytes_accessed=costs["bytes accessed"],
+        memory_traffic=memory_traffic(text),
         collectives=collectives(text),
         seconds=seconds,
     )

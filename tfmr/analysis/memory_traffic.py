@@ -1,4 +1,8 @@
-"""The memory traffic of loops, which the compiler counts for one round only."""
+"""What a compiled program reads from and writes to main memory.
+
+The compiler has a count of its own, but of a loop it counts one round, and it does not tell a chip's main memory from
+the small one beside its cores, through which a TPU passes most data.
+"""
 
 from tfmr.analysis.program import Instruction, Program, parse_program, sizes_in_bytes
 
@@ -6,19 +10,18 @@ _FREE = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant", "whil
 _READS_A_SLICE = {"dynamic-slice", "gather"}
 
 
-def repeated_bytes(text: str) -> int:
-    """Returns the bytes that a program reads and writes in all rounds of its loops but the first.
+def memory_traffic(text: str) -> int:
+    """Returns the bytes that each chip reads from and writes to its main memory in one run of a program.
 
     Each instruction reads its operands and writes its result once; a fusion is one instruction. Of an array of which
-    only a slice is read or written, the slice counts. What lies in the chip's own memory does not count.
+    only a slice is read or written, the slice counts. What a loop does counts in every round.
 
     Args:
       text: a compiled program, from `compiled.as_text()`.
     """
     program = parse_program(text)
     runs = program.runs()
-    repeated = [name for name in _control_flow(program) if runs[name] > 1]
-    return sum((runs[name] - 1) * _bytes_of(program, name) for name in repeated)
+    return sum(runs[name] * _bytes_of(program, name) for name in _control_flow(program))
 
 
 def _control_flow(program: Program) -> set[str]:
@@ -46,7 +49,11 @@ def _touched(instruction: Instruction, by_name: dict[str, Instruction], program:
     """The bytes that an instruction reads and writes."""
     if instruction.operation in _FREE:
         return 0
+    if instruction.operation.endswith("-start"):
+        return 0  # counts where it is done
     operands = [by_name[name] for name in instruction.operands if name in by_name]
+    if instruction.operation.endswith("-done"):
+        return _moved(instruction, operands[0], by_name)
     if instruction.operation in _READS_A_SLICE:
         return 2 * _size(instruction)
     if instruction.operation == "dynamic-update-slice":
@@ -54,6 +61,14 @@ def _touched(instruction: Instruction, by_name: dict[str, Instruction], program:
     if instruction.operation == "fusion":
         return _touched_by_fusion(instruction, operands, program)
     return _size(instruction) + sum(map(_size, operands))
+
+
+def _moved(done: Instruction, start: Instruction, by_name: dict[str, Instruction]) -> int:
+    """The bytes of a copy, or another transfer, that goes on beside other work: read, written, or both."""
+    source = by_name.get(start.operands[0]) if start.operands else None
+    ends = [done.result, source.result if source is not None else done.result]
+    in_main_memory = sum(sum(sizes_in_bytes(shape, in_main_memory=True)) > 0 for shape in ends)
+    return in_main_memory * sum(sizes_in_bytes(done.result))
 
 
 def _touched_by_fusion(fusion: Instruction, operands: list[Instruction], program: Program) -> int:
