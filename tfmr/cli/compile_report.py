@@ -86,11 +86,15 @@ def _print_roofline(inputs: StepInputs, step: CompiledStep, chip: Chip, model_fl
     )
     memory, links = chip.hbm_bandwidth / 1e9, chip.link_bandwidth / 1e9
     print(f"  {memory:g} GB/s of memory, {links:g} GB/s sent over all links at once.")
-    print("  Collectives go by rings, without latency; only matrix products cost operations; memory is read and")
-    print("  written as the compiler counts; rows with sentences are full of them. MFU is of the FLOPs that the model")
-    print("  needs. Real steps are slower.")
+    print("  Collectives go by rings, without latency; only matrix products cost operations; of memory each")
+    print(
+        "  instruction reads its operands and writes its result once; rows with sentences are full. MFU is of the FLOPs"
+    )
+    print("  that the model needs. No step was run or timed.")
     if inputs.config.model.dtype == "float32":
-        print("  The config computes in float32: --model.dtype bfloat16 halves memory and network traffic.")
+        print(
+            "  The config computes in float32: --model.dtype bfloat16 makes activations smaller, and some of what is sent."
+        )
 
 
 def _ms(seconds: float) -> str:
