@@ -92,9 +92,7 @@ def _print_roofline(inputs: StepInputs, step: CompiledStep, chip: Chip, model_fl
     )
     print("  that the model needs. No step was run or timed.")
     if inputs.config.model.dtype == "float32":
-        print(
-            "  The config computes in float32: --model.dtype bfloat16 makes activations smaller, and some of what is sent."
-        )
+        print("  The config computes in float32: --model.dtype bfloat16 makes activations and some messages smaller.")
 
 
 def _ms(seconds: float) -> str:
