@@ -280,6 +280,29 @@ class DecodingConfig:
 
 
 @dataclass(frozen=True)
+class DistributedConfig:
+    """The processes that train together. On a TPU pod, under SLURM, Open MPI or in a Kubernetes job nothing is to be
+    given; without any of these, and without an address, there is one process."""
+
+    coordinator_address: str = ""
+    """HOST:PORT of process 0, that all reach. Empty: $JAX_COORDINATOR_ADDRESS, or what the cluster says."""
+    num_processes: int = 0
+    """Number of processes. 0: $JAX_NUM_PROCESSES, or what the cluster says; 1: this one alone, wherever it runs."""
+    process_id: int = -1
+    """Number of this process, from 0. -1: $JAX_PROCESS_ID, or what the cluster says."""
+    connect_timeout: int = 300
+    """Seconds in which all processes must have come."""
+    lost_after: int = 30
+    """Seconds without a sign of life after which a host counts as lost, and the others end."""
+
+    def __post_init__(self):
+        _require(self.num_processes >= 0, "distributed.num_processes", self.num_processes, "must be 0 or more")
+        _require(self.process_id >= -1, "distributed.process_id", self.process_id, "must be -1 or more")
+        _require_positive("distributed", self, "connect_timeout")
+        _require(self.lost_after >= 3, "distributed.lost_after", self.lost_after, "must be 3 or more")
+
+
+@dataclass(frozen=True)
 class Config:
     """All that a run is made from."""
 
@@ -295,6 +318,8 @@ class Config:
     """The devices."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     """Search and output."""
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
+    """The processes, where there are several."""
 
     def __post_init__(self):
         _require(

@@ -1,8 +1,8 @@
-"""From the plan to arrays: this host's rows of each batch, made ahead in a thread."""
+"""From the plan to arrays: a host's rows of each batch, made ahead in a thread."""
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -27,9 +27,9 @@ class Place(NamedTuple):
 
 
 def make_arrays(
-    split: PreparedSplit, batch: Batch, *, rows_multiple: int = 1, host: int = 0, num_hosts: int = 1
+    split: PreparedSplit, batch: Batch, *, rows_multiple: int = 1, rows_of: Callable[[int], Sequence[int]] = range
 ) -> Arrays:
-    """Returns this host's rows of a batch, as int32 arrays.
+    """Returns a batch, or the rows of it that a host wants, as int32 arrays.
 
     A row holds its sentences one after another: segments 1, 2, ... where they stand and 0 where there is padding, and
     positions that count from 0 in each of them. `target_input` is `target_output` moved one place to the right behind
@@ -39,14 +39,14 @@ def make_arrays(
       split: the token arrays.
       batch: which sentences, in which rows, at which shape.
       rows_multiple: the rows are rounded up to a multiple of this; rows without a sentence are all padding.
-      host: number of this host.
-      num_hosts: number of hosts; each takes a contiguous part of the rows.
+      rows_of: gives the numbers of the rows that are wanted, ascending, of a batch of so many.
     """
-    bucket = with_rows(batch.bucket, rows_multiple * num_hosts)
-    rows = bucket.rows // num_hosts
+    bucket = with_rows(batch.bucket, rows_multiple)
+    wanted = np.asarray(rows_of(bucket.rows), np.int64)
+    rows = len(wanted)
     row_of = np.arange(len(batch.indices)) if batch.rows is None else batch.rows
-    first, last = np.searchsorted(row_of, [host * rows, (host + 1) * rows])
-    indices, row_of = batch.indices[first:last], row_of[first:last] - host * rows
+    inside = np.isin(row_of, wanted)
+    indices, row_of = batch.indices[inside], np.searchsorted(wanted, row_of[inside])
     source = _lay_out(split.source, indices, row_of, (rows, bucket.source_length))
     target = _lay_out(split.target, indices, row_of, (rows, bucket.target_length))
     before = np.pad(target.tokens[:, :-1], ((0, 0), (1, 0)))

@@ -5,6 +5,8 @@ that decides its content. It is written under another name and renamed when it
 is whole, and holds the size of each of its files.
 """
 
+import contextlib
+import hashlib
 import itertools
 import json
 import logging
@@ -84,6 +86,14 @@ class PreparedCorpus:
         """Returns the token arrays of "train", "validation" or "test"."""
         return PreparedSplit(*(TokenArrays.open(self.directory, f"{split}.{side}") for side in _SIDES))
 
+    def content_hash(self) -> str:
+        """Returns a hash of what all its files hold; reads them whole."""
+        total = hashlib.blake2b(digest_size=16)
+        for name in sorted(self.manifest["files"]):
+            with (self.directory / name).open("rb") as file:
+                total.update(f"{name} {hashlib.file_digest(file, hashlib.blake2b).hexdigest()}\n".encode())
+        return total.hexdigest()
+
     def text(self, split: str) -> tuple[list[str], list[str]]:
         """Returns the source and target lines of "validation" or "test", as they were before tokenization."""
         source, target = (list(read_lines(self.directory / f"{split}.{side}.txt")) for side in _SIDES)
@@ -154,8 +164,9 @@ def _discard(directory: Path) -> None:
 
 def _remove_abandoned(directory: Path) -> None:
     for leftover in directory.parent.glob(f"{directory.name}.tmp-*"):
-        if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
-            shutil.rmtree(leftover, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another process has just finished it
+            if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _rename(temporary: Path, directory: Path) -> None:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jax import Array
+from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding
 from jaxtyping import Int
 
 from tfmr.config import DecodingConfig
@@ -40,7 +42,24 @@ class Translator:
       config: how to search.
     """
 
-    def __init__(self, model: Transformer, params: dict, tokenizer: Tokenizer, config: DecodingConfig):
+    def __init__(
+        self,
+        model: Transformer,
+        params: dict,
+        tokenizer: Tokenizer,
+        config: DecodingConfig,
+        sharding: NamedSharding | None = None,
+    ):
+        """Keeps what translating needs.
+
+        Args:
+          model: the Transformer.
+          params: its parameters.
+          tokenizer: for both languages.
+          config: how to search.
+          sharding: where the rows of a batch live; None: on the parameters' device. Where it spans several processes,
+            all of them must translate the same lines at the same time, and each returns all translations.
+        """
         if model.config.scan_layers:
             model = Transformer(dataclasses.replace(model.config, scan_layers=False))
             params = unstack_layers(params)
@@ -48,6 +67,7 @@ class Translator:
         self.params = params
         self.tokenizer = tokenizer
         self.config = config
+        self._sharding = sharding
 
     @classmethod
     def from_run(
@@ -91,11 +111,11 @@ class Translator:
     def _translate_window(self, lines: list[str], first: int) -> list[str]:
         translations = [""] * len(lines)
         sentences = self._encode(lines, first)
-        batches = list(_make_batches(sentences, self.config, self._longest()))
+        batches = list(_make_batches(sentences, self.config, self._longest(), self._parts()))
         # All are sent to the device before the first result is waited for.
         results = [self._search(batch) for batch in batches]
         for batch, result in zip(batches, results, strict=True):
-            texts = self.tokenizer.decode_batch(np.asarray(result.tokens)[: len(batch.places), 0].tolist())
+            texts = self.tokenizer.decode_batch(_whole(result.tokens)[: len(batch.places), 0].tolist())
             for place, text in zip(batch.places, texts, strict=True):
                 # Bytes can spell a line feed; a line's translation is one line all the same.
                 translations[place] = text.replace("\n", " ")
@@ -121,8 +141,27 @@ class Translator:
         return config.max_length if config.positions == "learned" else None
 
     def _search(self, batch: "_Batch") -> SearchResult:
-        arrays = (batch.source, batch.limits)
+        arrays = (self._put(batch.source), self._put(batch.limits))
         return _search(self.params, *arrays, model=self.model, config=self.config, max_length=batch.max_length)
+
+    def _parts(self) -> int:
+        """Into how many parts a batch's rows are split."""
+        if self._sharding is None:
+            return 1
+        rows = self._sharding.num_devices  # divides over any part of the devices
+        return rows // self._sharding.shard_shape((rows,))[0]
+
+    def _put(self, array: np.ndarray) -> Array | np.ndarray:
+        if self._sharding is None:
+            return array
+        return jax.make_array_from_callback(array.shape, self._sharding, lambda index: array[index])
+
+
+def _whole(array: Array) -> np.ndarray:
+    """Returns an array that may be spread over several processes."""
+    if array.is_fully_addressable or array.is_fully_replicated:
+        return np.asarray(array)
+    return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
 @functools.partial(jax.jit, static_argnames=("model", "config", "max_length"))
@@ -153,8 +192,13 @@ class _Batch(NamedTuple):
     """At least every limit, the same for all batches of one width."""
 
 
-def _make_batches(sentences: dict[int, list[int]], config: DecodingConfig, longest: int | None) -> Iterator[_Batch]:
-    """Cuts the sentences, longest first, into batches of few different shapes; `longest` limits the output."""
+def _make_batches(
+    sentences: dict[int, list[int]], config: DecodingConfig, longest: int | None, parts: int = 1
+) -> Iterator[_Batch]:
+    """Cuts the sentences, longest first, into batches of few different shapes; `longest` limits the output.
+
+    The rows of each batch are a multiple of `parts`.
+    """
     order = sorted(sentences, key=lambda place: -len(sentences[place]))
     # A handful of lines does not pay for a whole batch.
     most_rows = min(config.batch_size, _next_power_of_two(len(order)))
@@ -163,6 +207,7 @@ def _make_batches(sentences: dict[int, list[int]], config: DecodingConfig, longe
         width = _padded_width(len(sentences[order[start]]))
         width = width if longest is None else min(width, longest)
         rows = max(1, min(most_rows, config.batch_size * _FULL_WIDTH // width))
+        rows = -(-rows // parts) * parts
         places = order[start : start + rows]
         start += rows
         max_length = width + config.extra_length

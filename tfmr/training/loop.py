@@ -1,8 +1,10 @@
 """The training loop: steps, evaluations, checkpoints, until the end or a signal to stop."""
 
 import dataclasses
+import functools
 import logging
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -11,18 +13,20 @@ from typing import Any
 
 import jax
 
-from tfmr.config import Config, TransformerConfig
-from tfmr.data.batching import BatchPlan
+from tfmr.config import Config, DistributedConfig, TransformerConfig
+from tfmr.data.batching import BatchPlan, with_rows
 from tfmr.data.loader import Place, batches_from, make_arrays, plan_for, prefetch
 from tfmr.data.prepare import PreparedCorpus, PreparedSplit, prepare
 from tfmr.errors import InputError
 from tfmr.models import Transformer
 from tfmr.run_directory import RunDirectory
+from tfmr.training import distributed
 from tfmr.training.checkpoint import Checkpointer
-from tfmr.training.metrics import MetricsWriter, Progress
+from tfmr.training.hosts import Hosts, join
+from tfmr.training.metrics import MetricsWriter, NoMetricsWriter, NoProgress, Progress
 from tfmr.training.optimizer import make_optimizer
-from tfmr.training.resume import check_same_run, check_same_tokenizer
-from tfmr.training.sharding import batch_parts, make_mesh, to_devices
+from tfmr.training.resume import check_same_run, check_same_tokenizer, what_must_agree
+from tfmr.training.sharding import batch_parts, make_mesh, rows_here, to_devices
 from tfmr.training.state import TrainState, make_sharded_state
 from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step
 from tfmr.training.validation import Validation
@@ -54,12 +58,32 @@ def train(config: Config) -> RunDirectory:
       Stopped: on SIGINT or SIGTERM, after a checkpoint.
       Diverged: if `LONGEST_ROW_OF_SKIPPED` steps in a row had no finite gradient.
     """
+    distributed.start(config.distributed)
+    hosts = join(config.distributed.lost_after)
+    if not hosts.is_first:
+        log.setLevel(logging.WARNING)
+    try:
+        run = _train(config, hosts)
+    except (Stopped, Diverged):  # all of them raise it after the same step
+        hosts.end()
+        raise
+    except BaseException as error:
+        hosts.fail(error)
+        raise
+    hosts.end()
+    return run
+
+
+def _train(config: Config, hosts: Hosts) -> RunDirectory:
     run = RunDirectory(Path(config.workdir))
     mesh = make_mesh(config.mesh)
-    corpus = prepare(config.data)
+    corpus = hosts.first_then_others(lambda: prepare(config.data))
     config = dataclasses.replace(config, model=with_vocabulary(config, corpus))
     check_same_run(run, config)
     check_same_tokenizer(run, corpus.tokenizer)
+    # Before anything that runs on the devices of all hosts: where programs differ they would wait without end.
+    if hosts.count > 1:
+        hosts.agree("start", what_must_agree(config, corpus))
     split = corpus.split("train")
     plan = plan_for(split, config.data)
 
@@ -67,7 +91,7 @@ def train(config: Config) -> RunDirectory:
     optimizer = make_optimizer(config.training, config.model.d_model)
     key = jax.random.key(config.training.seed)
     state, sharding = make_sharded_state(model, optimizer, key, mesh, ema=config.training.ema_decay > 0)
-    _write_run_files(run, config, corpus)
+    hosts.first_then_others(lambda: _write_run_files(run, config, corpus) if hosts.is_first else _see_run_files(run))
     train_step = make_train_step(model, optimizer, config.training, chunk=loss_chunk(config.training, mesh))
     loop = _Loop(
         config=config,
@@ -76,6 +100,7 @@ def train(config: Config) -> RunDirectory:
         batches=lambda place: _device_batches(plan, split, place, mesh, config.training.accumulation),
         validation=Validation(model, corpus, config, mesh),
         checkpointer=Checkpointer(run, config.training.keep_last),
+        hosts=hosts,
     )
     parameters = sum(x.size for x in jax.tree.leaves(state.params))
     log.info(
@@ -102,19 +127,28 @@ def with_vocabulary(config: Config, corpus: PreparedCorpus) -> TransformerConfig
 
 
 def _write_run_files(run: RunDirectory, config: Config, corpus: PreparedCorpus) -> None:
-    run.write_config(config)
+    # How the processes found each other is not the run's.
+    run.write_config(dataclasses.replace(config, distributed=DistributedConfig()))
     corpus.tokenizer.save(run.tokenizer_file)
     for split in ("validation", "test"):
         run.write_text_split(split, *corpus.text(split))
 
 
+def _see_run_files(run: RunDirectory) -> None:
+    deadline = time.monotonic() + 30  # network folders show new files a little later
+    while not run.config_file.exists():
+        if time.monotonic() > deadline:
+            raise InputError(f"{run.path}: what process 0 wrote there is not seen here; give a workdir that all share")
+        time.sleep(0.5)
+
+
 def _device_batches(
     plan: BatchPlan, split: PreparedSplit, place: Place, mesh: jax.sharding.Mesh, accumulation: int
 ) -> Iterator[tuple[dict, Place]]:
-    multiple = batch_parts(mesh) * accumulation // jax.process_count()
-    hosts = dict(host=jax.process_index(), num_hosts=jax.process_count())
+    multiple = batch_parts(mesh) * accumulation
     for batch, following in batches_from(plan, place):
-        yield to_devices(make_arrays(split, batch, rows_multiple=multiple, **hosts), mesh), following
+        arrays = make_arrays(split, batch, rows_multiple=multiple, rows_of=functools.partial(rows_here, mesh))
+        yield to_devices(arrays, mesh, with_rows(batch.bucket, multiple).rows), following
 
 
 @dataclasses.dataclass
@@ -142,20 +176,26 @@ class _Loop:
     batches: Callable[[Place], Iterator[tuple[dict, Place]]]
     validation: Validation
     checkpointer: Checkpointer
+    hosts: Hosts
 
     def run_to_the_end(self, state: TrainState, sharding: TrainState) -> None:
         """Makes all steps that are left, from the newest checkpoint if there is one."""
         standing = _Standing()
         newest = self.checkpointer.latest_step()
+        self.hosts.agree("checkpoint", {"the newest checkpoint": newest})
         if newest is not None:
             state, values = self.checkpointer.restore(newest, state, sharding)
             standing = _Standing.from_json(values)
             log.info("Continuing from step %d", int(state.step))
         first_step = int(state.step)
-        writer = MetricsWriter(self.run.metrics_file, first_step)
-        progress = Progress(first_step, self.config.training.steps)
+        self.hosts.agree("place", {"the first step": first_step, **standing.to_json()})
+        if self.hosts.is_first:
+            writer = MetricsWriter(self.run.metrics_file, first_step)
+            progress = Progress(first_step, self.config.training.steps)
+        else:
+            writer, progress = NoMetricsWriter(), NoProgress()
         try:
-            with _StopSignals() as signals:
+            with _StopSignals(self.hosts) as signals:
                 self._steps(state, first_step, standing, writer, progress, signals)
         finally:
             self.checkpointer.close()
@@ -171,6 +211,8 @@ class _Loop:
             batch, standing.place = next(batches)
             state, metrics = self.step(state, batch)
             step += 1
+            self.hosts.at_step(step)
+            stop = signals.stop_after(step)
             reader.read_previous(step, metrics)
             last = step == training.steps
             if last or _is_due(step, training.evaluate_every):
@@ -178,12 +220,12 @@ class _Loop:
                 self._evaluate(step, state, standing, writer, progress)
                 reader.restart_clock()
             ended = self._has_ended(step, standing)
-            if ended or signals.received or _is_due(step, training.checkpoint_every):
+            if ended or stop or _is_due(step, training.checkpoint_every):
                 reader.finish()  # so that no checkpoint is ahead of metrics.jsonl
                 self.checkpointer.save(step, state, standing.to_json())
-            if signals.received and not ended:
+            if stop and not ended:
                 batches.close()
-                raise Stopped(signals.received, step)
+                raise Stopped(stop, step)
         batches.close()
 
     def _has_ended(self, step: int, standing: _Standing) -> bool:
@@ -262,12 +304,20 @@ class _MetricsReader:
 
 
 class _StopSignals:
-    """Remembers SIGINT and SIGTERM while it is entered; a second one ends the program at once."""
+    """Remembers SIGINT and SIGTERM while it is entered; a second one ends the program at once.
+
+    Of several processes the one that is told to stop tells the others, by jax's preemption service, which chooses the
+    step after which all of them save. It listens to SIGTERM itself, so SIGINT is handed on as that.
+    """
 
     received: int = 0
 
+    def __init__(self, hosts: Hosts):
+        self._hosts = hosts
+
     def __enter__(self) -> "_StopSignals":
-        self._before = {s: signal.signal(s, self._remember) for s in (signal.SIGINT, signal.SIGTERM)}
+        listened_to = (signal.SIGINT, signal.SIGTERM) if self._hosts.count == 1 else (signal.SIGINT,)
+        self._before = {s: signal.signal(s, self._remember) for s in listened_to}
         return self
 
     def _remember(self, number: int, frame: Any) -> None:
@@ -275,6 +325,14 @@ class _StopSignals:
             signal.signal(number, self._before[signal.Signals(number)])
             raise KeyboardInterrupt
         self.received = number
+        if self._hosts.count > 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop_after(self, step: int) -> int:
+        """Returns the signal that ends the training after this step, 0 for none."""
+        if self._hosts.count == 1:
+            return self.received
+        return (self.received or signal.SIGTERM) if self._hosts.must_stop(step) else 0
 
     def __exit__(self, *error: Any) -> None:
         for number, handler in self._before.items():

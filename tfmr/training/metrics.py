@@ -83,6 +83,32 @@ class Progress:
         sys.stderr.flush()
 
 
+class NoMetricsWriter(MetricsWriter):
+    """That of a process that writes nothing."""
+
+    def __init__(self):
+        pass
+
+    def write(self, step: int, values: Values) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class NoProgress(Progress):
+    """That of a process that shows nothing."""
+
+    def __init__(self):
+        pass
+
+    def show(self, step: int, values: Values) -> None:
+        """Does nothing."""
+
+    def tell(self, text: str) -> None:
+        """Does nothing."""
+
+
 def _duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

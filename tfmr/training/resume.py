@@ -1,8 +1,13 @@
 """What may change between a run and its continuation."""
 
+import hashlib
 from typing import Any
 
+import jax
+
+import tfmr
 from tfmr.config import Config, config_to_dict
+from tfmr.data.prepare import PreparedCorpus
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 from tfmr.run_directory import RunDirectory
@@ -11,6 +16,7 @@ FREE = {
     "workdir",
     "mesh",
     "decoding",
+    "distributed",
     "data.cache",
     "data.dir",
     "training.steps",
@@ -31,8 +37,8 @@ def check_same_run(run: RunDirectory, config: Config) -> None:
     """Raises InputError where a run directory was made with another configuration, naming both values."""
     if not run.config_file.exists():
         return
-    before = _flatten(config_to_dict(run.read_config()))
-    for name, value in _flatten(config_to_dict(config)).items():
+    before = flatten(config_to_dict(run.read_config()))
+    for name, value in flatten(config_to_dict(config)).items():
         if name in FREE or name.split(".")[0] in FREE or before[name] == value:
             continue
         raise InputError(
@@ -49,8 +55,34 @@ def check_same_tokenizer(run: RunDirectory, tokenizer: Tokenizer) -> None:
         )
 
 
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+HOST_SPECIFIC = {
+    "workdir",
+    "distributed",
+    "data.cache",
+    "data.dir",
+    "data.source_file",
+    "data.target_file",
+    "data.tokenizer_file",
+}
+"""Sections and fields that each host may have its own of: names of folders, whose content is compared instead."""
+
+
+def what_must_agree(config: Config, corpus: PreparedCorpus) -> dict[str, Any]:
+    """Returns by name what must be the same in all processes of a run, as plain values."""
+    fields = flatten(config_to_dict(config))
+    same = {name: v for name, v in fields.items() if not {name, name.split(".")[0]} & HOST_SPECIFIC}
+    return {
+        **same,
+        "the corpus": corpus.content_hash(),
+        "the tokenizer": hashlib.blake2b(corpus.tokenizer.to_json().encode(), digest_size=16).hexdigest(),
+        "the version of jax": jax.__version__,
+        "the version of tfmr": tfmr.__version__,
+    }
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns nested dictionaries as one, its keys joined by dots."""
     flat = {}
     for name, value in values.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return flat

@@ -1,5 +1,7 @@
 """Where arrays live: one table from logical axis names to mesh axes."""
 
+import bisect
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,7 +85,42 @@ def check_divides(abstract: Any, sharding: Any) -> None:
             ) from None
 
 
-def to_devices(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, Array]:
-    """Puts this host's rows of a batch on its devices; the result is the whole batch, split by rows."""
-    sharding = NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
-    return {name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()}
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Returns where the rows of a batch live."""
+    return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+
+
+@functools.lru_cache(maxsize=256)
+def rows_here(mesh: Mesh, rows: int) -> list[int]:
+    """Returns which of a batch's rows the devices of this process hold, ascending.
+
+    Processes may hold the same rows, where the tensor axis spans them, or rows that are not neighbours: it depends on
+    how the mesh lies over the processes, so the sharding is asked.
+    """
+    slices = batch_sharding(mesh).addressable_devices_indices_map((rows,)).values()
+    return sorted({row for (part,) in slices for row in range(*part.indices(rows))})  # type: ignore[misc]
+
+
+def to_devices(batch: dict[str, np.ndarray], mesh: Mesh, rows: int | None = None) -> dict[str, Array]:
+    """Puts this process's rows of a batch on its devices; the result is the whole batch, split by rows.
+
+    Args:
+      batch: the arrays of the rows that `rows_here` names.
+      mesh: the mesh.
+      rows: number of rows of the whole batch; None: that of the arrays, which are whole.
+    """
+    sharding = batch_sharding(mesh)
+
+    def put(local: np.ndarray) -> Array:
+        total = len(local) if rows is None else rows
+        held = rows_here(mesh, total) if rows is not None else range(total)
+
+        def piece(index: Any) -> np.ndarray:
+            start, stop, _ = index[0].indices(total)
+            # The rows of one device stand together in the whole batch, so among those that are held here as well.
+            first = bisect.bisect_left(held, start)
+            return local[first : first + stop - start]
+
+        return jax.make_array_from_callback((total, *local.shape[1:]), sharding, piece)
+
+    return {name: put(array) for name, array in batch.items()}

@@ -3,6 +3,8 @@
 import functools
 from typing import Any
 
+import flax.linen as nn
+import jax
 from jax.sharding import Mesh
 
 from tfmr.config import Config, DecodingConfig
@@ -18,7 +20,7 @@ from tfmr.evaluation import (
     scoring_tokenizer,
 )
 from tfmr.models import Transformer
-from tfmr.training.sharding import batch_parts, to_devices
+from tfmr.training.sharding import LOGICAL_AXIS_RULES, batch_parts, batch_sharding, to_devices
 
 GREEDY = DecodingConfig(beam_size=1)
 
@@ -35,15 +37,20 @@ class Validation:
         batches = evaluation_batches(pairs, rows_multiple=batch_parts(mesh))
         self._batches = [to_devices(batch, mesh) for batch in batches]
         self._model = model
+        self._mesh = mesh
         self._tokenizer = corpus.tokenizer
         self._scoring_tokenizer: Tokenize = scoring_tokenizer(config.data)
 
     def __call__(self, params: Any) -> dict[str, float]:
         """Returns `loss` (nats a token, unsmoothed), `perplexity`, and `bleu` if any sentence is to be translated."""
-        loss = evaluate_loss(functools.partial(negative_log_likelihood, self._model, params), self._batches)
-        values = {"loss": loss, "perplexity": perplexity(loss)}
-        if self._sources:
-            translator = Translator(self._model, params, self._tokenizer, GREEDY)
+        # All processes run the same programs over the whole mesh, each on the rows that its devices hold. So parameters
+        # that are split over hosts stay where they are, however large, and every process learns the result.
+        with jax.set_mesh(self._mesh), nn.logical_axis_rules(LOGICAL_AXIS_RULES):
+            loss = evaluate_loss(functools.partial(negative_log_likelihood, self._model, params), self._batches)
+            values = {"loss": loss, "perplexity": perplexity(loss)}
+            if not self._sources:
+                return values
+            translator = Translator(self._model, params, self._tokenizer, GREEDY, batch_sharding(self._mesh))
             hypotheses = translator.translate(self._sources)
             values["bleu"] = corpus_scores(hypotheses, self._references, self._scoring_tokenizer)["bleu"]
         return values

@@ -1,0 +1,56 @@
+"""One process of several on this machine: python one_of_many.py RECIPE [--section.field VALUE ...].
+
+Beside training it writes down, in files named after $RECORD, the rows of each batch that it made, and the translations
+of each evaluation; it makes no more than a batch in $SECONDS_A_BATCH.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tfmr.cli import run
+from tfmr.cli.train import main
+from tfmr.training import loop, validation
+
+
+def record_batches(file: Path, seconds: float) -> None:
+    """Has every batch written down, and made no faster than one in so many seconds."""
+    make_arrays = loop.make_arrays
+
+    def make(split, batch, *, rows_of, **kwargs):
+        time.sleep(seconds)
+        wanted = []
+        arrays = make_arrays(split, batch, rows_of=lambda rows: wanted.append(rows_of(rows)) or wanted[0], **kwargs)
+        rows = {row: tokens.tolist() for row, tokens in zip(wanted[0], arrays["source"], strict=True)}
+        append(file, rows)
+        return arrays
+
+    loop.make_arrays = make
+
+
+def record_translations(file: Path) -> None:
+    """Has the translations of every evaluation written down."""
+    corpus_scores = validation.corpus_scores
+
+    def score(hypotheses, *args):
+        append(file, hypotheses)
+        return corpus_scores(hypotheses, *args)
+
+    validation.corpus_scores = score
+
+
+def append(file: Path, value) -> None:
+    """Adds a line of JSON."""
+    with file.open("a") as out:
+        out.write(json.dumps(value) + "\n")
+
+
+if __name__ == "__main__":
+    record = Path(os.environ["RECORD"])
+    record_batches(record.with_suffix(".batches"), float(os.environ["SECONDS_A_BATCH"]))
+    record_translations(record.with_suffix(".translations"))
+    run(main, sys.argv[1:])

@@ -1,0 +1,242 @@
+"""Several processes on this machine train as one does, agree before they start, and end together."""
+
+import dataclasses
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tfmr.config import Config, DataConfig, MeshConfig, TrainingConfig, TransformerConfig, config_to_dict
+from tfmr.parameters import state_steps
+from tfmr.run_directory import RunDirectory
+from tfmr.training.metrics import read_metrics
+
+HERE = Path(__file__).resolve().parent
+CACHE = HERE.parents[1] / ".pytest_cache" / "jax"
+DEVICES = 4
+LOST_AFTER = 10
+PATIENCE = 500
+"""Seconds: only what hangs takes so long."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A corpus of words and the same words spelled backwards."""
+    folder = tmp_path_factory.mktemp("many")
+    draw = random.Random(0)
+    for split, count in (("train", 200), ("validation", 11), ("test", 3)):
+        lines = ["".join(draw.choices("abcdefgh ", k=draw.randint(3, 20))).strip() or "a" for _ in range(count)]
+        (folder / f"{split}.en").write_text("".join(f"{line}\n" for line in lines))
+        (folder / f"{split}.de").write_text("".join(f"{line[::-1]}\n" for line in lines))
+    return folder
+
+
+def config_of(folder: Path, name: str, **training) -> Config:
+    """With four processes of one device each, two hold the same rows, and every parameter is split over hosts."""
+    return Config(
+        workdir=str(folder / name),
+        model=TransformerConfig(
+            vocab_size=16, num_encoder_layers=1, num_decoder_layers=1, d_model=16, d_ff=32, num_heads=2, d_k=8, d_v=8
+        ),
+        data=DataConfig(
+            corpus="text",
+            dir=str(folder),
+            cache=str(folder / "cache"),
+            tokenizer="characters",
+            tokens_per_batch=256,
+            num_buckets=1,
+        ),
+        training=TrainingConfig(
+            schedule="constant",
+            learning_rate=0.003,
+            warmup_steps=5,
+            loss_chunk=64,
+            accumulation=2,
+            log_every=1,
+            evaluate_every=4,
+            bleu_sentences=-1,
+            checkpoint_every=4,
+            keep_last=50,
+            **training,
+        ),
+        mesh=MeshConfig(data=1, fsdp=2, tensor=2),
+    )
+
+
+class Processes:
+    """Processes that train together, DEVICES devices in all."""
+
+    def __init__(self, config: Config, count: int, seconds: float = 0.0, of_process=lambda i: ()):
+        Path(config.workdir).mkdir(exist_ok=True)
+        stem = f"{config.workdir}-{count}"
+        recipe = Path(f"{stem}.py")
+        recipe.write_text(
+            "import json\nfrom tfmr.config import config_from_dict\n"
+            f"def get_config():\n    return config_from_dict(json.loads({json.dumps(config_to_dict(config))!r}))\n"
+        )
+        self.logs = [Path(f"{stem}-{i}.log") for i in range(count)]
+        flags = f"--xla_force_host_platform_device_count={DEVICES // count}"
+        environment = {**os.environ, "XLA_FLAGS": flags, "JAX_COMPILATION_CACHE_DIR": str(CACHE)}
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.processes = []
+        for i in range(count):
+            command = [sys.executable, str(HERE / "one_of_many.py"), str(recipe), *of_process(i)]
+            if count > 1:
+                command += ["--distributed.coordinator-address", address, "--distributed.num-processes", str(count)]
+                command += ["--distributed.lost-after", str(LOST_AFTER), "--distributed.connect-timeout", "120"]
+            settings = {"RECORD": str(self.logs[i]), "SECONDS_A_BATCH": str(seconds), "JAX_PROCESS_ID": str(i)}
+            if count == 1:
+                settings.pop("JAX_PROCESS_ID")
+            with self.logs[i].open("w") as log:
+                self.processes.append(
+                    subprocess.Popen(command, stdout=log, stderr=log, env={**environment, **settings})
+                )
+        self.run = RunDirectory(Path(config.workdir))
+
+    def wait(self, timeout: float = PATIENCE) -> list[int]:
+        """Returns the exit statuses; what still runs after the time is killed and the logs are shown."""
+        deadline = time.monotonic() + timeout
+        try:
+            return [process.wait(max(0.1, deadline - time.monotonic())) for process in self.processes]
+        except subprocess.TimeoutExpired:
+            raise AssertionError(self.told()) from None
+        finally:
+            for process in self.processes:
+                process.kill()
+
+    def wait_for_step(self, step: int) -> None:
+        """Returns when metrics.jsonl tells of the step."""
+        deadline = time.monotonic() + PATIENCE
+        while not any(line["step"] >= step for line in read_metrics(self.run.metrics_file)):
+            if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes):
+                self.wait(0)
+                raise AssertionError(self.told())
+            time.sleep(0.02)
+
+    def told(self) -> str:
+        """All that they wrote."""
+        return "\n".join(f"--- {log.name}\n{log.read_text()}" for log in self.logs)
+
+
+def numbers(run: RunDirectory) -> list[dict]:
+    return [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in read_metrics(run.metrics_file)]
+
+
+def recorded(processes: Processes, what: str) -> list[list]:
+    """By process, in order, the "batches" that it made or its "translations"."""
+    files = [log.with_suffix(f".{what}") for log in processes.logs]
+    return [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
+
+
+@pytest.fixture(scope="module")
+def handed_on(folder):
+    """A run that two processes began and one signal stopped, four continued, and one ended."""
+    config = config_of(folder, "handed_on", steps=10_000)
+    two = Processes(config, 2, seconds=0.1)
+    two.wait_for_step(6)
+    two.processes[1].send_signal(signal.SIGTERM)
+    statuses = two.wait()
+    stopped = state_steps(two.run)[-1]
+    begun = numbers(two.run)
+    four = Processes(dataclasses.replace(config, training=dataclasses.replace(config.training, steps=stopped + 5)), 4)
+    assert four.wait() == [0] * 4, four.told()
+    last = dataclasses.replace(config, training=dataclasses.replace(config.training, steps=stopped + 8))
+    one = Processes(last, 1)
+    assert one.wait() == [0], one.told()
+    return two, statuses, stopped, begun, four, one
+
+
+@pytest.fixture(scope="module")
+def alone(folder, handed_on):
+    """The same run by one process that was never stopped."""
+    one = Processes(config_of(folder, "alone", steps=handed_on[2] + 8), 1)
+    assert one.wait() == [0], one.told()
+    return one
+
+
+def test_a_signal_to_one_stops_all_at_one_step(handed_on):
+    two, statuses, stopped, begun, _, _ = handed_on
+    assert statuses == [128 + signal.SIGTERM] * 2, two.told()
+    for log in two.logs:
+        assert f"stopped by SIGTERM after step {stopped}, which is saved" in log.read_text()
+    assert begun[-1]["step"] == stopped
+    assert [line["step"] for line in begun if "loss" in line] == list(range(1, stopped + 1))
+
+
+def test_handed_from_two_to_four_to_one_the_run_is_that_of_one(handed_on, alone):
+    found, expected = numbers(handed_on[0].run), numbers(alone.run)
+    assert len(found) == len(expected)
+    for line, wanted in zip(found, expected, strict=True):
+        assert line == pytest.approx(wanted, rel=1e-4)
+
+
+def test_every_process_has_the_translations_of_one(handed_on, alone):
+    two, _, stopped, _, four, one = handed_on
+    [whole] = recorded(alone, "translations")
+    assert len(whole[0]) == 11
+    assert any(any(lines) for lines in whole)  # something is said
+    by_step = dict(zip(range(4, stopped + 8, 4), whole, strict=False)) | {stopped + 8: whole[-1]}
+    for processes, first, last in ((two, 0, stopped), (four, stopped, stopped + 5), (one, stopped + 5, stopped + 8)):
+        steps = [step for step in range(first + 1, last + 1) if step % 4 == 0]
+        if last > stopped and last not in steps:
+            steps.append(last)
+        for translations in recorded(processes, "translations"):
+            assert len(translations) == len(steps)
+            for step, lines in zip(steps, translations, strict=True):
+                assert step not in by_step or lines == by_step[step]
+
+
+def test_each_process_reads_its_rows_of_the_batches_of_one(handed_on, alone):
+    two, _, stopped, _, four, one = handed_on
+    [whole] = recorded(alone, "batches")
+    for processes, first in ((two, 0), (four, stopped), (one, stopped + 5)):
+        parts = recorded(processes, "batches")
+        for place in range(min(map(len, parts))):
+            merged = {}
+            for part in parts:
+                assert len(part[place]) == (len(whole[first + place]) if len(parts) == 1 else len(whole[0]) // 2)
+                merged |= part[place]
+            if first + place < len(whole):
+                assert merged == whole[first + place]
+
+
+def test_one_process_writes_what_there_is_to_tell(handed_on):
+    _, _, _, _, four, _ = handed_on
+    assert "Continuing from step" in four.logs[0].read_text()
+    for log in four.logs[1:]:
+        assert not re.search("Continuing|parameters|step ", log.read_text())
+    assert handed_on[0].run.read_config().distributed == Config().distributed
+
+
+@pytest.mark.parametrize("victim", [1, 0])
+def test_a_killed_process_is_named_by_the_other(folder, victim):
+    two = Processes(config_of(folder, f"killed_{victim}", steps=10_000), 2, seconds=0.1)
+    two.wait_for_step(2)
+    two.processes[victim].kill()
+    killed = time.monotonic()
+    statuses = two.wait(60)
+    assert time.monotonic() - killed < 60
+    assert statuses[1 - victim] == 1
+    message = two.logs[1 - victim].read_text()
+    assert f"error: process {victim} on host {socket.gethostname()} is lost" in message, message
+
+
+def test_processes_that_disagree_end_with_what_differs(folder):
+    config = config_of(folder, "disagreeing", steps=4)
+    two = Processes(config, 2, of_process=lambda i: ["--training.seed", str(3 + i)])
+    assert two.wait() == [2, 2]
+    host = socket.gethostname()
+    message = f"error: hosts disagree: process 1 on host {host} has training.seed = 4, process 0 on host {host} has 3"
+    for log in two.logs:
+        assert message in log.read_text()
+    assert not two.run.config_file.exists()
