@@ -63,7 +63,11 @@ def open_manager(folder: Path, keep: int | None) -> ocp.CheckpointManager:
 
     A writer removes what one that was killed left half written.
     """
-    options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=keep is not None)
+    # Two managers that save the same step at once would wait at each other's barriers, whose names are the step's.
+    barriers = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=folder.name)
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep, cleanup_tmp_directories=keep is not None, multiprocessing_options=barriers
+    )
     return ocp.CheckpointManager(folder.absolute(), options=options)
 
 

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.tokenizer import EOS_ID, Tokenizer
@@ -64,6 +65,17 @@ def test_a_translation_depends_on_neither_batch_nor_order_nor_padding(make_trans
     long = "abcdefghij" * 4  # makes every other line of the batch padded to its width
     decoding = DecodingConfig(beam_size=beam_size, extra_length=4, batch_size=64)
     assert make_translator(decoding).translate([*lines[:20], long])[:20] == translations[1][:20]
+
+
+def test_rows_and_parameters_spread_over_devices_change_no_translation(make_translator):
+    lines = random_lines(11, longest=14)
+    alone = make_translator(DecodingConfig(beam_size=3, extra_length=4, batch_size=4))
+    mesh = jax.make_mesh((4, 2), ("rows", "model"), axis_types=(AxisType.Auto,) * 2)
+    params = jax.device_put(alone.params, NamedSharding(mesh, PartitionSpec()))
+    table = NamedSharding(mesh, PartitionSpec(None, "model"))  # the table's rows need not divide
+    params["output_embedding"] = jax.tree.map(lambda x: jax.device_put(x, table), params["output_embedding"])
+    spread = Translator(alone.model, params, alone.tokenizer, alone.config, NamedSharding(mesh, PartitionSpec("rows")))
+    assert spread.translate(lines) == alone.translate(lines)
 
 
 def test_empty_and_blank_lines_stay_empty_and_need_no_model(make_translator, monkeypatch):

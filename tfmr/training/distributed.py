@@ -124,7 +124,7 @@ def _check_explicit(given: dict[str, Any]) -> None:
         raise InputError(f"distributed.process_id = {number}: must be less than num_processes = {count}")
 
 
-def _await_coordinator(address: str, process_id: int | None, timeout: float) -> None:
+def _await_coordinator(address: str, process_id: int | None, timeout: int) -> None:
     """Waits until process 0 listens. jax would end the program with a stack trace where it never does."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
@@ -141,7 +141,7 @@ def _await_coordinator(address: str, process_id: int | None, timeout: float) -> 
             # The name of a pod that just started may take a moment to be known; process 0 may start later.
             if time.monotonic() > deadline:
                 raise InputError(
-                    f"distributed.coordinator_address = {address!r}: no answer in {timeout:.0f} s ({error}); "
+                    f"distributed.coordinator_address = {address!r}: no answer in {timeout} s ({error}); "
                     "is process 0 started there, and the port open?"
                 ) from None
             time.sleep(0.2)

@@ -78,7 +78,7 @@ class Hosts:
 class ManyHosts(Hosts):
     """The processes that `jax.distributed` brought together; each watches the others from a thread."""
 
-    def __init__(self, lost_after: float):
+    def __init__(self, lost_after: int):
         """Begins to watch; a process that gives no sign of life for `lost_after` seconds ends the run."""
         from jax._src import distributed  # the one way to the key-value store
 
@@ -276,6 +276,6 @@ def _oneline(text: str) -> str:
     return " ".join(text.split())
 
 
-def join(lost_after: float) -> Hosts:
+def join(lost_after: int) -> Hosts:
     """Returns this process's view of the processes that `jax.distributed` brought together, or of itself alone."""
     return ManyHosts(lost_after) if jax.process_count() > 1 else Hosts()

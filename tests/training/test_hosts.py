@@ -1,0 +1,132 @@
+"""What processes tell each other, by a store in memory in place of jax's."""
+
+import logging
+import threading
+import time
+
+import pytest
+
+from tfmr.errors import InputError
+from tfmr.training.hosts import Hosts, ManyHosts
+
+
+class Store:
+    """The part of jax's key-value store that is used."""
+
+    def __init__(self):
+        self.values = {}
+
+    def key_value_set(self, key, value, allow_overwrite=False):
+        assert allow_overwrite or key not in self.values
+        self.values[key] = value
+
+    def key_value_dir_get(self, folder):
+        return [(key, value) for key, value in self.values.items() if key.startswith(folder)]
+
+    def blocking_key_value_get(self, key, timeout_in_ms):
+        deadline = time.monotonic() + 20
+        while key not in self.values:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        return self.values[key]
+
+
+class Died(BaseException):
+    """In place of the end of the process."""
+
+
+class Unwatched(ManyHosts):
+    """One of several processes, without its thread."""
+
+    def __init__(self, store, index, count, lost_after=10.0):
+        self._client, self.index, self.count = store, index, count
+        self._names = [f"host{i}" for i in range(count)]
+        self._lost_after, self._step, self._answers = lost_after, 0, 0
+
+    def _die(self, message, status=1):
+        raise Died(message)
+
+
+def agree_all(values):
+    """What each process hears when these values are compared."""
+    store, heard = Store(), {}
+
+    def one(i):
+        try:
+            Unwatched(store, i, len(values)).agree("start", values[i])
+            heard[i] = ""
+        except InputError as error:
+            heard[i] = str(error)
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(len(values))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(heard.values())) == 1
+    return heard[0]
+
+
+def test_alike_processes_agree():
+    assert agree_all([{"seed": 1, "corpus": "a"}] * 3) == ""
+    Hosts().agree("start", {"seed": 1})
+
+
+def test_the_one_that_differs_from_most_is_named():
+    heard = agree_all([{"seed": 2}, {"seed": 3}, {"seed": 3}])
+    assert heard == "hosts disagree: process 0 on host host0 has seed = 2, process 1 on host host1 has 3"
+
+
+def test_of_two_the_first_is_right():
+    heard = agree_all([{"seed": 2, "x": None}, {"seed": 3, "x": None}])
+    assert heard == "hosts disagree: process 1 on host host1 has seed = 3, process 0 on host host0 has 2"
+
+
+def test_the_first_works_before_the_others():
+    store, order = Store(), []
+    first, second = (Unwatched(store, i, 2) for i in range(2))
+    other = threading.Thread(target=lambda: second.first_then_others(lambda: order.append(1)))
+    other.start()
+    time.sleep(0.05)
+    assert order == []
+    first.first_then_others(lambda: order.append(0))
+    other.join()
+    assert order == [0, 1]
+
+
+def looked_at(store, hosts, beats, warned, now, monkeypatch):
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    hosts._look_at(beats, warned)
+
+
+def test_a_process_without_a_sign_of_life_is_lost(monkeypatch):
+    store = Store()
+    hosts = Unwatched(store, 0, 3)
+    beats = {i: ("0 0", 0.0) for i in range(3)}
+    for now in range(0, 30, 2):
+        store.values |= {"tfmr/beats/0": f"{now} 9", "tfmr/beats/1": f"{now} 9", "tfmr/read/1": "read"}
+        if now <= 6:
+            store.values["tfmr/beats/2"] = f"{now} 7"
+        elif now - 6 > 10:
+            with pytest.raises(
+                Died, match="process 2 on host host2 is lost: no sign of life for 12 s, its last step was 7"
+            ):
+                looked_at(store, hosts, beats, set(), float(now), monkeypatch)
+            assert "host2 is lost" in store.values["tfmr/end/0"]  # the others read it there
+            with pytest.raises(Died, match="process 2 on host host2 is lost"):
+                Unwatched(store, 1, 3)._end_if_told()
+            return
+        looked_at(store, hosts, beats, set(), float(now), monkeypatch)
+
+
+def test_a_process_that_lags_is_named_once(monkeypatch, caplog):
+    store = Store()
+    hosts = Unwatched(store, 0, 2)
+    beats = {i: ("0 0", 0.0) for i in range(2)}
+    warned = set()
+    with caplog.at_level(logging.WARNING, "tfmr"):
+        for now in range(0, 30, 2):
+            steps = (now, now) if now < 10 else (11, 10)
+            store.values |= {f"tfmr/beats/{i}": f"{now} {step}" for i, step in enumerate(steps)}
+            looked_at(store, hosts, beats, warned, float(now), monkeypatch)
+    assert caplog.messages == ["process 1 on host host1 lags: at step 10 for 6 s, others wait at 11"]
