@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -138,6 +139,22 @@ def recorded(processes: Processes, what: str) -> list[list]:
     return [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
 
 
+class Chain(NamedTuple):
+    """A run by two, four and one process."""
+
+    two: Processes
+    four: Processes
+    one: Processes
+    statuses: list[int]
+    """Of the two, that were stopped."""
+    begun: list[dict]
+    """Their lines of metrics.jsonl."""
+    stopped: int
+    """Their last step."""
+    ended: int
+    """The last step of the four."""
+
+
 @pytest.fixture(scope="module")
 def handed_on(folder):
     """A run that two processes began and one signal stopped, four continued, and one ended."""
@@ -148,58 +165,53 @@ def handed_on(folder):
     statuses = two.wait()
     stopped = state_steps(two.run)[-1]
     begun = numbers(two.run)
-    four = Processes(dataclasses.replace(config, training=dataclasses.replace(config.training, steps=stopped + 5)), 4)
+    ended = stopped // 4 * 4 + 8  # where one that is not stopped evaluates as well
+    four = Processes(dataclasses.replace(config, training=dataclasses.replace(config.training, steps=ended)), 4)
     assert four.wait() == [0] * 4, four.told()
-    last = dataclasses.replace(config, training=dataclasses.replace(config.training, steps=stopped + 8))
-    one = Processes(last, 1)
+    one = Processes(dataclasses.replace(config, training=dataclasses.replace(config.training, steps=ended + 4)), 1)
     assert one.wait() == [0], one.told()
-    return two, statuses, stopped, begun, four, one
+    return Chain(two, four, one, statuses, begun, stopped, ended)
 
 
 @pytest.fixture(scope="module")
 def alone(folder, handed_on):
     """The same run by one process that was never stopped."""
-    one = Processes(config_of(folder, "alone", steps=handed_on[2] + 8), 1)
+    one = Processes(config_of(folder, "alone", steps=handed_on.ended + 4), 1)
     assert one.wait() == [0], one.told()
     return one
 
 
 def test_a_signal_to_one_stops_all_at_one_step(handed_on):
-    two, statuses, stopped, begun, _, _ = handed_on
-    assert statuses == [128 + signal.SIGTERM] * 2, two.told()
-    for log in two.logs:
+    stopped, begun = handed_on.stopped, handed_on.begun
+    assert handed_on.statuses == [128 + signal.SIGTERM] * 2, handed_on.two.told()
+    for log in handed_on.two.logs:
         assert f"stopped by SIGTERM after step {stopped}, which is saved" in log.read_text()
     assert begun[-1]["step"] == stopped
     assert [line["step"] for line in begun if "loss" in line] == list(range(1, stopped + 1))
 
 
 def test_handed_from_two_to_four_to_one_the_run_is_that_of_one(handed_on, alone):
-    found, expected = numbers(handed_on[0].run), numbers(alone.run)
+    found, expected = numbers(handed_on.one.run), numbers(alone.run)
     assert len(found) == len(expected)
     for line, wanted in zip(found, expected, strict=True):
         assert line == pytest.approx(wanted, rel=1e-4)
 
 
 def test_every_process_has_the_translations_of_one(handed_on, alone):
-    two, _, stopped, _, four, one = handed_on
+    two, four, one, _, _, stopped, ended = handed_on
     [whole] = recorded(alone, "translations")
     assert len(whole[0]) == 11
     assert any(any(lines) for lines in whole)  # something is said
-    by_step = dict(zip(range(4, stopped + 8, 4), whole, strict=False)) | {stopped + 8: whole[-1]}
-    for processes, first, last in ((two, 0, stopped), (four, stopped, stopped + 5), (one, stopped + 5, stopped + 8)):
-        steps = [step for step in range(first + 1, last + 1) if step % 4 == 0]
-        if last > stopped and last not in steps:
-            steps.append(last)
+    by_step = dict(zip(range(4, ended + 5, 4), whole, strict=True))
+    for processes, first, last in ((two, 0, stopped), (four, stopped, ended), (one, ended, ended + 4)):
+        expected = [lines for step, lines in by_step.items() if first < step <= last]
         for translations in recorded(processes, "translations"):
-            assert len(translations) == len(steps)
-            for step, lines in zip(steps, translations, strict=True):
-                assert step not in by_step or lines == by_step[step]
+            assert translations == expected
 
 
 def test_each_process_reads_its_rows_of_the_batches_of_one(handed_on, alone):
-    two, _, stopped, _, four, one = handed_on
     [whole] = recorded(alone, "batches")
-    for processes, first in ((two, 0), (four, stopped), (one, stopped + 5)):
+    for processes, first in ((handed_on.two, 0), (handed_on.four, handed_on.stopped), (handed_on.one, handed_on.ended)):
         parts = recorded(processes, "batches")
         for place in range(min(map(len, parts))):
             merged = {}
@@ -211,11 +223,10 @@ def test_each_process_reads_its_rows_of_the_batches_of_one(handed_on, alone):
 
 
 def test_one_process_writes_what_there_is_to_tell(handed_on):
-    _, _, _, _, four, _ = handed_on
-    assert "Continuing from step" in four.logs[0].read_text()
-    for log in four.logs[1:]:
-        assert not re.search("Continuing|parameters|step ", log.read_text())
-    assert handed_on[0].run.read_config().distributed == Config().distributed
+    assert "Continuing from step" in handed_on.four.logs[0].read_text()
+    for log in handed_on.four.logs[1:]:
+        assert not re.search(r"Continuing|parameters|^step ", log.read_text(), re.MULTILINE)
+    assert handed_on.one.run.read_config().distributed == Config().distributed
 
 
 @pytest.mark.parametrize("victim", [1, 0])
