@@ -92,6 +92,8 @@ def _train(config: Config, hosts: Hosts) -> RunDirectory:
     key = jax.random.key(config.training.seed)
     state, sharding = make_sharded_state(model, optimizer, key, mesh, ema=config.training.ema_decay > 0)
     hosts.first_then_others(lambda: _write_run_files(run, config, corpus) if hosts.is_first else _see_run_files(run))
+    # Compiling takes some longer than others, and the first program that runs on all has little patience (gloo's 30 s).
+    hosts.agree("ready", {})
     train_step = make_train_step(model, optimizer, config.training, chunk=loss_chunk(config.training, mesh))
     loop = _Loop(
         config=config,
