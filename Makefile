@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types check clean
+.PHONY: help setup demo test test-long lint format types check clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: $(VENV)/ready ## make the virtual environment .venv with the locked versions
 
@@ -28,6 +28,9 @@ demo: $(VENV)/ready ## train on the built-in corpus, evaluate, translate, draw: 
 
 test: $(VENV)/ready ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+test-long: $(VENV)/ready ## kill a training run 20 times at random moments: it must end the same (5-10 minutes)
+	$(BIN)/python -m pytest -s tests/long/kills.py
 
 lint: $(VENV)/ready ## check style
 	$(BIN)/ruff format --check .

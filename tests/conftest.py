@@ -17,9 +17,10 @@ sys.path.insert(0, str(REPOSITORY))
 from jaxtyping import install_import_hook  # noqa: E402
 
 # All but the built-in grammar, which has no arrays and is called a million times.
+CHECKPOINTS = ("storage", "checksums", "checkpoint_items")
 CHECKED = [
     *(f"tfmr.{name}" for name in ("nn", "models", "decoding", "training", "analysis", "cli")),
-    *(f"tfmr.{name}" for name in ("config", "evaluation", "parameters", "run_directory")),
+    *(f"tfmr.{name}" for name in ("config", "evaluation", "parameters", "run_directory", *CHECKPOINTS)),
     *(f"tfmr.data.{name}" for name in ("batching", "loader", "packing", "prepare", "token_arrays", "tokenizer")),
 ]
 install_import_hook(CHECKED, "beartype.beartype")

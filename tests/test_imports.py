@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tfmr"
 # What each part may import of the others, beside itself.
 EVERYWHERE = {"config", "errors"}
 MODELS = {"nn", "models"}
-RUNS = {"parameters", "run_directory"}
+RUNS = {"parameters", "run_directory", "checkpoint_items", "checksums", "storage"}
 ALLOWED = {
     # The package itself lists the configuration's names only, so that `import tfmr` is quick.
     "tfmr": set(),
@@ -24,6 +24,9 @@ ALLOWED = {
     "data": set(),
     "analysis": MODELS,
     "interop": MODELS,
+    "storage": set(),
+    "checksums": set(),
+    "checkpoint_items": RUNS,
     "parameters": MODELS | RUNS,
     "run_directory": {"data"} | RUNS,
     "decoding": {"data"} | MODELS | RUNS,

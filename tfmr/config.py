@@ -199,6 +199,8 @@ class TrainingConfig:
     """Steps between checkpoints; 0: only at the end or when stopped."""
     keep_last: int = 5
     """Newest checkpoints that are kept."""
+    keep_every: int = 0
+    """Steps between checkpoints that are saved and kept for good, for averages or a history; 0: none."""
     best_metric: Literal["loss", "bleu"] = "loss"
     """The validation metric whose best checkpoint is kept as well."""
     patience: int = 0
@@ -210,6 +212,7 @@ class TrainingConfig:
         _require_share("training", self, "adam_b1", "adam_b2", "label_smoothing", "ema_decay")
         for name in ("warmup_steps", "weight_decay", "gradient_clip", "evaluate_every", "checkpoint_every", "patience"):
             _require(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "must be 0 or more")
+        _require(self.keep_every >= 0, "training.keep_every", self.keep_every, "must be 0 (none) or more")
         _require(self.seed >= 0, "training.seed", self.seed, "must be 0 or more")
         _require(self.bleu_sentences >= -1, "training.bleu_sentences", self.bleu_sentences, "must be -1 (all) or more")
         _require(

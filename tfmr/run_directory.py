@@ -7,62 +7,87 @@ evaluation/        the validation and test sentences
 checkpoints/       the newest whole states, by step
 best/              the parameters of the best evaluation
 averaged/          the average that `tfmr average` made
+damaged/           checkpoints that could not be read when training continued, set aside
+
+It may be a folder of this machine or of an object store (gs://bucket/run).
 """
 
 import dataclasses
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from tfmr.config import Config, config_from_dict, config_to_dict
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
+from tfmr.storage import AnyPath, first_line, storage_path, write_text
 
 
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
     """The paths of a run directory, and what is read from and written to its small files."""
 
-    path: Path
+    path: AnyPath
+
+    @classmethod
+    def at(cls, path: str | os.PathLike) -> "RunDirectory":
+        """Returns the run directory of a path or URL, which need not be there yet."""
+        return cls(storage_path(path))
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> "RunDirectory":
         """Returns an existing run directory; raises InputError where `path` is none."""
-        run = cls(Path(path))
+        run = cls.at(path)
         if not run.config_file.is_file():
             raise InputError(f"{path}: is no run directory: it has no config.json (train.py makes one)")
         return run
 
     @property
-    def config_file(self) -> Path:
+    def config_file(self) -> AnyPath:
         """The configuration, as JSON."""
         return self.path / "config.json"
 
     @property
-    def tokenizer_file(self) -> Path:
+    def tokenizer_file(self) -> AnyPath:
         """The tokenizer, as the tokenizers library writes it."""
         return self.path / "tokenizer.json"
 
     @property
-    def metrics_file(self) -> Path:
+    def metrics_file(self) -> AnyPath:
         """One JSON object a line."""
         return self.path / "metrics.jsonl"
 
     @property
-    def checkpoints(self) -> Path:
+    def checkpoints(self) -> AnyPath:
         """Whole states, by step."""
         return self.path / "checkpoints"
 
     @property
-    def best(self) -> Path:
+    def best(self) -> AnyPath:
         """Parameters of the best evaluation."""
         return self.path / "best"
 
     @property
-    def averaged(self) -> Path:
+    def averaged(self) -> AnyPath:
         """Parameters that are an average."""
         return self.path / "averaged"
+
+    @property
+    def damaged(self) -> AnyPath:
+        """Checkpoints that could not be read, set aside by step."""
+        return self.path / "damaged"
+
+    def read_tokenizer(self) -> Tokenizer:
+        """Returns the tokenizer; raises InputError where the file is missing or damaged."""
+        try:
+            text = self.tokenizer_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.tokenizer_file}: cannot read this tokenizer.json ({first_line(error)})") from None
+        return Tokenizer.from_json(text, str(self.tokenizer_file))
+
+    def write_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Writes tokenizer.json, whole or not at all."""
+        write_text(self.tokenizer_file, tokenizer.to_json())
 
     def read_config(self) -> Config:
         """Returns the configuration; raises InputError where the file is damaged or has unknown keys."""
@@ -98,19 +123,13 @@ class RunDirectory:
         return sides[0], sides[1]
 
 
-def write_text(file: Path, text: str) -> None:
-    """Writes a file under a temporary name and renames it, so that it is never seen half written."""
-    temporary = file.with_name(f".{file.name}.tmp-{os.getpid()}")
-    temporary.write_bytes(text.encode("utf-8"))
-    os.replace(temporary, file)
-
-
 def load_run(directory: str | os.PathLike, checkpoint: str = "") -> tuple[Config, Tokenizer, Any]:
     """Returns the configuration, tokenizer and parameters of a run.
 
     Args:
       directory: the run directory.
-      checkpoint: "averaged", "best", "last", or a step; empty: the first of these that is there.
+      checkpoint: "averaged", "best", "last", or a step; empty: the first of these that is there, but for an average
+        that was made before the newest checkpoint.
 
     Raises:
       InputError: if there is no such run or checkpoint, or the checkpoint is of another architecture than config.json.
@@ -119,5 +138,4 @@ def load_run(directory: str | os.PathLike, checkpoint: str = "") -> tuple[Config
 
     run = RunDirectory.open(directory)
     config = run.read_config()
-    tokenizer = Tokenizer.from_file(run.tokenizer_file)
-    return config, tokenizer, read_params(run, config.model, checkpoint)
+    return config, run.read_tokenizer(), read_params(run, config.model, checkpoint)

@@ -1,15 +1,23 @@
 """Checkpoints: what is read is what was saved, on any mesh; what is not there or does not fit is named."""
 
+import contextlib
 import functools
 import json
+import os
+import re
+import resource
 import shutil
+import threading
+import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from tiny import mesh_of, start_state, tiny_model, training_config
 
+from tfmr.checkpoint_items import DamagedCheckpoint
 from tfmr.config import Config
 from tfmr.errors import InputError
 from tfmr.parameters import read_params, state_steps
@@ -183,10 +191,10 @@ def test_a_damaged_checkpoint_is_named(run, damage):
     else:
         shutil.rmtree(folder / "ema_params")
         shutil.rmtree(folder / "params")
-    with pytest.raises(InputError, match=r"checkpoints/5: cannot be read .*; remove it"):
+    with pytest.raises(InputError, match=r"checkpoints/5: is damaged \(.*\); name another"):
         read_params(run, CONFIG, "last")
     checkpointer = Checkpointer(run, 10)
-    with pytest.raises(InputError, match=r"checkpoints/5: cannot be read .*; remove it"):
+    with pytest.raises(InputError, match=r"checkpoints/5: is damaged \(.*\); name another"):
         checkpointer.restore(5, *start())
     checkpointer.close()
     shutil.rmtree(folder)
@@ -198,3 +206,170 @@ def test_no_parameter_is_shared_with_the_file(run):
     params = read_params(run, CONFIG)
     shutil.rmtree(run.path)
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params))
+
+
+def flip(file, offset):
+    data = bytearray(file.read_bytes())
+    data[offset] ^= 1
+    file.write_bytes(bytes(data))
+
+
+def array_files(folder):
+    """The files that hold the numbers; some hold only what was written and replaced while saving."""
+    return [file for file in folder.rglob("d/*") if file.is_file()]
+
+
+def truncate(folder):
+    for file in array_files(folder):
+        os.truncate(file, file.stat().st_size // 2)
+
+
+DAMAGE = {
+    "truncated": lambda folder: truncate(folder / "params"),
+    "a byte": lambda folder: flip(folder / "params" / "manifest.ocdbt", 50),
+    "a number of the optimizer": lambda folder: rewrite_with_another_number(folder / "optimizer"),
+    "no optimizer": lambda folder: shutil.rmtree(folder / "optimizer"),
+    "no contents": lambda folder: shutil.rmtree(folder / "contents"),
+    "the place": lambda folder: (folder / "place" / "metadata").write_text('{"place": [8, 0]}'),
+    "empty": lambda folder: [shutil.rmtree(folder), folder.mkdir()],
+}
+
+
+def rewrite_with_another_number(folder):
+    """Changes one number by its last bit, in files that are whole otherwise."""
+    handler = ocp.StandardCheckpointHandler()
+    tree = handler.restore(folder)
+    leaves, structure = jax.tree.flatten(tree)
+    last = np.array(leaves[-1])
+    last.view(np.uint32).reshape(-1)[-1] ^= 1
+    shutil.rmtree(folder)
+    ocp.StandardCheckpointer().save(folder, jax.tree.unflatten(structure, [*leaves[:-1], last]))
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_newest_is_set_aside_and_the_one_before_used(run, damage, caplog):
+    save(run, 3, 5, 7)
+    DAMAGE[damage](run.checkpoints / "7")
+    checkpointer = Checkpointer(run, 10)
+    state, place = checkpointer.restore_newest(*start())
+    assert_equal(state, state_of(5))
+    assert place == {"place": [5, 0]}
+    assert state_steps(run) == [3, 5]
+    assert sorted(path.name for path in run.damaged.iterdir()) == ["7", "7.txt"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "tfmr"]
+    assert re.fullmatch(r".*checkpoints/7: is damaged \(.+\); set aside as .*damaged/7", line)
+    # Made and saved again: orbax must not believe that it is there.
+    checkpointer.save(7, state_of(7), {"place": [7, 0]})
+    checkpointer.close()
+    checkpointer = Checkpointer(run, 10)
+    assert_equal(checkpointer.restore_newest(*start())[0], state_of(7))
+    checkpointer.close()
+
+
+def test_where_all_are_damaged_nothing_starts_over(run):
+    save(run, 3, 5)
+    for step in (3, 5):
+        flip(run.checkpoints / str(step) / "place" / "metadata", 3)
+    checkpointer = Checkpointer(run, 10)
+    with pytest.raises(InputError, match=r"checkpoints: every checkpoint is damaged: 5 \(.*\), 3 \(.*\); put a copy"):
+        checkpointer.restore_newest(*start())
+    checkpointer.close()
+    assert state_steps(run) == [3, 5]
+    assert not run.damaged.exists()
+
+
+def test_another_architecture_is_not_damage(run):
+    save(run, 3, 5)
+    checkpointer = Checkpointer(run, 10)
+    with pytest.raises(InputError, match=r"checkpoint 5 is of another architecture") as error:
+        checkpointer.restore_newest(*start(d_ff=40))
+    checkpointer.close()
+    assert not isinstance(error.value, DamagedCheckpoint)
+    assert state_steps(run) == [3, 5]
+
+
+def test_a_flipped_bit_is_harmless_or_found(run):
+    save(run, 3)
+    folder, like = run.checkpoints / "3", start()
+    checkpointer = Checkpointer(run, 10)
+    found = 0
+    numbers = array_files(folder / "params")
+    flips = [(file, 0.7) for file in folder.rglob("*") if file.is_file() and file.stat().st_size > 100]
+    for file, where in [*flips, *((file, n / 5) for file in numbers for n in range(5))]:
+        whole = file.read_bytes()
+        flip(file, int(where * len(whole)))
+        try:
+            state, place = checkpointer.restore(3, *like)
+            assert_equal(state, state_of(3))
+            assert place == {"place": [3, 0]}
+        except DamagedCheckpoint:
+            found += 1
+        file.write_bytes(whole)
+    checkpointer.close()
+    assert found > 10
+
+
+def test_the_newest_are_kept_and_each_so_many_steps_for_good(run):
+    checkpointer = Checkpointer(run, keep_last=2, keep_every=4)
+    for step in range(1, 12):
+        checkpointer.save(step, state_of(step), {})
+    checkpointer.close()
+    assert state_steps(run) == [4, 8, 10, 11]
+
+
+@pytest.fixture
+def no_room():
+    """Returns a function after which no file may grow beyond some bytes, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_is_told_soon_and_loses_nothing(run, no_room):
+    save(run, 3)
+    checkpointer = Checkpointer(run, 1)
+
+    def save_and_go_on():
+        checkpointer.save(5, state_of(5), {})
+        for _ in range(3000):
+            checkpointer.raise_failed_save()
+            time.sleep(0.01)
+
+    no_room(3000)
+    with pytest.raises(InputError, match=r"run: cannot be written to .*make room .*the checkpoint of step 3 is whole"):
+        save_and_go_on()
+    with contextlib.suppress(InputError):
+        checkpointer.close()
+    no_room(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    assert state_steps(run) == [3]
+    save(run, 5, keep_last=1)
+    assert_equal(read_params(run, CONFIG, "last"), state_of(5).ema_params)
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(run, monkeypatch):
+    # The last act of writing waits: if saving waited for it, this test would never end.
+    may_end, rename = threading.Event(), os.rename
+    monkeypatch.setattr(os, "rename", lambda *paths: (may_end.wait(60), rename(*paths)))
+    overwrite = jax.jit(lambda state: jax.tree.map(lambda x: -x, state), donate_argnums=0)
+    checkpointer = Checkpointer(run, 10)
+    state = jax.tree.map(jnp.copy, state_of(3))
+    checkpointer.save(3, state, {"place": [3, 0]})
+    jax.block_until_ready(overwrite(state))
+    checkpointer.raise_failed_save()
+    assert state_steps(run) == []
+    may_end.set()
+    checkpointer.close()
+    checkpointer = Checkpointer(run, 10)
+    assert_equal(checkpointer.restore_newest(*start())[0], state_of(3))
+    checkpointer.close()
+
+
+def test_an_average_from_before_the_run_went_on_is_passed_over(run, caplog):
+    save(run, 3, 5)
+    average_checkpoints(run, steps=[3])
+    assert_equal(read_params(run, CONFIG), state_of(3).params)
+    assert not [record for record in caplog.records if record.name == "tfmr"]
+    save(run, 7, best=(5,))
+    assert_equal(read_params(run, CONFIG), state_of(5).params)
+    assert "averaged: made at step 5, before the newest checkpoint 7: using best" in caplog.text
+    assert_equal(read_params(run, CONFIG, "averaged"), state_of(3).params)

@@ -3,9 +3,12 @@
 import dataclasses
 import itertools
 import json
+import logging
 import math
 import os
 import random
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -13,15 +16,17 @@ import sys
 import time
 from pathlib import Path
 
+import fake_bucket
 import jax
 import numpy as np
 import pytest
 
+from tfmr.analysis.learning_curves import read_metrics as read_curves
 from tfmr.config import Config, DataConfig, MeshConfig, TrainingConfig, TransformerConfig, config_to_dict
 from tfmr.data.loader import make_arrays
 from tfmr.errors import InputError
 from tfmr.parameters import read_params, state_steps
-from tfmr.run_directory import RunDirectory
+from tfmr.run_directory import RunDirectory, load_run
 from tfmr.training import Diverged, Stopped, loop, train
 from tfmr.training import step as training_step
 from tfmr.training.metrics import read_metrics
@@ -215,6 +220,89 @@ def test_a_line_that_was_cut_off_is_dropped(copy_at_step, finished):
     train(config)
     assert_same_end(run, finished)
     assert [json.loads(line) for line in run.metrics_file.read_text().splitlines()] == read_metrics(run.metrics_file)
+
+
+def test_a_damaged_newest_checkpoint_costs_only_time(copy_at_step, finished, caplog):
+    # Also the best is of a later step than the one that is continued from.
+    config, run = copy_at_step(28)
+    for file in (run.checkpoints / "28" / "params").rglob("d/*"):
+        os.truncate(file, file.stat().st_size // 2)
+    caplog.set_level(logging.INFO, "tfmr")
+    train(config)
+    assert_same_end(run, finished)
+    assert re.search(r"checkpoints/28: is damaged \(.*\); set aside as .*damaged/28\b", caplog.text)
+    assert "Continuing from step 24" in caplog.text
+    assert state_steps(run) == state_steps(finished)
+    for step in (28, 32):
+        assert_same(params(run, str(step)), params(finished, str(step)))
+
+
+def test_a_full_disk_ends_the_run_and_the_same_command_continues(base, finished, tmp_path):
+    config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
+    run = RunDirectory(tmp_path / "run")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    made = itertools.count(1)
+
+    def make(*args, **kwargs):
+        if next(made) == 20:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (6000, limits[1]))
+        return make_arrays(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "make_arrays", make)
+        with pytest.raises(InputError, match=r"run: cannot be written to \(.*make room") as error:
+            train(config)
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(error.value)
+    assert state_steps(run)[-1] >= 8
+    train(config)
+    assert_same_end(run, finished)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "prepare", lambda config: pytest.fail("work was done"))
+    (tmp_path / "file").write_text("here")
+    for workdir in (tmp_path / "file", tmp_path / "file" / "run", Path("/proc/tfmr/run")):
+        with pytest.raises(InputError, match=rf"{workdir}: cannot be written to \(.*\); .*another --workdir"):
+            train(dataclasses.replace(base, workdir=str(workdir)))
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_mistake_before_the_first_checkpoint_blocks_nothing(base, finished, tmp_path):
+    config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
+    RunDirectory(tmp_path / "run").write_config(changed(config, "model", d_ff=64))
+    run = train(changed(config, steps=4))
+    assert run.read_config().model.d_ff == 32
+    assert_same(params(run), params(finished, "4"))
+
+
+def test_cosine_keeps_its_number_of_steps(base, tmp_path):
+    config = changed(base, schedule="cosine", warmup_steps=2, steps=4, evaluate_every=0)
+    config = dataclasses.replace(config, workdir=str(tmp_path / "run"))
+    run = train(config)
+    with pytest.raises(InputError, match=r"training\.steps = 8: .*run was made with 4"):
+        train(changed(config, steps=8))
+    assert state_steps(run) == [4]
+
+
+def test_a_bucket_is_a_run_directory_too(base, finished, tmp_path, monkeypatch):
+    fake_bucket.install(monkeypatch, tmp_path)
+    config = dataclasses.replace(changed(base, keep_last=3), workdir="gs://bucket/runs/one")
+    train_and_signal(config, 10, signal.SIGTERM)
+    local = tmp_path / "bucket" / "runs" / "one"
+    newest = max(state_steps(RunDirectory.at(config.workdir)))
+    assert read_metrics(local / "metrics.jsonl")[-1]["step"] == newest
+    (local / "checkpoints" / str(newest) / "place" / "metadata").write_text("{")
+    train(config)
+    run = RunDirectory.open(config.workdir)
+    assert_same_end(run, finished)
+    assert sorted(path.name for path in run.damaged.iterdir()) == [str(newest), f"{newest}.txt"]
+    loaded = load_run(config.workdir, "last")
+    assert_same(loaded[2], params(finished, moving_average=True))
+    assert loaded[1].to_json() == finished.read_tokenizer().to_json()
+    assert run.read_text_split("test") == finished.read_text_split("test")
+    assert read_curves(run.metrics_file)["loss"].steps.tolist() == list(range(1, STEPS + 1))
+    assert not list(Path.cwd().glob("gs:*"))
 
 
 def test_training_what_is_finished_changes_nothing(copy_at_step, finished):

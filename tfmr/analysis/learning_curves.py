@@ -4,8 +4,8 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -35,7 +35,7 @@ def read_metrics(file: str | os.PathLike) -> dict[str, Curve]:
     Raises:
       InputError: if there is no such file, or no metric in it.
     """
-    path = Path(file)
+    path = _path(file)
     if not path.is_file():
         raise InputError(f"{path}: is missing; give a run directory that train.py has written to")
     points: dict[str, dict[int, float]] = {}
@@ -51,6 +51,11 @@ def read_metrics(file: str | os.PathLike) -> dict[str, Curve]:
     if not points:
         raise InputError(f"{path}: holds no metrics yet")
     return {name: _curve(by_step) for name, by_step in points.items()}
+
+
+def _path(file: str | os.PathLike) -> Any:
+    """Returns a path as it is, also that of an object store, which `Path` would make a local one."""
+    return file if isinstance(file, PurePath) else Path(file)
 
 
 def _curve(by_step: dict[int, float]) -> Curve:
@@ -98,8 +103,8 @@ def plot_learning_curves(runs: Sequence[str | os.PathLike], names: Sequence[str]
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    files = [Path(run) / "metrics.jsonl" if Path(run).is_dir() else Path(run) for run in runs]
-    names = [file.absolute().parent.name for file in files] if names is None else list(names)
+    files = [path / "metrics.jsonl" if (path := _path(run)).is_dir() else path for run in runs]
+    names = [file.parent.name or file.absolute().parent.name for file in files] if names is None else list(names)
     if not files or len(names) != len(files):
         raise InputError(f"{len(files)} runs and {len(names)} names: give at least one run, and a name for each")
     metrics = [read_metrics(file) for file in files]

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from tfmr.errors import InputError, nearest
 
@@ -29,7 +30,8 @@ def run(command: Callable[[list[str]], None], arguments: list[str]) -> None:
     """Calls a command; what the user got wrong becomes one line and exit status 2."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("tfmr").setLevel(logging.INFO)
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax raises what it logs as an error, traceback and all
+    sys.unraisablehook = _ignore_closed_loops
     try:
         command(arguments)
         sys.stdout.flush()
@@ -41,6 +43,12 @@ def run(command: Callable[[list[str]], None], arguments: list[str]) -> None:
         sys.exit(141)
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted", 130))
+
+
+def _ignore_closed_loops(unraisable: Any) -> None:
+    """Says nothing of orbax's reads and writes that were under way when one of them failed; that one was raised."""
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
 
 
 def _fail(message: str, status: int) -> int:

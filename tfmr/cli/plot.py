@@ -1,7 +1,6 @@
 """`tfmr plot RUN`: learning curve and attention maps, as PNG."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
@@ -34,9 +33,10 @@ def main(arguments: list[str]) -> None:
 
     options = parse(Arguments, arguments, prog="tfmr plot")
     from tfmr.run_directory import RunDirectory
+    from tfmr.storage import storage_path
 
     run = RunDirectory.open(options.run)
-    folder = Path(options.output or options.run)
+    folder = storage_path(options.output or options.run)
     folder.mkdir(parents=True, exist_ok=True)
     from tfmr.analysis import plot_learning_curves
     from tfmr.decoding import Translator
@@ -48,7 +48,8 @@ def main(arguments: list[str]) -> None:
         "attention.png": _attention_picture(translator, sentence),
     }
     for name, figure in pictures.items():
-        figure.savefig(folder / name, dpi=120)
+        with (folder / name).open("wb") as file:
+            figure.savefig(file, dpi=120, format="png")
         print(folder / name)
 
 

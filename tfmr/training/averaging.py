@@ -37,7 +37,8 @@ def average_checkpoints(run: RunDirectory, last: int | None = None, steps: list[
         # float64 and one checkpoint at a time: no rounding to speak of, and memory for two.
         total = params if total is None else jax.tree.map(np.add, total, params)
     average = jax.tree.map(lambda x: (x / len(chosen)).astype(np.float32), total)
-    save_averaged(run, chosen[-1], average)
+    # Named by where the run stands, not by what went in: a run that is continued then shows that it is old.
+    save_averaged(run, state_steps(run)[-1], average)
     return chosen
 
 

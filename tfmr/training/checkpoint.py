@@ -1,14 +1,23 @@
 """Checkpoints, by orbax: whole states to continue from, and parameters alone to translate with."""
 
-from pathlib import Path
+import contextlib
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSteps, LatestN
 
-from tfmr.parameters import check_params, damage_named, open_manager
+from tfmr.checkpoint_items import DamagedCheckpoint, read_arrays, read_values, save_args
+from tfmr.errors import InputError
+from tfmr.parameters import state_steps
 from tfmr.run_directory import RunDirectory
+from tfmr.storage import AnyPath, is_remote, write_text, writing_named
 from tfmr.training.state import TrainState
+
+log = logging.getLogger("tfmr")
 
 
 class Checkpointer:
@@ -17,25 +26,37 @@ class Checkpointer:
     A checkpoint is written beside its place and renamed when it is whole. It is written while training goes on.
     """
 
-    def __init__(self, run: RunDirectory, keep_last: int):
-        """Opens the checkpoints of a run; the newest `keep_last` states are kept."""
-        self._states = open_manager(run.checkpoints, keep_last)
-        self._best = open_manager(run.best, 1)
+    def __init__(self, run: RunDirectory, keep_last: int, keep_every: int = 0):
+        """Opens the checkpoints of a run.
+
+        Args:
+          run: the run directory.
+          keep_last: the newest so many states are kept.
+          keep_every: the states of steps that this divides are kept as well, for good; 0: none.
+        """
+        self._run = run
+        with self._writing():
+            self._states = _open_manager(run.checkpoints, keep_last, keep_every)
+            self._best = _open_manager(run.best, 1)
 
     def latest_step(self) -> int | None:
         """Returns the step of the newest state; None where there is none."""
         return self._states.latest_step()
 
     def save(self, step: int, state: TrainState, place: dict[str, Any]) -> None:
-        """Saves a state, and what else continuing needs, as JSON. Does nothing if this step is already there."""
-        if step in self._states.all_steps():
-            return
-        counts = state.step, state.skipped, state.skipped_in_a_row
-        items = dict(params=state.params, optimizer=(counts, state.opt_state))
-        if state.ema_params is not None:
-            items["ema_params"] = state.ema_params
-        saved = {name: ocp.args.StandardSave(item) for name, item in items.items()}
-        self._states.save(step, args=ocp.args.Composite(**saved, place=ocp.args.JsonSave(place)))
+        """Saves a state, and what else continuing needs, as JSON. Does nothing if this step is already there.
+
+        Raises:
+          InputError: if this or the save before could not be written; checkpoints from before that remain.
+        """
+        with self._writing():
+            # A state that knows of a best evaluation is never there without the parameters of that evaluation.
+            self._best.wait_until_finished()
+            self._states.wait_until_finished()
+            if step in self._states.all_steps():
+                return
+            if not self._states.save(step, args=save_args(_items(state), place=place)):
+                raise InputError(f"{self._run.checkpoints}: there is a newer checkpoint than {step} already")
 
     def restore(self, step: int, like: TrainState, sharding: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """Returns the state of a step, living where `sharding` says, and what was saved with it.
@@ -46,39 +67,121 @@ class Checkpointer:
           sharding: the shardings of the state.
 
         Raises:
-          InputError: if the checkpoint is of another architecture, or damaged.
+          DamagedCheckpoint: if the checkpoint is damaged.
+          InputError: if it is of another architecture.
         """
         target = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), like, sharding)
-        counts = target.step, target.skipped, target.skipped_in_a_row
-        items = dict(params=target.params, optimizer=(counts, target.opt_state))
-        if target.ema_params is not None:
-            items["ema_params"] = target.ema_params
-        wanted = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
-        with damage_named(Path(self._states.directory) / str(step)):
-            check_params(self._states, step, target.params)
-            found = self._states.restore(step, args=ocp.args.Composite(**wanted, place=ocp.args.JsonRestore()))
+        folder = self._run.checkpoints / str(step)
+        place = read_values(folder, "place")
+        found = read_arrays(folder, _items(target))
         (steps, skipped, in_a_row), opt_state = found["optimizer"]
-        state = TrainState(steps, skipped, in_a_row, found["params"], opt_state, found.get("ema_params"))
-        return state, found["place"]
+        return TrainState(steps, skipped, in_a_row, found["params"], opt_state, found.get("ema_params")), place
+
+    def restore_newest(self, like: TrainState, sharding: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+        """Returns the newest state that can be read, as `restore` does; None where there is none at all.
+
+        Damaged checkpoints that are newer are reported and set aside: their steps will be made and saved again.
+
+        Raises:
+          InputError: if all are damaged, or one is of another architecture.
+        """
+        damaged: list[DamagedCheckpoint] = []
+        for step in sorted(self._states.all_steps(), reverse=True):
+            try:
+                found = self.restore(step, like, sharding)
+            except DamagedCheckpoint as error:
+                damaged.append(error)
+                continue
+            self._set_aside(damaged)
+            return found
+        if damaged:
+            reasons = ", ".join(f"{error.checkpoint.name} ({error.reason})" for error in damaged)
+            raise InputError(
+                f"{self._run.checkpoints}: every checkpoint is damaged: {reasons}; "
+                "put a copy back, or move this folder away to start over"
+            )
+        return None
 
     def save_best(self, step: int, params: Any) -> None:
         """Saves the parameters of the best evaluation so far, in place of the ones before."""
-        # Of a run that was killed and makes these steps again. Left until now, so that there always is a best one;
-        # left longer, orbax would say nothing and not save.
-        for later in [s for s in self._best.all_steps() if s >= step]:
-            self._best.delete(later)
-        self._best.save(step, args=ocp.args.Composite(params=ocp.args.StandardSave(params)))
+        with self._writing():
+            self._best.wait_until_finished()
+            if step in self._best.all_steps():  # of a run that was killed and has made this step again
+                self._best.delete(step)
+            # Forced: the one before may be of a later step of such a run. It goes when the new one is whole.
+            self._best.save(step, args=save_args({"params": params}), force=True)
+
+    def raise_failed_save(self) -> None:
+        """Raises the InputError of a save that failed since; returns at once where one is still being written."""
+        for manager in (self._states, self._best):
+            if not manager.is_saving_in_progress():
+                with self._writing():
+                    manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits until all is written."""
-        self._states.close()
-        self._best.close()
+        """Waits until all is written; raises InputError where that fails."""
+        with self._writing(), contextlib.ExitStack() as stack:
+            stack.callback(self._states.close)
+            stack.callback(self._best.close)
+
+    def _set_aside(self, damaged: list[DamagedCheckpoint]) -> None:
+        if not damaged:
+            return
+        for error in damaged:
+            folder = _free_name(self._run.damaged, error.checkpoint.name)
+            log.warning("%s: is damaged (%s); set aside as %s", error.checkpoint, error.reason, folder)
+            if jax.process_index() == 0:
+                with writing_named(self._run.damaged):
+                    self._run.damaged.mkdir(exist_ok=True)
+                    # Also because a folder of an object store is only there when something lies in it.
+                    write_text(folder.with_name(f"{folder.name}.txt"), f"{error.checkpoint}: {error.reason}\n")
+                    error.checkpoint.rename(folder)
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("damaged checkpoints are set aside")
+        # Else orbax would believe that these steps are there, and silently not save them again.
+        self._states.reload()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        def what_is_left() -> str:
+            steps = state_steps(self._run)
+            return f"the checkpoint of step {steps[-1]} is whole" if steps else "there is no checkpoint yet"
+
+        with writing_named(self._run.path, what_is_left):
+            yield
 
 
 def save_averaged(run: RunDirectory, step: int, params: Any) -> None:
-    """Saves parameters as the average of a run, in place of an earlier average."""
-    manager = open_manager(run.averaged, 1)
-    for old in manager.all_steps():
-        manager.delete(old)
-    manager.save(step, args=ocp.args.Composite(params=ocp.args.StandardSave(params)))
-    manager.close()
+    """Saves parameters as the average of a run that stands at a step, in place of an earlier average."""
+    with writing_named(run.averaged):
+        manager = _open_manager(run.averaged, 1)
+        for old in manager.all_steps():
+            manager.delete(old)
+        manager.save(step, args=save_args({"params": params}))
+        manager.close()
+
+
+def _items(state: TrainState) -> dict[str, Any]:
+    counts = state.step, state.skipped, state.skipped_in_a_row
+    items = dict(params=state.params, optimizer=(counts, state.opt_state))
+    return items if state.ema_params is None else {**items, "ema_params": state.ema_params}
+
+
+def _free_name(folder: AnyPath, name: str) -> AnyPath:
+    tries = 1
+    while (found := folder / (name if tries == 1 else f"{name}.{tries}")).exists():
+        tries += 1
+    return found
+
+
+def _open_manager(folder: AnyPath, keep_last: int, keep_every: int = 0) -> ocp.CheckpointManager:
+    """Returns orbax's manager of a folder of checkpoints; it removes what one that was killed left half written."""
+    kept = [LatestN(keep_last), *([EveryNSteps(keep_every)] if keep_every else [])]
+    # Two managers that save the same step at once would wait at each other's barriers, whose names are the step's.
+    barriers = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=folder.name)
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=AnyPreservationPolicy(kept),
+        cleanup_tmp_directories=True,
+        multiprocessing_options=barriers,
+    )
+    return ocp.CheckpointManager(folder if is_remote(folder) else folder.absolute(), options=options)

@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,6 +19,7 @@ from tfmr.data.prepare import PreparedCorpus, PreparedSplit, prepare
 from tfmr.errors import InputError
 from tfmr.models import Transformer
 from tfmr.run_directory import RunDirectory
+from tfmr.storage import check_writable, writing_named
 from tfmr.training import distributed
 from tfmr.training.checkpoint import Checkpointer
 from tfmr.training.hosts import Hosts, join
@@ -75,7 +75,8 @@ def train(config: Config) -> RunDirectory:
 
 
 def _train(config: Config, hosts: Hosts) -> RunDirectory:
-    run = RunDirectory(Path(config.workdir))
+    run = RunDirectory.at(config.workdir)
+    check_writable(run.path)
     mesh = make_mesh(config.mesh)
     corpus = hosts.first_then_others(lambda: prepare(config.data))
     config = dataclasses.replace(config, model=with_vocabulary(config, corpus))
@@ -101,7 +102,7 @@ def _train(config: Config, hosts: Hosts) -> RunDirectory:
         step=compile_for_mesh(train_step, mesh, sharding),
         batches=lambda place: _device_batches(plan, split, place, mesh, config.training.accumulation),
         validation=Validation(model, corpus, config, mesh),
-        checkpointer=Checkpointer(run, config.training.keep_last),
+        checkpointer=Checkpointer(run, config.training.keep_last, config.training.keep_every),
         hosts=hosts,
     )
     parameters = sum(x.size for x in jax.tree.leaves(state.params))
@@ -129,11 +130,12 @@ def with_vocabulary(config: Config, corpus: PreparedCorpus) -> TransformerConfig
 
 
 def _write_run_files(run: RunDirectory, config: Config, corpus: PreparedCorpus) -> None:
-    # How the processes found each other is not the run's.
-    run.write_config(dataclasses.replace(config, distributed=DistributedConfig()))
-    corpus.tokenizer.save(run.tokenizer_file)
-    for split in ("validation", "test"):
-        run.write_text_split(split, *corpus.text(split))
+    with writing_named(run.path):
+        # How the processes found each other is not the run's.
+        run.write_config(dataclasses.replace(config, distributed=DistributedConfig()))
+        run.write_tokenizer(corpus.tokenizer)
+        for split in ("validation", "test"):
+            run.write_text_split(split, *corpus.text(split))
 
 
 def _see_run_files(run: RunDirectory) -> None:
@@ -183,10 +185,10 @@ class _Loop:
     def run_to_the_end(self, state: TrainState, sharding: TrainState) -> None:
         """Makes all steps that are left, from the newest checkpoint if there is one."""
         standing = _Standing()
-        newest = self.checkpointer.latest_step()
-        self.hosts.agree("checkpoint", {"the newest checkpoint": newest})
-        if newest is not None:
-            state, values = self.checkpointer.restore(newest, state, sharding)
+        self.hosts.agree("checkpoint", {"the newest checkpoint": self.checkpointer.latest_step()})
+        found = self.checkpointer.restore_newest(state, sharding)
+        if found is not None:
+            state, values = found
             standing = _Standing.from_json(values)
             log.info("Continuing from step %d", int(state.step))
         first_step = int(state.step)
@@ -200,8 +202,10 @@ class _Loop:
             with _StopSignals(self.hosts) as signals:
                 self._steps(state, first_step, standing, writer, progress, signals)
         finally:
-            self.checkpointer.close()
-            writer.close()
+            try:
+                writer.close()
+            finally:
+                self.checkpointer.close()
 
     def _steps(self, state, first_step, standing, writer, progress, signals) -> None:
         training = self.config.training
@@ -215,6 +219,7 @@ class _Loop:
             step += 1
             self.hosts.at_step(step)
             stop = signals.stop_after(step)
+            self.checkpointer.raise_failed_save()
             reader.read_previous(step, metrics)
             last = step == training.steps
             if last or _is_due(step, training.evaluate_every):
@@ -222,8 +227,10 @@ class _Loop:
                 self._evaluate(step, state, standing, writer, progress)
                 reader.restart_clock()
             ended = self._has_ended(step, standing)
-            if ended or stop or _is_due(step, training.checkpoint_every):
+            due = _is_due(step, training.checkpoint_every) or _is_due(step, training.keep_every)
+            if ended or stop or due:
                 reader.finish()  # so that no checkpoint is ahead of metrics.jsonl
+                writer.flush()
                 self.checkpointer.save(step, state, standing.to_json())
             if stop and not ended:
                 batches.close()
@@ -238,6 +245,7 @@ class _Loop:
         params = state.params if state.ema_params is None else state.ema_params
         values = self.validation(params)
         writer.write(step, {f"validation/{name}": value for name, value in values.items()})
+        writer.flush()
         progress.tell(f"step {step}  validation  " + "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
         name = self.config.training.best_metric
         cost = -values[name] if name == "bleu" else values[name]

@@ -4,15 +4,14 @@ import json
 import math
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-from tfmr.run_directory import write_text
+from tfmr.storage import AnyPath, is_remote, write_text, writing_named
 
 Values = dict[str, float | int]
 
 
-def read_metrics(file: Path) -> list[dict[str, Any]]:
+def read_metrics(file: AnyPath) -> list[dict[str, Any]]:
     """Returns the lines of a metrics.jsonl; a last line that was cut off by a kill is left out."""
     if not file.exists():
         return []
@@ -26,29 +25,67 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
 
 
 class MetricsWriter:
-    """Writes metrics.jsonl and TensorBoard files of a run that starts or continues at a step."""
+    """Writes metrics.jsonl and TensorBoard files of a run that starts or continues at a step.
 
-    def __init__(self, file: Path, first_step: int):
+    An object store cannot add a line to a file: there, metrics.jsonl is written anew by each `flush`, and there are no
+    TensorBoard files.
+    """
+
+    def __init__(self, file: AnyPath, first_step: int):
         """Opens the files; lines after `first_step`, of steps that are made again, are removed."""
-        from tensorboardX import SummaryWriter
-
-        kept = [line for line in read_metrics(file) if line["step"] <= first_step]
-        write_text(file, "".join(json.dumps(line) + "\n" for line in kept))
-        self._file = file.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(file.parent / "tensorboard"), purge_step=first_step + 1)
+        kept = [json.dumps(line) + "\n" for line in read_metrics(file) if line["step"] <= first_step]
+        with writing_named(file.parent):
+            write_text(file, "".join(kept))
+            self._lines = _RewrittenLines(file, kept) if is_remote(file) else file.open("a", encoding="utf-8")
+        self._file = file
+        self._board = None if is_remote(file) else _tensorboard(file.parent, first_step)
 
     def write(self, step: int, values: Values) -> None:
         """Adds a line, and a point to each curve; a value that is not finite is null, as JSON has no other word."""
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self._file.write(json.dumps({"step": step, **finite}) + "\n")
-        self._file.flush()
+        with writing_named(self._file.parent):
+            self._lines.write(json.dumps({"step": step, **finite}) + "\n")
+            if not is_remote(self._file):
+                self._lines.flush()
+        if self._board is None:
+            return
         for name, value in values.items():
             self._board.add_scalar(name if "/" in name else f"training/{name}", value, step)
 
+    def flush(self) -> None:
+        """Makes sure that what was added is in metrics.jsonl: before a checkpoint, which must not be ahead of it."""
+        with writing_named(self._file.parent):
+            self._lines.flush()
+
     def close(self) -> None:
         """Finishes the files."""
-        self._file.close()
-        self._board.close()
+        with writing_named(self._file.parent):
+            try:
+                self._lines.close()
+            finally:
+                if self._board:
+                    self._board.close()
+
+
+class _RewrittenLines:
+    """A text file in an object store, whose objects are only ever written whole."""
+
+    def __init__(self, file: AnyPath, lines: list[str]):
+        self._file, self._parts = file, lines
+
+    def write(self, line: str) -> None:
+        self._parts.append(line)
+
+    def flush(self) -> None:
+        write_text(self._file, "".join(self._parts))
+
+    close = flush
+
+
+def _tensorboard(folder: AnyPath, first_step: int) -> Any:
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
 
 
 class Progress:
@@ -90,6 +127,9 @@ class NoMetricsWriter(MetricsWriter):
         pass
 
     def write(self, step: int, values: Values) -> None:
+        """Does nothing."""
+
+    def flush(self) -> None:
         """Does nothing."""
 
     def close(self) -> None:

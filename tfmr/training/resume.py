@@ -10,6 +10,7 @@ from tfmr.config import Config, config_to_dict
 from tfmr.data.prepare import PreparedCorpus
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
+from tfmr.parameters import has_checkpoints
 from tfmr.run_directory import RunDirectory
 
 FREE = {
@@ -25,6 +26,7 @@ FREE = {
     "training.bleu_sentences",
     "training.checkpoint_every",
     "training.keep_last",
+    "training.keep_every",
     "training.patience",
     "training.accumulation",
     "training.loss_chunk",
@@ -34,12 +36,17 @@ FREE = {
 
 
 def check_same_run(run: RunDirectory, config: Config) -> None:
-    """Raises InputError where a run directory was made with another configuration, naming both values."""
-    if not run.config_file.exists():
+    """Raises InputError where a run directory was made with another configuration, naming both values.
+
+    A run without any checkpoint has nothing yet that another configuration could not continue.
+    """
+    if not run.config_file.exists() or not has_checkpoints(run):
         return
     before = flatten(config_to_dict(run.read_config()))
+    # Cosine ends at the last step: with another number of steps the rate of every step is another.
+    free = FREE - {"training.steps"} if config.training.schedule == "cosine" else FREE
     for name, value in flatten(config_to_dict(config)).items():
-        if name in FREE or name.split(".")[0] in FREE or before[name] == value:
+        if name in free or name.split(".")[0] in free or before[name] == value:
             continue
         raise InputError(
             f"{name} = {value!r}: {run.path} was made with {before[name]!r}; give that, or another --workdir"
@@ -49,7 +56,7 @@ def check_same_run(run: RunDirectory, config: Config) -> None:
 def check_same_tokenizer(run: RunDirectory, tokenizer: Tokenizer) -> None:
     """Raises InputError where the corpus was changed since, so that its tokenizer gives tokens another meaning."""
     file = run.tokenizer_file
-    if file.exists() and Tokenizer.from_file(file).to_json() != tokenizer.to_json():
+    if file.exists() and has_checkpoints(run) and run.read_tokenizer().to_json() != tokenizer.to_json():
         raise InputError(
             f"{file}: the corpus was changed since the run began and has another tokenizer now; give another --workdir"
         )
