@@ -31,15 +31,18 @@ from small_transformers import (
 from tfmr.models import Transformer
 
 
-@jax.jit
 def places_with_gradient(source_segments, target_segments, weights):
     """Returns the places of source and target that the logits, weighted by place, have any gradient at."""
+    return _places_with_gradient(params_of(LEARNED), source_segments, target_segments, weights)
 
+
+@jax.jit
+def _places_with_gradient(params, source_segments, target_segments, weights):
     def loss(params):
         logits = Transformer(LEARNED).apply({"params": params}, SOURCES, source_segments, TARGETS, target_segments)
         return (jnp.square(logits) * weights[..., None]).sum()
 
-    gradients = jax.grad(loss)(params_of(LEARNED))
+    gradients = jax.grad(loss)(params)
     return [(gradients[f"{side}_positions"]["embedding"] != 0).any(axis=-1) for side in ("source", "target")]
 
 

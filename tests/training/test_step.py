@@ -295,7 +295,7 @@ def test_it_learns_to_copy():
     state, _ = start_state(model, config)
     step = jax.jit(make_step(model, config), donate_argnums=0)
     random = np.random.default_rng()
-    for _ in range(250):
+    for _ in range(350):
         words = random.integers(4, 10, (32, 4)).astype(np.int32)
         tokens = np.concatenate([words, np.full((32, 1), EOS_ID, np.int32)], axis=1)
         ones, places = np.ones_like(tokens), np.tile(np.arange(5, dtype=np.int32), (32, 1))
