@@ -26,23 +26,24 @@ def make_model(**changes):
     return model, nn.unbox(model.init(jax.random.key(1), SOURCE, SEGMENTS, SOURCE, SEGMENTS))["params"]
 
 
-def uncached_step(model, params, copies):
-    """A step that decodes the whole text anew each time; its cache is the text."""
-    source, segments = jnp.repeat(SOURCE, copies, axis=0), jnp.repeat(SEGMENTS, copies, axis=0)
+def uncached_step(model, params, beam_size):
+    """A step that decodes the whole text anew each time; its cache is the tokens."""
+    source, segments = jnp.repeat(SOURCE, beam_size, axis=0), jnp.repeat(SEGMENTS, beam_size, axis=0)
     memory = model.apply({"params": params}, source, segments, method="encode")
 
-    def step(tokens, text, position):
-        text = text.at[:, position].set(tokens)
+    def step(tokens, origins, written, position):
+        written = written.at[:, :, position].set(tokens)
+        text = jnp.take_along_axis(written, origins, axis=1).reshape(-1, MAX_LENGTH)
         logits = model.apply({"params": params}, text, memory, jnp.ones_like(text), segments, method="decode")
-        return logits[:, position], text
+        return logits[:, position].reshape(*tokens.shape, VOCAB), written
 
-    return step, jnp.zeros((SOURCE.shape[0], MAX_LENGTH), int)
+    return step, jnp.zeros((SOURCE.shape[0], beam_size, MAX_LENGTH), int)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "config", "cached"))
 def search(model, params, config, cached):
     make_step = functools.partial(model_step, source=SOURCE, source_segments=SEGMENTS, max_length=MAX_LENGTH)
-    step, cache = (make_step if cached else uncached_step)(model, params, copies=config.beam_size)
+    step, cache = (make_step if cached else uncached_step)(model, params, beam_size=config.beam_size)
     if config.beam_size == 1:
         return greedy_search(step, cache, LIMITS, MAX_LENGTH, config)
     return beam_search(step, cache, LIMITS, MAX_LENGTH, config, config.beam_size)

@@ -28,15 +28,28 @@ def next_context(context, token, position):
     return (context * 31 + token * 7 + position + 1) % CONTEXTS
 
 
+def start_contexts(contexts, beam_size, max_length):
+    """A cache of the context after each position, in the order of the beam; the start's comes last."""
+    empty = jnp.zeros((len(contexts), beam_size, max_length), int)
+    return jnp.concatenate([empty, jnp.broadcast_to(contexts[:, None, None], (*empty.shape[:2], 1))], axis=2)
+
+
+def write_context(cache, tokens, origins, position):
+    """The cache with the context after `tokens`, found from where the hypotheses' last tokens were written."""
+    origin = jnp.where(position == 0, 0, origins[:, :, position - 1])
+    context = next_context(jnp.take_along_axis(cache[:, :, position - 1], origin, axis=1), tokens, position)
+    return cache.at[:, :, position].set(context), context
+
+
 @functools.partial(jax.jit, static_argnames=("max_length", "config", "num_hypotheses"))
 def run(logits, contexts, limits, max_length, config, num_hypotheses=None):
     """Searches with a model whose next token depends on the whole history, which only the cache knows."""
 
-    def step(tokens, cache, position):
-        cache = {"context": next_context(cache["context"], tokens, position)}
-        return logits[cache["context"]], cache
+    def step(tokens, origins, cache, position):
+        cache, context = write_context(cache, tokens, origins, position)
+        return logits[context], cache
 
-    cache = {"context": contexts}
+    cache = start_contexts(contexts, config.beam_size, max_length)
     if num_hypotheses is None:
         return greedy_search(step, cache, limits, max_length, config)
     return beam_search(step, cache, limits, max_length, config, num_hypotheses)
@@ -156,11 +169,12 @@ def table_search(table: dict, limit: int, config: DecodingConfig, num_hypotheses
             log_probs[i, token] = math.log(probability)
             children[i, token] = histories.index((*history, token)) if (*history, token) in table else len(histories)
 
-    def step(tokens, cache, position):
-        cache = jnp.asarray(children)[cache, tokens]
-        return jnp.asarray(log_probs)[cache], cache
+    def step(tokens, origins, cache, position):
+        origin = jnp.where(position == 0, 0, origins[:, :, position - 1])
+        history = jnp.asarray(children)[jnp.take_along_axis(cache, origin, axis=1), tokens]
+        return jnp.asarray(log_probs)[history], history
 
-    arguments = (step, jnp.zeros(1, int), jnp.array([limit]), limit, config)
+    arguments = (step, jnp.zeros((1, config.beam_size), int), jnp.array([limit]), limit, config)
     return greedy_search(*arguments) if num_hypotheses is None else beam_search(*arguments, num_hypotheses)
 
 
@@ -213,13 +227,14 @@ def test_ends_early_only_where_nothing_better_can_come():
     steps = []
 
     def count(number):
-        def step(tokens, cache, position):
+        def step(tokens, origins, cache, position):
             jax.debug.callback(steps.append, position)
-            cache = next_context(cache, tokens, position)
-            return jnp.asarray(logits)[cache], cache
+            cache, context = write_context(cache, tokens, origins, position)
+            return jnp.asarray(logits)[context], cache
 
         steps.clear()
-        result = beam_search(step, jnp.arange(8), jnp.full(8, 30), 30, config, number)
+        cache = start_contexts(jnp.arange(8), 4, 30)
+        result = beam_search(step, cache, jnp.full(8, 30), 30, config, number)
         jax.effects_barrier()
         return len(steps), result
 

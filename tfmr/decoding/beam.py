@@ -8,10 +8,9 @@ greedy search, and a beam as wide as there are hypotheses finds the best of all.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
@@ -22,6 +21,8 @@ class _Beam(NamedTuple):
     """Unfinished hypotheses, best first; a log-probability of -inf is an empty place."""
 
     tokens: Int[Array, "batch beam length"]
+    origins: Int[Array, "batch beam length"]
+    """At which place of the beam each position's token was written to the cache."""
     log_probs: Float[Array, "batch beam"]
 
 
@@ -44,8 +45,8 @@ def beam_search(
     """Returns the best hypotheses of each row.
 
     Args:
-      step: the model; it gets rows of sentence 0's hypotheses, then sentence 1's, ...
-      cache: what `step` starts from, one row for each sentence; repeated here for the hypotheses.
+      step: the model.
+      cache: what `step` starts from.
       limits: the longest output of each row in tokens, EOS included, at most `max_length`; 0: no output.
       max_length: the length of the arrays, static.
       config: gives the beam's size and the length penalty.
@@ -56,6 +57,8 @@ def beam_search(
 
     def advance(state: _State) -> _State:
         position, beam, cache, finished, num_finished = state
+        here = jnp.broadcast_to(jnp.arange(size), beam.log_probs.shape)
+        beam = beam._replace(origins=lax.dynamic_update_index_in_dim(beam.origins, here, position, axis=2))
         log_probs, tokens, parents, cache = _extend(step, beam, cache, position, limits)
         ends = tokens == EOS_ID
         finishing = ends[:, :size] & (log_probs[:, :size] > -jnp.inf)
@@ -69,9 +72,9 @@ def beam_search(
         best_possible = log_probs[:, 0] * inverse_penalties[limits]
         done = (num_finished >= size) | (best_possible <= finished.scores[:, -1])
         log_probs = jnp.where(done[:, None], -jnp.inf, log_probs)
-        beam = _Beam(_take(grown, places), log_probs)
-        parents = jnp.where(done[:, None], jnp.arange(size), jnp.take_along_axis(parents, places, axis=1))
-        return _State(position + 1, beam, _reorder(cache, parents), finished, num_finished)
+        parents = jnp.take_along_axis(parents, places, axis=1)
+        beam = _Beam(_take(grown, places), _take(beam.origins, parents), log_probs)
+        return _State(position + 1, beam, cache, finished, num_finished)
 
     start = _start(cache, limits, max_length, size, num_hypotheses)
     return lax.while_loop(lambda state: (state.beam.log_probs > -jnp.inf).any(), advance, start).finished
@@ -83,8 +86,12 @@ def _start(cache: Cache, limits: Int[Array, " batch"], max_length: int, size: in
     first = (jnp.arange(size) == 0) & (limits > 0)[:, None]
     return _State(
         position=jnp.array(0),
-        beam=_Beam(jnp.full((batch, size, max_length), PAD_ID), jnp.where(first, 0.0, -jnp.inf)),
-        cache=jax.tree.map(lambda x: jnp.repeat(x, size, axis=0), cache),
+        beam=_Beam(
+            tokens=jnp.full((batch, size, max_length), PAD_ID),
+            origins=jnp.zeros((batch, size, max_length), int),
+            log_probs=jnp.where(first, 0.0, -jnp.inf),
+        ),
+        cache=cache,
         finished=SearchResult(
             tokens=jnp.full((batch, num_hypotheses, max_length), PAD_ID),
             scores=jnp.full((batch, num_hypotheses), -jnp.inf),
@@ -100,12 +107,12 @@ def _extend(
     """Returns the log-probability, last token and parent of the 2k best continuations of a beam, and the cache."""
     batch, size = beam.log_probs.shape
     last = lax.dynamic_index_in_dim(beam.tokens, jnp.maximum(position - 1, 0), axis=2, keepdims=False)
-    logits, cache = step(jnp.where(position == 0, BOS_ID, last).reshape(-1), cache, position)
+    logits, cache = step(jnp.where(position == 0, BOS_ID, last), beam.origins, cache, position)
     # At most k of the 2k end, and of one hypothesis at most one: k + 1 of each are enough.
     each = min(size + 1, logits.shape[-1] - 2)
-    must_end = jnp.repeat(position + 1 == limits, size)
+    must_end = jnp.broadcast_to((position + 1 == limits)[:, None], (batch, size))
     log_probs, tokens = continuations(logits, each, must_end)
-    log_probs = (beam.log_probs.reshape(-1, 1) + log_probs).reshape(batch, -1)
+    log_probs = (beam.log_probs[..., None] + log_probs).reshape(batch, -1)
     log_probs, places = lax.top_k(log_probs, 2 * size)
     return log_probs, jnp.take_along_axis(tokens.reshape(batch, -1), places, axis=1), places // each, cache
 
@@ -144,11 +151,3 @@ def _take(
     tokens: Int[Array, "batch hypotheses length"], places: Int[Array, "batch chosen"]
 ) -> Int[Array, "batch chosen length"]:
     return jnp.take_along_axis(tokens, places[..., None], axis=1)
-
-
-def _reorder(cache: Cache, parents: Int[Array, "batch beam"]) -> Cache:
-    """Returns the cache with each hypothesis's rows taken from its parent's; nothing is moved if all stayed."""
-    batch, size = parents.shape
-    changed: Bool[Array, ""] = (parents != jnp.arange(size)).any()
-    rows = (jnp.arange(batch)[:, None] * size + parents).reshape(-1)
-    return lax.cond(changed, lambda: jax.tree.map(lambda x: x[rows], cache), lambda: cache)

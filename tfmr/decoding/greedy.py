@@ -26,18 +26,19 @@ def greedy_search(
 
     Args:
       step: the model.
-      cache: what `step` starts from, one row for each sentence.
+      cache: what `step` starts from.
       limits: the longest output of each row in tokens, EOS included, at most `max_length`; 0: no output.
       max_length: the length of the arrays, static.
       config: gives the length penalty.
     """
     batch = limits.shape[0]
+    origins = jnp.zeros((batch, 1, max_length), int)  # of a beam with one place
 
     def advance(state: _State) -> _State:
         position, tokens, log_probs, running, cache = state
         last = lax.dynamic_index_in_dim(tokens, jnp.maximum(position - 1, 0), axis=1, keepdims=False)
-        logits, cache = step(jnp.where(position == 0, BOS_ID, last), cache, position)
-        new_log_probs, new = continuations(logits, 1, position + 1 == limits)
+        logits, cache = step(jnp.where(position == 0, BOS_ID, last)[:, None], origins, cache, position)
+        new_log_probs, new = continuations(logits[:, 0], 1, position + 1 == limits)
         new = jnp.where(running, new[:, 0], PAD_ID)
         tokens = lax.dynamic_update_index_in_dim(tokens, new, position, axis=1)
         log_probs = log_probs + jnp.where(running, new_log_probs[:, 0], 0.0)

@@ -3,7 +3,6 @@
 import functools
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Int
@@ -18,12 +17,12 @@ def model_step(
     source: Int[Array, "batch source"],
     source_segments: Int[Array, "batch source"],
     max_length: int,
-    copies: int = 1,
+    beam_size: int = 1,
 ) -> tuple[Step, Cache]:
     """Encodes the source; returns the decoder's step and the cache that a search starts from.
 
-    The cache is the decoder's self-attention alone, one row for each sentence. What comes from the source is the same
-    for all of a sentence's hypotheses, so it stays in the step and is never reordered.
+    A sentence's hypotheses share one row of the cache: what comes from the source is the same for all, and each of its
+    keys and values of the target is looked at by those whose past it is.
 
     Args:
       model: without `scan_layers`.
@@ -31,16 +30,17 @@ def model_step(
       source: token ids.
       source_segments: 1, and 0 for padding.
       max_length: longest output in tokens, static.
-      copies: rows that the step gets for each sentence.
+      beam_size: hypotheses for each sentence.
     """
     apply: Any = functools.partial(model.apply, {"params": params})
     memory = apply(source, source_segments, method="encode")
-    empty = apply(memory, source_segments, max_length, method="start_cache")
-    repeated = jax.tree.map(lambda x: jnp.repeat(x, copies, axis=0), empty)
+    start = apply(memory, source_segments, max_length * beam_size, method="start_cache")
 
-    def step(tokens, cache, position):
-        layers = tuple(layer.replace(self_attention=own) for layer, own in zip(repeated.layers, cache, strict=True))
-        logits, written = apply(tokens, repeated.replace(layers=layers), position, method="decode_step")
-        return logits, tuple(layer.self_attention for layer in written.layers)
+    def step(tokens, origins, cache, position):
+        # The cache holds position by position, and in each the places of the beam.
+        own = origins[..., None] == jnp.arange(beam_size)
+        past = (jnp.arange(max_length) <= position)[:, None]
+        self_mask = (own & past).reshape(-1, 1, beam_size, max_length * beam_size)
+        return apply(tokens, cache, position, self_mask, method="decode_beam_step")
 
-    return step, tuple(layer.self_attention for layer in empty.layers)
+    return step, start

@@ -21,10 +21,18 @@ from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tfmr.decoding.top_k import top_k
 
 Cache = Any
-"""What a step keeps between two calls: a pytree of arrays whose first axis is the rows."""
+"""What a step keeps between two calls: a pytree of arrays."""
 
-Step = Callable[[Int[Array, " rows"], Cache, Int[Array, ""]], tuple[Float[Array, "rows vocab"], Cache]]
-"""step(tokens, cache, position) -> (logits, cache): the logits of what follows `tokens`, which stand at `position`."""
+Step = Callable[
+    [Int[Array, "batch beam"], Int[Array, "batch beam length"], Cache, Int[Array, ""]],
+    tuple[Float[Array, "batch beam vocab"], Cache],
+]
+"""step(tokens, origins, cache, position) -> (logits, cache): the logits of what follows each hypothesis's newest token.
+
+`tokens` stand at `position`. Their keys and values are written to the cache in the order of the beam and never moved,
+though the next beam holds other hypotheses: origins[b, i, t] is the place in the beam at which the token at
+position t of hypothesis i was written, up to and with `position`.
+"""
 
 _NEVER_WRITTEN = (PAD_ID, BOS_ID)
 

@@ -176,11 +176,25 @@ class Transformer(nn.Module):
         self, token: Int[Array, " batch"], cache: DecodingCache, position: Int[Array, ""]
     ) -> tuple[Float[Array, "batch vocab"], DecodingCache]:
         """Returns the logits of what follows `token`, which stands at `position`, and the cache with it."""
+        logits, cache = self.decode_beam_step(token[:, None], cache, position)
+        return logits[:, 0], cache
+
+    def decode_beam_step(
+        self,
+        tokens: Int[Array, "batch beam"],
+        cache: DecodingCache,
+        position: Int[Array, ""],
+        self_mask: Bool[Array, "batch 1 beam places"] | None = None,
+    ) -> tuple[Float[Array, "batch beam vocab"], DecodingCache]:
+        """`decode_step` for several targets of each source, which share one cache.
+
+        The cache has `beam` places for each position, all of which stand at `position`; `self_mask` says at which of
+        the places each target looks. None: `beam` is 1, and all places so far are looked at.
+        """
         learned = self.target_positions if self.config.positions == "learned" else None
-        positions = jnp.broadcast_to(position, (token.shape[0], 1))
-        x = self._embed(token[:, None], self.embedding, learned, positions, True)
-        x, layers = self.decoder.step(x, cache.layers, position, cache.cross_mask)
-        return self._output_embedding().attend(x[:, 0]), dataclasses.replace(cache, layers=layers)
+        x = self._embed(tokens, self.embedding, learned, jnp.broadcast_to(position, tokens.shape), True)
+        x, layers = self.decoder.step(x, cache.layers, position * tokens.shape[1], cache.cross_mask, self_mask)
+        return self._output_embedding().attend(x), dataclasses.replace(cache, layers=layers)
 
     def _output_embedding(self) -> TokenEmbedding:
         return self.output_embedding if self.config.tie_embeddings == "none" else self.embedding

@@ -152,15 +152,21 @@ class MultiHeadAttention(nn.Module):
         )
 
     def step(
-        self, x: Float[Array, "*batch 1 d_model"], cache: KeyValue, position: Int[Array, ""]
-    ) -> tuple[Float[Array, "*batch 1 d_model"], KeyValue]:
-        """Self-attention of one new place, the `position`-th, to itself and all before it in the cache.
+        self,
+        x: Float[Array, "*batch new d_model"],
+        cache: KeyValue,
+        place: Int[Array, ""],
+        mask: Bool[Array, "*#batch #heads new length"] | None = None,
+    ) -> tuple[Float[Array, "*batch new d_model"], KeyValue]:
+        """Self-attention of new places, written to the cache from `place` on.
 
-        Returns the output and the cache with the new place written.
+        Returns the output and the cache with the new places written. Without a mask there is one new place, which
+        looks at itself and all before it.
         """
-        cache = cache.write(self.keys_values(x), position)
-        seen = jnp.arange(cache.key.shape[-2]) <= position
-        output, _ = self.attend(x, cache, seen[None, None, :])
+        cache = cache.write(self.keys_values(x), place)
+        if mask is None:
+            mask = (jnp.arange(cache.key.shape[-2]) <= place)[None, None, :]
+        output, _ = self.attend(x, cache, mask)
         return output, cache
 
     def _project(

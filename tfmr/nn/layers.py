@@ -153,17 +153,18 @@ class DecoderLayer(TransformerLayer):
 
     def step(
         self,
-        x: Float[Array, "*batch 1 d_model"],
+        x: Float[Array, "*batch new d_model"],
         cache: DecoderLayerCache,
-        position: Int[Array, ""],
-        cross_mask: Bool[Array, "*#batch #heads 1 #source"] | None = None,
-    ) -> tuple[Float[Array, "*batch 1 d_model"], DecoderLayerCache]:
+        place: Int[Array, ""],
+        cross_mask: Bool[Array, "*#batch #heads #new #source"] | None = None,
+        self_mask: Bool[Array, "*#batch #heads new length"] | None = None,
+    ) -> tuple[Float[Array, "*batch new d_model"], DecoderLayerCache]:
         """Returns the layer's output at one new place, the `position`-th, and the cache that now holds it."""
         written = cache.self_attention
 
         def attend_to_self(x: Array) -> Array:
             nonlocal written
-            output, written = self.self_attention.step(x, cache.self_attention, position)
+            output, written = self.self_attention.step(x, cache.self_attention, place, self_mask)
             return output
 
         def attend_to_memory(x: Array) -> Array:

@@ -113,15 +113,16 @@ class Decoder(Stack):
 
     def step(
         self,
-        x: Float[Array, "*batch 1 d_model"],
+        x: Float[Array, "*batch new d_model"],
         caches: tuple[DecoderLayerCache, ...],
-        position: Int[Array, ""],
-        cross_mask: Bool[Array, "*#batch #heads 1 #source"] | None = None,
-    ) -> tuple[Float[Array, "*batch 1 d_model"], tuple[DecoderLayerCache, ...]]:
+        place: Int[Array, ""],
+        cross_mask: Bool[Array, "*#batch #heads #new #source"] | None = None,
+        self_mask: Bool[Array, "*#batch #heads new length"] | None = None,
+    ) -> tuple[Float[Array, "*batch new d_model"], tuple[DecoderLayerCache, ...]]:
         """Returns the output at one new place and the layers' caches that now hold it."""
         written = []
         for layer, cache in zip(self.layer, caches, strict=True):
-            x, cache = layer.step(x, cache, position, cross_mask)
+            x, cache = layer.step(x, cache, place, cross_mask, self_mask)
             written.append(cache)
         return (self.norm(x) if self.final_norm else x), tuple(written)
 
