@@ -25,7 +25,7 @@ def random_parameters(module: nn.Module, *inputs, seed: int = 0, **arguments):
     def draw(path, leaf):
         name, shape = path[-1].key, leaf.shape
         inputs = {"output": np.prod(shape[:-1]), "embedding": shape[-1], "bias": 25, "beta": 25, "gamma": 25}
-        scale = inputs.get(name, shape[0]) ** -0.5
+        scale = inputs.get("bias" if name.endswith("bias") else name, shape[0]) ** -0.5
         offset = 1.0 if name == "gamma" else 0.0
         return jnp.asarray(np.float32(offset) + np.float32(scale) * rng.standard_normal(leaf.shape, np.float32))
 
@@ -54,23 +54,36 @@ def attention(query, key, value, mask=None):
 
 
 def multi_head_attention(params, query_input, key_value_input, mask=None):
-    """Section 3.2.2 for one sentence: Concat(head_1, ..., head_h) W^O, and the weights [h t s]."""
+    """Section 3.2.2 for one sentence: Concat(head_1, ..., head_h) W^O, and the weights [h t s].
+
+    Biases are added where there are any.
+    """
+
+    def project(x, name, h):
+        return x @ params[name][:, h] + (params[f"{name}_bias"][h] if f"{name}_bias" in params else 0)
+
     heads, weights = [], []
     for h in range(params["query"].shape[1]):
-        query = query_input @ params["query"][:, h]
-        key = key_value_input @ params["key"][:, h]
-        value = key_value_input @ params["value"][:, h]
+        query, key = project(query_input, "query", h), project(key_value_input, "key", h)
+        value = project(key_value_input, "value", h)
         head, head_weights = attention(query, key, value, mask)
         heads.append(head)
         weights.append(head_weights)
     output = np.concatenate(list(params["output"]), axis=0)
-    return np.concatenate(heads, axis=-1) @ output, np.stack(weights)
+    return np.concatenate(heads, axis=-1) @ output + params.get("output_bias", 0), np.stack(weights)
 
 
-def feed_forward(params, x):
-    """Equation 2."""
-    inner = np.maximum(0, x @ params["up"]["kernel"] + params["up"]["bias"])
-    return inner @ params["down"]["kernel"] + params["down"]["bias"]
+ACTIVATIONS = {
+    "relu": lambda x: np.where(x > 0, x, 0),
+    "gelu": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+    "swish": lambda x: x / (1 + np.exp(-x)),
+}
+
+
+def feed_forward(params, x, activation="relu"):
+    """Equation 2, with another activation where one is given, and without the biases that are not there."""
+    inner = ACTIVATIONS[activation](x @ params["up"]["kernel"] + params["up"].get("bias", 0))
+    return inner @ params["down"]["kernel"] + params["down"].get("bias", 0)
 
 
 def layer_norm(params, x, epsilon=1e-6):
@@ -96,15 +109,15 @@ def _sublayer(params, name, x, function, norm):
     return x + function(layer_norm(params[f"{name}_norm"], x))
 
 
-def encoder_layer(params, x, mask=None, norm="post"):
+def encoder_layer(params, x, mask=None, norm="post", activation="relu"):
     def self_attention(x):
         return multi_head_attention(params["self_attention"], x, x, mask)[0]
 
     x = _sublayer(params, "self_attention", x, self_attention, norm)
-    return _sublayer(params, "feed_forward", x, lambda x: feed_forward(params["feed_forward"], x), norm)
+    return _sublayer(params, "feed_forward", x, lambda x: feed_forward(params["feed_forward"], x, activation), norm)
 
 
-def decoder_layer(params, x, memory, self_mask=None, cross_mask=None, norm="post"):
+def decoder_layer(params, x, memory, self_mask=None, cross_mask=None, norm="post", activation="relu"):
     def self_attention(x):
         return multi_head_attention(params["self_attention"], x, x, self_mask)[0]
 
@@ -113,7 +126,7 @@ def decoder_layer(params, x, memory, self_mask=None, cross_mask=None, norm="post
 
     x = _sublayer(params, "self_attention", x, self_attention, norm)
     x = _sublayer(params, "cross_attention", x, cross_attention, norm)
-    return _sublayer(params, "feed_forward", x, lambda x: feed_forward(params["feed_forward"], x), norm)
+    return _sublayer(params, "feed_forward", x, lambda x: feed_forward(params["feed_forward"], x, activation), norm)
 
 
 def transformer(params, config, source, target_input):
@@ -131,7 +144,8 @@ def transformer(params, config, source, target_input):
 
     memory = embed(source, source_table, "source")
     for i in range(config.num_encoder_layers):
-        memory = encoder_layer(params["encoder"][f"layer_{i}"], memory, norm=config.norm)
+        layer = params["encoder"][f"layer_{i}"]
+        memory = encoder_layer(layer, memory, norm=config.norm, activation=config.activation)
     if config.norm == "pre":
         memory = layer_norm(params["encoder"]["norm"], memory)
 
@@ -139,7 +153,8 @@ def transformer(params, config, source, target_input):
     places = np.arange(len(target_input))
     before = places[:, None] >= places[None, :]
     for i in range(config.num_decoder_layers):
-        x = decoder_layer(params["decoder"][f"layer_{i}"], x, memory, before, norm=config.norm)
+        layer = params["decoder"][f"layer_{i}"]
+        x = decoder_layer(layer, x, memory, before, norm=config.norm, activation=config.activation)
     if config.norm == "pre":
         x = layer_norm(params["decoder"]["norm"], x)
-    return x @ output_table.T
+    return x @ output_table.T + params.get("output_bias", 0)

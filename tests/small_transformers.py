@@ -25,7 +25,10 @@ BASE = TransformerConfig(
 )
 LEARNED = dataclasses.replace(BASE, norm="pre", positions="learned", max_length=12, tie_embeddings="decoder")
 UNTIED = dataclasses.replace(BASE, norm="pre", tie_embeddings="none", num_encoder_layers=2)
-CONFIGS = pytest.mark.parametrize("config", [BASE, LEARNED, UNTIED], ids=["base", "learned", "untied"])
+BIASED = dataclasses.replace(BASE, attention_bias=True, activation="swish", output_bias=True, tie_embeddings="none")
+CONFIGS = pytest.mark.parametrize(
+    "config", [BASE, LEARNED, UNTIED, BIASED], ids=["base", "learned", "untied", "biased"]
+)
 
 
 def tokens(*shape, seed=0):

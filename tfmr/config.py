@@ -67,6 +67,12 @@ class TransformerConfig:
     """Rows of the learned position table: no sequence may be longer. Unused by sinusoids."""
     tie_embeddings: Literal["all", "decoder", "none"] = "all"
     """Which matrices are one: source, target and output (all, section 3.4), target and output, or none."""
+    attention_bias: bool = False
+    """Biases on the queries, keys, values and outputs of attention: not in the paper's formulas, but in Marian."""
+    activation: Literal["relu", "gelu", "swish"] = "relu"
+    """Of the feed-forward networks; gelu in its tanh form."""
+    output_bias: bool = False
+    """A bias on the logits, as Marian has it."""
     scan_layers: bool = False
     """Compile one layer and scan over stacked parameters: for deep models; the loop is faster to run."""
     remat: bool = False

@@ -32,6 +32,8 @@ def tree_table(config: TransformerConfig) -> dict[str, int]:
     table = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         names = [key.key for key in path if not key.key.startswith("layer")]
+        if len(names) > 2:
+            names[-1] = names[-1].removesuffix("_bias")  # an attention block's
         if names[-1] in ("gamma", "beta"):
             names = [names[0], "norms"]
         elif "feed_forward" in names:
@@ -48,6 +50,8 @@ def tree_table(config: TransformerConfig) -> dict[str, int]:
     positions=st.sampled_from(["sinusoidal", "learned"]),
     tie_embeddings=st.sampled_from(["all", "decoder", "none"]),
     scan_layers=st.booleans(),
+    attention_bias=st.booleans(),
+    output_bias=st.booleans(),
     layers=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     widths=st.tuples(*[st.integers(1, 40) for _ in range(4)]),
 )

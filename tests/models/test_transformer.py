@@ -13,6 +13,7 @@ from reference import double, relative_error
 from small_transformers import (
     BASE,
     BATCH,
+    BIASED,
     CONFIGS,
     LEARNED,
     SENTENCES,
@@ -53,7 +54,7 @@ def test_is_the_same_under_jit_vmap_and_pmap():
 
 
 class TestDecodeStep:
-    @pytest.mark.parametrize("config", [BASE, LEARNED], ids=["base", "learned"])
+    @pytest.mark.parametrize("config", [BASE, LEARNED, BIASED], ids=["base", "learned", "biased"])
     def test_every_step_equals_decoding_the_whole_prefix(self, config):
         model, params = Transformer(config), {"params": params_of(config)}
         source_segments = padded([7, 3, 5, 1, 2, 7, 6, 4], SOURCE)
@@ -152,6 +153,15 @@ class TestParameters:
             **{name: {"embedding"} for name in ("embedding", "source_embedding", "output_embedding")},
             "encoder": {"layer_0": encoder, "layer_1": encoder, "norm": norm},
             "decoder": {"layer_0": decoder, "norm": norm},
+        }
+        biased = attention | {f"{name}_bias" for name in attention}
+        encoder |= {"self_attention": biased}
+        tree = self.boxed(BIASED)
+        assert isinstance(tree.pop("output_bias"), nn.LogicallyPartitioned)
+        assert names(tree) == {
+            **{name: {"embedding"} for name in ("embedding", "source_embedding", "output_embedding")},
+            "encoder": {"layer_0": encoder},
+            "decoder": {"layer_0": {**decoder, "self_attention": biased, "cross_attention": biased}},
         }
 
     @pytest.mark.parametrize("scan", [False, True])

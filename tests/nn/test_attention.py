@@ -96,6 +96,22 @@ class TestMultiHeadAttention:
             assert relative_error(output[b], expected[0]) < 1e-6
             assert relative_error(weights[b], expected[1]) < 1e-6
 
+    def test_biases_are_zero_at_first_and_added_to_every_projection(self):
+        block = MultiHeadAttention(HEADS, D_MODEL, D_K, D_V, use_bias=True)
+        x, memory = draw(QUERIES, D_MODEL), draw(KEYS, D_MODEL, seed=1)
+        boxed = block.init(jax.random.key(0), x)["params"]
+        biases = {name: box.names for name, box in boxed.items() if name.endswith("bias")}
+        assert biases == {
+            **{f"{x}_bias": ("heads", "kv") for x in ("query", "key", "value")},
+            "output_bias": ("embed",),
+        }
+        assert not any(np.any(boxed[name].unbox()) for name in biases)
+        params = random_parameters(block, x)
+        output, weights = block.apply({"params": params}, x, memory, return_weights=True)
+        expected = reference.multi_head_attention(double(params), *double((x, memory)))
+        assert relative_error(output, expected[0]) < 1e-6
+        assert relative_error(weights, expected[1]) < 1e-6
+
     def test_without_a_second_sequence_attends_to_itself(self, block, params):
         x = draw(QUERIES, D_MODEL)
         expected, _ = reference.multi_head_attention(double(params), double(x), double(x))

@@ -24,6 +24,16 @@ def test_equals_equation_2(params):
     assert relative_error(BLOCK.apply({"params": params}, X), reference.feed_forward(double(params), double(X))) < 1e-6
 
 
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "swish"])
+def test_equals_equation_2_with_other_activations_and_without_biases(activation, use_bias):
+    block = PositionwiseFeedForward(d_ff=24, activation=activation, use_bias=use_bias)
+    params = random_parameters(block, X)
+    assert all(("bias" in dense) == use_bias for dense in params.values())
+    expected = reference.feed_forward(double(params), double(X), activation)
+    assert relative_error(block.apply({"params": params}, X), expected) < 1e-6
+
+
 def test_every_position_is_on_its_own(params):
     whole = BLOCK.apply({"params": params}, X)
     alone = BLOCK.apply({"params": params}, X[3:4, 2:3])

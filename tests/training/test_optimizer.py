@@ -116,11 +116,13 @@ def test_five_updates_of_adam(changes):
 def test_weight_decay_leaves_vectors_alone():
     config = TrainingConfig(schedule="constant", learning_rate=0.1, warmup_steps=0, weight_decay=0.5)
     params = {"kernel": jnp.ones((2, 2)), "heads": jnp.ones((2, 1, 2)), "gamma": jnp.ones(2)}
+    params["query_bias"] = jnp.ones((2, 2))  # by head
     optimizer = make_optimizer(config, 512)
     updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
     np.testing.assert_allclose(updates["kernel"], -0.05, rtol=1e-6)
     np.testing.assert_allclose(updates["heads"], -0.05, rtol=1e-6)
     np.testing.assert_array_equal(updates["gamma"], 0.0)
+    np.testing.assert_array_equal(updates["query_bias"], 0.0)
 
 
 def test_weight_decay_sees_through_stacked_layers():

@@ -17,16 +17,18 @@ def parameter_table(config: TransformerConfig) -> dict[str, int]:
         "embedding": vocab * d_model,
         "source_embedding": vocab * d_model if config.tie_embeddings != "all" else 0,
         "output_embedding": vocab * d_model if config.tie_embeddings == "none" else 0,
+        "output_bias": vocab if config.output_bias else 0,
         "positions": 2 * config.max_length * d_model if config.positions == "learned" else 0,
     }
     stacks = {
         "encoder": (config.num_encoder_layers, ["self_attention"]),
         "decoder": (config.num_decoder_layers, ["self_attention", "cross_attention"]),
     }
+    weights, biases = _attention_weights(config), _attention_biases(config)
     for stack, (num_layers, attentions) in stacks.items():
         for attention in attentions:
-            for name, count in _attention(config).items():
-                table[f"{stack}/{attention}/{name}"] = num_layers * count
+            for name in weights:
+                table[f"{stack}/{attention}/{name}"] = num_layers * (weights[name] + biases[name])
         table[f"{stack}/feed_forward/up"] = num_layers * (d_model + 1) * config.d_ff
         table[f"{stack}/feed_forward/down"] = num_layers * (config.d_ff + 1) * d_model
         norms = num_layers * (len(attentions) + 1) + final_norm
@@ -34,11 +36,18 @@ def parameter_table(config: TransformerConfig) -> dict[str, int]:
     return {name: count for name, count in table.items() if count}
 
 
-def _attention(config: TransformerConfig) -> dict[str, int]:
-    """Returns the number of parameters of one attention block."""
+def _attention_weights(config: TransformerConfig) -> dict[str, int]:
+    """Returns the sizes of the matrices of one attention block."""
     keys = config.d_model * config.num_heads * config.d_k
     values = config.d_model * config.num_heads * config.d_v
     return {"query": keys, "key": keys, "value": values, "output": values}
+
+
+def _attention_biases(config: TransformerConfig) -> dict[str, int]:
+    """Returns the sizes of the biases of one attention block."""
+    keys, values = config.num_heads * config.d_k, config.num_heads * config.d_v
+    sizes = {"query": keys, "key": keys, "value": values, "output": config.d_model}
+    return {name: size if config.attention_bias else 0 for name, size in sizes.items()}
 
 
 def parameter_count(config: TransformerConfig) -> int:
@@ -59,7 +68,7 @@ def forward_flops(config: TransformerConfig, source_length: int, target_length: 
 
     Softmax, norms, biases, dropout and residual sums are left out: they grow with d_model, not with its square.
     """
-    attention, pair_cost = _attention(config), 2 * config.num_heads * (config.d_k + config.d_v)
+    attention, pair_cost = _attention_weights(config), 2 * config.num_heads * (config.d_k + config.d_v)
     queries, keys = attention["query"] + attention["output"], attention["key"] + attention["value"]
     encoder, decoder = config.num_encoder_layers, config.num_decoder_layers
     feed_forward = 4 * config.d_model * config.d_ff

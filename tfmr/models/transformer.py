@@ -24,6 +24,7 @@ from tfmr.nn import (
     segment_mask,
     sinusoidal_positions,
 )
+from tfmr.nn.parameters import parameter
 from tfmr.nn.stacks import ACTIVATION_AXES
 
 
@@ -61,6 +62,9 @@ class Transformer(nn.Module):
             self.source_embedding = embedding()
         if config.tie_embeddings == "none":
             self.output_embedding = embedding()
+        if config.output_bias:
+            zeros = nn.initializers.zeros
+            self.output_bias = parameter(self, "output_bias", zeros, ("vocab",), (config.vocab_size,))
         if config.positions == "learned":
             self.source_positions = LearnedPositions(config.max_length, config.d_model)
             self.target_positions = LearnedPositions(config.max_length, config.d_model)
@@ -75,6 +79,8 @@ class Transformer(nn.Module):
             norm=config.norm,
             norm_epsilon=config.norm_epsilon,
             dtype=dtype,
+            attention_bias=config.attention_bias,
+            activation=config.activation,
         )
         stack: dict[str, Any] = dict(final_norm=config.norm == "pre", scan=config.scan_layers, remat=config.remat)
         self.encoder = Encoder(functools.partial(EncoderLayer, **layer), config.num_encoder_layers, **stack)
@@ -126,7 +132,7 @@ class Transformer(nn.Module):
         states = self.decoder_states(
             target_input, memory, target_segments, source_segments, target_positions, deterministic=deterministic
         )
-        return self._output_embedding().attend(states)
+        return self._logits(states)
 
     def decoder_states(
         self,
@@ -155,13 +161,20 @@ class Transformer(nn.Module):
         target_positions: Int[Array, "batch target"] | None = None,
         *,
         deterministic: bool = True,
-    ) -> tuple[Float[Array, "batch target d_model"], Float[Array, "vocab d_model"]]:
-        """Returns the two factors of the logits, for a loss that never holds all logits at once."""
+    ) -> tuple[Float[Array, "batch target width"], Float[Array, "vocab width"]]:
+        """Returns the two factors of the logits, for a loss that never holds all logits at once.
+
+        An output bias is one more column of the table, and 1 one more of the states.
+        """
         memory = self.encode(source, source_segments, source_positions, deterministic=deterministic)
         states = self.decoder_states(
             target_input, memory, target_segments, source_segments, target_positions, deterministic=deterministic
         )
-        return states, self._output_embedding().embedding
+        table = self._output_embedding().embedding
+        if self.config.output_bias:
+            states = jnp.pad(states, ((0, 0), (0, 0), (0, 1)), constant_values=1)
+            table = jnp.concatenate([table, self.output_bias[:, None]], axis=1)
+        return states, table
 
     def start_cache(
         self,
@@ -194,10 +207,15 @@ class Transformer(nn.Module):
         learned = self.target_positions if self.config.positions == "learned" else None
         x = self._embed(tokens, self.embedding, learned, jnp.broadcast_to(position, tokens.shape), True)
         x, layers = self.decoder.step(x, cache.layers, position * tokens.shape[1], cache.cross_mask, self_mask)
-        return self._output_embedding().attend(x), dataclasses.replace(cache, layers=layers)
+        return self._logits(x), dataclasses.replace(cache, layers=layers)
 
     def _output_embedding(self) -> TokenEmbedding:
         return self.output_embedding if self.config.tie_embeddings == "none" else self.embedding
+
+    def _logits(self, states: Float[Array, "*batch d_model"]) -> Float[Array, "*batch vocab"]:
+        logits = self._output_embedding().attend(states)
+        # In the type that the table is multiplied in, as the loss has it.
+        return logits + self.output_bias.astype(self.config.dtype) if self.config.output_bias else logits
 
     def _embed(
         self,

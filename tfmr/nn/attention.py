@@ -70,6 +70,7 @@ class MultiHeadAttention(nn.Module):
       d_v: width of a head's values; None: d_model / num_heads.
       dropout_rate: dropout on the attention weights.
       dtype: type of the computation; parameters and softmax are float32.
+      use_bias: biases on the four projections, which the paper's formulas do not have.
     """
 
     num_heads: int
@@ -78,6 +79,7 @@ class MultiHeadAttention(nn.Module):
     d_v: int | None = None
     dropout_rate: float = 0.0
     dtype: DTypeLike = jnp.float32
+    use_bias: bool = False
 
     def setup(self):
         d_k = self.d_k or self.d_model // self.num_heads
@@ -88,11 +90,18 @@ class MultiHeadAttention(nn.Module):
         init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=(0, 1), out_axis=2)
         shape = (self.num_heads, d_v, self.d_model)
         self.output_kernel = parameter(self, "output", init, ("heads", "kv", "embed"), shape)
+        self.query_bias = self._bias("query_bias", ("heads", "kv"), (self.num_heads, d_k))
+        self.key_bias = self._bias("key_bias", ("heads", "kv"), (self.num_heads, d_k))
+        self.value_bias = self._bias("value_bias", ("heads", "kv"), (self.num_heads, d_v))
+        self.output_bias = self._bias("output_bias", ("embed",), (self.d_model,))
         self.dropout = nn.Dropout(self.dropout_rate)
 
     def _input_kernel(self, name: str, width: int) -> Float[Array, "d_model heads {width}"]:
         init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=0, out_axis=(1, 2))
         return parameter(self, name, init, ("embed", "heads", "kv"), (self.d_model, self.num_heads, width))
+
+    def _bias(self, name: str, axes: tuple[str, ...], shape: tuple[int, ...]) -> Float[Array, "..."] | None:
+        return parameter(self, name, nn.initializers.zeros, axes, shape) if self.use_bias else None
 
     def __call__(
         self,
@@ -123,7 +132,10 @@ class MultiHeadAttention(nn.Module):
 
     def keys_values(self, x: Float[Array, "*batch length d_model"]) -> KeyValue:
         """Returns the keys and values of a sequence, for `attend`."""
-        return KeyValue(key=self._project(x, self.key_kernel), value=self._project(x, self.value_kernel))
+        return KeyValue(
+            key=self._project(x, self.key_kernel, self.key_bias),
+            value=self._project(x, self.value_kernel, self.value_bias),
+        )
 
     def attend(
         self,
@@ -134,14 +146,15 @@ class MultiHeadAttention(nn.Module):
         deterministic: bool = True,
     ) -> tuple[Float[Array, "*batch query d_model"], Float[Array, "*batch heads query key"]]:
         """Attends to keys and values made before; returns the output and the weights."""
-        query = self._project(query_input, self.query_kernel)
+        query = self._project(query_input, self.query_kernel, self.query_bias)
         dropout = None
         if self.dropout_rate > 0.0 and not deterministic:
             dropout = lambda weights: self.dropout(weights, deterministic=False)  # noqa: E731
         heads, weights = scaled_dot_product_attention(query, key_value.key, key_value.value, mask, dropout=dropout)
         self.sow("intermediates", "attention_weights", weights)
         output_kernel = self.output_kernel.astype(self.dtype)
-        return jnp.einsum("...thv,hvd->...td", heads.swapaxes(-2, -3), output_kernel), weights
+        output = jnp.einsum("...thv,hvd->...td", heads.swapaxes(-2, -3), output_kernel)
+        return output if self.output_bias is None else output + self.output_bias.astype(self.dtype), weights
 
     def empty_cache(self, batch: tuple[int, ...], length: int) -> KeyValue:
         """Returns keys and values of zeros for `length` places of self-attention."""
@@ -170,7 +183,13 @@ class MultiHeadAttention(nn.Module):
         return output, cache
 
     def _project(
-        self, x: Float[Array, "*batch length d_model"], kernel: Float[Array, "d_model heads width"]
+        self,
+        x: Float[Array, "*batch length d_model"],
+        kernel: Float[Array, "d_model heads width"],
+        bias: Float[Array, "heads width"] | None,
     ) -> Float[Array, "*batch heads length width"]:
         # Not straight to "...htk": XLA would then turn the kernel about in memory at every step.
-        return jnp.einsum("...td,dhk->...thk", x.astype(self.dtype), kernel.astype(self.dtype)).swapaxes(-2, -3)
+        projected = jnp.einsum("...td,dhk->...thk", x.astype(self.dtype), kernel.astype(self.dtype))
+        if bias is not None:
+            projected = projected + bias.astype(self.dtype)
+        return projected.swapaxes(-2, -3)

@@ -1,10 +1,17 @@
 """Position-wise feed-forward networks (section 3.3)."""
 
+import functools
+from typing import Literal
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
+
+Activation = Literal["relu", "gelu", "swish"]
+
+_ACTIVATIONS = {"relu": nn.relu, "gelu": functools.partial(nn.gelu, approximate=True), "swish": nn.swish}
 
 
 class PositionwiseFeedForward(nn.Module):
@@ -13,20 +20,26 @@ class PositionwiseFeedForward(nn.Module):
     Attributes:
       d_ff: inner width.
       dtype: type of the computation; parameters are float32.
+      activation: what stands for max(0, x): "relu" is just that; "gelu" is x Phi(x) in the tanh form,
+        0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), as in GPT-2; "swish" is x / (1 + exp(-x)).
+      use_bias: b_1 and b_2.
     """
 
     d_ff: int
     dtype: DTypeLike = jnp.float32
+    activation: Activation = "relu"
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch length d_model"]) -> Float[Array, "*batch length d_model"]:
         """Returns FFN(x)."""
-        inner = nn.relu(self._dense("up", self.d_ff, ("embed", "mlp"))(x))
+        inner = _ACTIVATIONS[self.activation](self._dense("up", self.d_ff, ("embed", "mlp"))(x))
         return self._dense("down", x.shape[-1], ("mlp", "embed"))(inner)
 
     def _dense(self, name: str, features: int, axes: tuple[str, str]) -> nn.Dense:
         return nn.Dense(
             features,
+            use_bias=self.use_bias,
             dtype=self.dtype,
             kernel_init=nn.with_logical_partitioning(nn.initializers.glorot_uniform(), axes),
             bias_init=nn.with_logical_partitioning(nn.initializers.zeros, axes[1:]),

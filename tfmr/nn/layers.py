@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
 from tfmr.nn.attention import KeyValue, MultiHeadAttention
-from tfmr.nn.feed_forward import PositionwiseFeedForward
+from tfmr.nn.feed_forward import Activation, PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
 
 
@@ -30,6 +30,9 @@ class TransformerLayer(nn.Module):
       norm: "post", LayerNorm(x + Sublayer(x)) as in the paper, or "pre", x + Sublayer(LayerNorm(x)).
       norm_epsilon: LayerNorm's epsilon.
       dtype: type of the computation; parameters are float32.
+      attention_bias: biases on the projections of the attention blocks.
+      activation: of the feed-forward network, see `PositionwiseFeedForward`.
+      feed_forward_bias: biases in the feed-forward network.
     """
 
     num_heads: int
@@ -42,13 +45,23 @@ class TransformerLayer(nn.Module):
     norm: Literal["post", "pre"] = "post"
     norm_epsilon: float = 1e-6
     dtype: DTypeLike = jnp.float32
+    attention_bias: bool = False
+    activation: Activation = "relu"
+    feed_forward_bias: bool = True
 
     def _attention(self) -> MultiHeadAttention:
-        rate = self.attention_dropout_rate
-        return MultiHeadAttention(self.num_heads, self.d_model, self.d_k, self.d_v, rate, self.dtype)
+        return MultiHeadAttention(
+            num_heads=self.num_heads,
+            d_model=self.d_model,
+            d_k=self.d_k,
+            d_v=self.d_v,
+            dropout_rate=self.attention_dropout_rate,
+            dtype=self.dtype,
+            use_bias=self.attention_bias,
+        )
 
     def _feed_forward(self) -> PositionwiseFeedForward:
-        return PositionwiseFeedForward(self.d_ff, self.dtype)
+        return PositionwiseFeedForward(self.d_ff, self.dtype, self.activation, self.feed_forward_bias)
 
     def _norm(self) -> LayerNorm:
         return LayerNorm(self.norm_epsilon, self.dtype)

@@ -52,10 +52,11 @@ def make_optimizer(config: TrainingConfig, d_model: int) -> optax.GradientTransf
 
 
 def _are_matrices(params: Any) -> Any:
-    """Returns True for each array with two axes or more, the axis of stacked layers not counted."""
+    """Returns True for each array with two axes or more, the axis of stacked layers not counted, but for biases."""
 
     def is_matrix(path: tuple, x: Array) -> bool:
         stacked = any(getattr(key, "key", None) == "layers" for key in path)
-        return x.ndim - stacked > 1
+        is_bias = str(getattr(path[-1], "key", "")).endswith("bias")  # of queries: [heads, d_k]
+        return x.ndim - stacked > 1 and not is_bias
 
     return jax.tree.map_with_path(is_matrix, params)
