@@ -1,7 +1,7 @@
-"""tfmr beside other systems on the same fixed batches: one synchronous training step, tokens per second.
+"""tfmr beside other systems on the same fixed batches: training steps and translations, tokens per second.
 
 Written to the form of a set of peer programs: `build(peer, work)` returns a session whose `run(i)` makes one step on
-batch i and returns the tokens that count. `common` comes from the folder of those programs, by PYTHONPATH.
+batch i, or decodes it, and returns the tokens that count. `common` comes from the folder of those programs, by PYTHONPATH.
 """
 
 import os
@@ -19,7 +19,11 @@ import common  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 
-from tfmr import MeshConfig, TrainingConfig, TransformerConfig  # noqa: E402
+from flax.linen import unbox  # noqa: E402
+
+from tfmr import DecodingConfig, MeshConfig, TrainingConfig, TransformerConfig  # noqa: E402
+from tfmr.decoding import Constraints  # noqa: E402
+from tfmr.decoding.translator import search_batch  # noqa: E402
 from tfmr.models import Transformer  # noqa: E402
 from tfmr.training.optimizer import make_optimizer  # noqa: E402
 from tfmr.training.sharding import make_mesh  # noqa: E402
@@ -28,9 +32,13 @@ from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step  # 
 
 
 def build(peer: str, work: str) -> SimpleNamespace:
-    """Returns the session of a workload: the real training step of the real trainer."""
-    sizes = common.MODELS[work.removeprefix("train_")]
-    config = TransformerConfig(
+    """Returns the session of a workload."""
+    return _decoding(work) if work.startswith("decode") else _training(work)
+
+
+def _config(name: str) -> TransformerConfig:
+    sizes = common.MODELS[name]
+    return TransformerConfig(
         vocab_size=sizes["vocab"],
         num_encoder_layers=sizes["layers"],
         num_decoder_layers=sizes["layers"],
@@ -41,6 +49,54 @@ def build(peer: str, work: str) -> SimpleNamespace:
         d_v=sizes["d"] // sizes["heads"],
         dropout_rate=sizes["dropout"],
     )
+
+
+def _decoding(work: str) -> SimpleNamespace:
+    """The translator's search with random weights; every output has exactly as many tokens, the end mark one of them.
+
+    So many tokens are so many steps of the decoder, as in systems that leave the end mark out and stop before it.
+    """
+    length = common.DECODE["out_len"]
+    model = Transformer(_config("B"))
+    one = np.ones((1, 2), np.int32)
+    params = jax.jit(lambda: unbox(model.init(jax.random.key(0), one, one, one, one))["params"])()
+    decoding = DecodingConfig(
+        beam_size=4 if work == "decode_beam4" else 1,
+        length_penalty="power",
+        alpha=1.0,
+        min_length=length,
+        max_length=length,
+        batch_size=common.DECODE["batch"],
+    )
+    batches = common.decode_batches()
+    session = SimpleNamespace(n_units=len(batches), warm=common.shape_units(batches, key=lambda batch: batch.shape))
+    session.info = dict(jax=jax.__version__, threads=os.cpu_count())
+
+    def run(i: int) -> int:
+        source = jax.numpy.asarray(batches[i])
+        rows = np.arange(len(source), dtype=np.int32)
+        result = search_batch(
+            params,
+            source,
+            Constraints(jax.numpy.full(len(source), length)),
+            rows,
+            model=model,
+            config=decoding,
+            max_length=length,
+            number=1,
+            shrink=True,
+        )
+        lengths = np.asarray(result.lengths)
+        assert (lengths == length).all()
+        return int(lengths.sum())
+
+    session.run = run
+    return session
+
+
+def _training(work: str) -> SimpleNamespace:
+    """The real training step of the real trainer."""
+    config = _config(work.removeprefix("train_"))
     training = TrainingConfig(schedule="constant", learning_rate=common.LR, warmup_steps=0, label_smoothing=0.1)
     model = Transformer(config)
     optimizer = make_optimizer(training, config.d_model)
@@ -79,4 +135,4 @@ def _arrays(source: np.ndarray, target_input: np.ndarray, target_output: np.ndar
 
 
 if __name__ == "__main__":
-    common.main(build, dict(tfmr=["train_A", "train_B"]))
+    common.main(build, dict(tfmr=["train_A", "train_B", "decode_beam4", "decode_greedy"]))

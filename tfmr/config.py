@@ -269,6 +269,35 @@ class MeshConfig:
 
 
 @dataclass(frozen=True)
+class SamplingConfig:
+    """How tokens are drawn at random. Of the tokens that the model gives, each rule leaves fewer to draw from."""
+
+    temperature: float = 0.0
+    """Logits are divided by this: higher gives rarer tokens more chance; 0: search for the best instead."""
+    top_k: int = 0
+    """Only the k most probable tokens; 0: all."""
+    top_p: float = 1.0
+    """Only the most probable tokens that together have this probability (Holtzman et al. 2020)."""
+    min_p: float = 0.0
+    """Only tokens with at least this share of the most probable one's probability (Nguyen et al. 2024)."""
+    seed: int = 0
+    """The same seed draws the same outputs, whatever the batch."""
+
+    def __post_init__(self):
+        for name in ("temperature", "top_k", "seed"):
+            _require(getattr(self, name) >= 0, f"sampling.{name}", getattr(self, name), "must be 0 or more")
+        _require(0.0 < self.top_p <= 1.0, "sampling.top_p", self.top_p, "must be in (0, 1]")
+        _require(0.0 <= self.min_p <= 1.0, "sampling.min_p", self.min_p, "must be in [0, 1]")
+        rules = [name for name, off in (("top_k", 0), ("top_p", 1.0), ("min_p", 0.0)) if getattr(self, name) != off]
+        _require(
+            self.temperature > 0 or not rules,
+            "sampling.temperature",
+            self.temperature,
+            f"{' and '.join(rules)} do nothing without a temperature: give one greater than 0",
+        )
+
+
+@dataclass(frozen=True)
 class DecodingConfig:
     """How translations are searched for (section 6.1)."""
 
@@ -278,14 +307,42 @@ class DecodingConfig:
     """What a hypothesis's log-probability is divided by: gnmt ((5 + length) / 6)^alpha, power length^alpha."""
     alpha: float = 0.6
     """Exponent of the length penalty; 0: none."""
+    coverage_penalty: float = 0.0
+    """Beta of Wu et al. 2016, equation 14: what a source token costs that was hardly attended to; 0: nothing."""
+    diversity: float = 0.0
+    """What a hypothesis's 2nd, 3rd, ... continuation is set back by in the beam (Li et al. 2016); 0: nothing."""
     extra_length: int = 50
     """The longest output is the source's length plus this, in tokens."""
+    min_length: int = 0
+    """The shortest output in tokens, end mark included."""
+    max_length: int = 0
+    """The longest output in tokens, end mark included, whatever the source; 0: as extra_length says."""
+    no_repeat_ngram: int = 0
+    """No so many tokens in a row are written twice in one output; 0: repeat at will."""
+    forbidden: tuple[str, ...] = ()
+    """Words (or phrases) that no output holds, as they are written."""
+    required: tuple[str, ...] = ()
+    """Words (or phrases) that every output holds, as they are written; a beam of 4 or more finds them good places."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """Draws outputs instead of searching for the best."""
     batch_size: int = 64
     """Sentences that are decoded together; does not change what they are translated into."""
 
     def __post_init__(self):
         _require_positive("decoding", self, "beam_size", "extra_length", "batch_size")
-        _require(self.alpha >= 0, "decoding.alpha", self.alpha, "must be 0 or more")
+        for name in ("alpha", "coverage_penalty", "diversity", "min_length", "max_length", "no_repeat_ngram"):
+            _require(getattr(self, name) >= 0, f"decoding.{name}", getattr(self, name), "must be 0 or more")
+        enough = self.max_length == 0 or self.min_length <= self.max_length
+        _require(enough, "decoding.min_length", self.min_length, f"is above max_length = {self.max_length}")
+        for name in ("forbidden", "required"):
+            words = getattr(self, name)
+            _require(all(word.strip() for word in words), f"decoding.{name}", words, "holds an empty word")
+        both = sorted(set(self.forbidden) & set(self.required))
+        _require(not both, "decoding.required", both, "cannot be forbidden too")
+        if self.sampling.temperature > 0:
+            searched = ("coverage_penalty", "diversity", "required")
+            given = [f"decoding.{name}" for name in searched if getattr(self, name)]
+            _require(not given, "decoding.sampling.temperature", self.sampling.temperature, f"goes not with {given}")
 
 
 @dataclass(frozen=True)
@@ -358,8 +415,10 @@ def _from_dict(cls: type, values: dict, path: str) -> Any:
     for key in values:
         if key not in types:
             raise InputError(f"unknown config key {path + key!r}{nearest(key, types)}")
-    nested = {
-        key: _from_dict(types[key], value, f"{path}{key}.") if isinstance(value, dict) else value
-        for key, value in values.items()
-    }
-    return cls(**nested)
+    return cls(**{key: _from_plain(types[key], value, f"{path}{key}.") for key, value in values.items()})
+
+
+def _from_plain(kind: type, value: Any, path: str) -> Any:
+    if isinstance(value, dict):
+        return _from_dict(kind, value, path)
+    return tuple(value) if isinstance(value, list) else value

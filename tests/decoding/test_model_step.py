@@ -10,7 +10,7 @@ import pytest
 
 from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID
-from tfmr.decoding import beam_search, greedy_search
+from tfmr.decoding import Constraints, StepOutput, beam_search, greedy_search
 from tfmr.decoding.model_step import model_step
 from tfmr.models import Transformer
 
@@ -35,7 +35,7 @@ def uncached_step(model, params, beam_size):
         written = written.at[:, :, position].set(tokens)
         text = jnp.take_along_axis(written, origins, axis=1).reshape(-1, MAX_LENGTH)
         logits = model.apply({"params": params}, text, memory, jnp.ones_like(text), segments, method="decode")
-        return logits[:, position].reshape(*tokens.shape, VOCAB), written
+        return StepOutput(logits[:, position].reshape(*tokens.shape, VOCAB), written)
 
     return step, jnp.zeros((SOURCE.shape[0], beam_size, MAX_LENGTH), int)
 
@@ -45,8 +45,8 @@ def search(model, params, config, cached):
     make_step = functools.partial(model_step, source=SOURCE, source_segments=SEGMENTS, max_length=MAX_LENGTH)
     step, cache = (make_step if cached else uncached_step)(model, params, beam_size=config.beam_size)
     if config.beam_size == 1:
-        return greedy_search(step, cache, LIMITS, MAX_LENGTH, config)
-    return beam_search(step, cache, LIMITS, MAX_LENGTH, config, config.beam_size)
+        return greedy_search(step, cache, Constraints(LIMITS), MAX_LENGTH, config)
+    return beam_search(step, cache, Constraints(LIMITS), MAX_LENGTH, config, config.beam_size)
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])

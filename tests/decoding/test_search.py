@@ -12,7 +12,7 @@ from scipy.special import log_softmax
 
 from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
-from tfmr.decoding import beam_search, greedy_search
+from tfmr.decoding import Constraints, StepOutput, beam_search, greedy_search
 
 VOCAB = 6
 WRITTEN = [token for token in range(VOCAB) if token not in (PAD_ID, BOS_ID)]
@@ -47,12 +47,12 @@ def run(logits, contexts, limits, max_length, config, num_hypotheses=None):
 
     def step(tokens, origins, cache, position):
         cache, context = write_context(cache, tokens, origins, position)
-        return logits[context], cache
+        return StepOutput(logits[context], cache)
 
     cache = start_contexts(contexts, config.beam_size, max_length)
     if num_hypotheses is None:
-        return greedy_search(step, cache, limits, max_length, config)
-    return beam_search(step, cache, limits, max_length, config, num_hypotheses)
+        return greedy_search(step, cache, Constraints(limits), max_length, config)
+    return beam_search(step, cache, Constraints(limits), max_length, config, num_hypotheses)
 
 
 def search(logits, limits, config, num_hypotheses=None, first_context=5, max_length=None):
@@ -171,10 +171,10 @@ def table_search(table: dict, limit: int, config: DecodingConfig, num_hypotheses
 
     def step(tokens, origins, cache, position):
         origin = jnp.where(position == 0, 0, origins[:, :, position - 1])
-        history = jnp.asarray(children)[jnp.take_along_axis(cache, origin, axis=1), tokens]
-        return jnp.asarray(log_probs)[history], history
+        history = jnp.asarray(children)[jnp.take_along_axis(cache[..., 0], origin, axis=1), tokens]
+        return StepOutput(jnp.asarray(log_probs)[history], history[:, :, None])
 
-    arguments = (step, jnp.zeros((1, config.beam_size), int), jnp.array([limit]), limit, config)
+    arguments = (step, jnp.zeros((1, config.beam_size, 1), int), Constraints(jnp.array([limit])), limit, config)
     return greedy_search(*arguments) if num_hypotheses is None else beam_search(*arguments, num_hypotheses)
 
 
@@ -230,11 +230,11 @@ def test_ends_early_only_where_nothing_better_can_come():
         def step(tokens, origins, cache, position):
             jax.debug.callback(steps.append, position)
             cache, context = write_context(cache, tokens, origins, position)
-            return jnp.asarray(logits)[context], cache
+            return StepOutput(jnp.asarray(logits)[context], cache)
 
         steps.clear()
         cache = start_contexts(jnp.arange(8), 4, 30)
-        result = beam_search(step, cache, jnp.full(8, 30), 30, config, number)
+        result = beam_search(step, cache, Constraints(jnp.full(8, 30)), 30, config, number)
         jax.effects_barrier()
         return len(steps), result
 

@@ -11,7 +11,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.tokenizer import EOS_ID, Tokenizer
-from tfmr.decoding import Translator, translator
+from tfmr.decoding import Translator, batches, translator
 from tfmr.errors import InputError
 from tfmr.models import Transformer
 from tfmr.nn.stacks import stack_layers
@@ -111,15 +111,15 @@ def test_an_output_is_at_most_extra_length_longer_than_its_line(make_translator,
 
 def test_few_shapes_are_compiled(make_translator):
     each = make_translator(DecodingConfig(beam_size=1, extra_length=5, batch_size=4))
-    before = translator._search._cache_size()
+    before = translator.search_batch._cache_size()
     each.translate(random_lines(60, longest=30))
-    assert translator._search._cache_size() - before == 3  # widths 16, 24, 32
+    assert translator.search_batch._cache_size() - before == 3  # widths 16, 24, 32
     each.translate(random_lines(80, seed=1, longest=30))
-    assert translator._search._cache_size() - before == 3
+    assert translator.search_batch._cache_size() - before == 3
 
 
 def test_padded_widths():
-    widths = [translator._padded_width(length) for length in (1, 16, 17, 24, 25, 33, 48, 49, 96, 97, 129, 193)]
+    widths = [batches._padded_width(length) for length in (1, 16, 17, 24, 25, 33, 48, 49, 96, 97, 129, 193)]
     assert widths == [16, 16, 24, 24, 32, 48, 48, 64, 96, 128, 192, 256]
 
 

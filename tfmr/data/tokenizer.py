@@ -136,6 +136,22 @@ class Tokenizer:
         """Returns the text of each sequence of token ids."""
         return self._backend.decode_batch([_without_marks(row) for row in ids], skip_special_tokens=False)
 
+    def pieces(self) -> list[bytes]:
+        """Returns what each token adds to a text, in bytes: a token of BPE may be part of a character.
+
+        The space before a word is part of its first token. The start, end and padding marks add nothing.
+        """
+        tokens = [self._backend.id_to_token(token) or "" for token in range(self.vocab_size)]
+        if self.kind == "bpe":
+            byte_of = _byte_of_character()
+            pieces = [bytes(byte_of[character] for character in token if character in byte_of) for token in tokens]
+        else:
+            pieces = [token.removeprefix(_CONTINUATION).replace(_WORD_START, " ").encode() for token in tokens]
+        for mark in (PAD_ID, BOS_ID, EOS_ID):
+            pieces[mark] = b""
+        pieces[UNK_ID] = SPECIAL_TOKENS[UNK_ID].encode()
+        return pieces
+
     def unkept(self, text: str) -> list[str]:
         """Returns the parts of a line that encoding and decoding would lose; empty if it comes back as it was.
 
@@ -163,6 +179,13 @@ def _without_marks(ids: TokenIds) -> list[int]:
 def _length_in_common(a: str, b: str) -> int:
     different = (place for place, pair in enumerate(zip(a, b, strict=False)) if pair[0] != pair[1])
     return next(different, min(len(a), len(b)))
+
+
+def _byte_of_character() -> dict[str, int]:
+    """Returns which byte each character of a byte-level BPE stands for: its own if it can be printed, else the next."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(others)}
 
 
 def _train_bpe(texts: Iterable[str], vocab_size: int) -> Any:

@@ -2,9 +2,21 @@
 
 from tfmr.config import DecodingConfig
 from tfmr.decoding.beam import beam_search
-from tfmr.decoding.greedy import greedy_search
-from tfmr.decoding.search import SearchResult
+from tfmr.decoding.constraints import Constraints
+from tfmr.decoding.greedy import greedy_search, sample
+from tfmr.decoding.search import SearchResult, StepOutput
 from tfmr.decoding.top_k import top_k
-from tfmr.decoding.translator import Translator
+from tfmr.decoding.translator import Hypothesis, Translator
 
-__all__ = ["DecodingConfig", "SearchResult", "Translator", "beam_search", "greedy_search", "top_k"]
+__all__ = [
+    "Constraints",
+    "DecodingConfig",
+    "Hypothesis",
+    "SearchResult",
+    "StepOutput",
+    "Translator",
+    "beam_search",
+    "greedy_search",
+    "sample",
+    "top_k",
+]

@@ -4,26 +4,78 @@ A row's beam holds its k best unfinished hypotheses. At each step the 2k best of
 those among the first k that end are finished, and the best k of the rest are the next beam. A row is done as soon as
 k hypotheses are finished, or earlier if none in the beam can still be among the best that are asked for. So k = 1 is
 greedy search, and a beam as wide as there are hypotheses finds the best of all.
+
+What is best is what is most probable; but where words are required, the beam is divided among those hypotheses that
+hold more of them and those that hold less (Post and Vilar 2018), and with `diversity` a hypothesis's second, third, ...
+continuation stands back (Li et al. 2016).
 """
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from tfmr.config import DecodingConfig
-from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
-from tfmr.decoding.search import Cache, SearchResult, Step, continuations, inverse_length_penalties
+from tfmr.data.tokenizer import EOS_ID, PAD_ID
+from tfmr.decoding.constraints import (
+    Constraints,
+    RequiredWords,
+    WordStates,
+    allowed_next,
+    follow_words,
+    start_words,
+)
+from tfmr.decoding.search import (
+    Allowed,
+    Cache,
+    SearchResult,
+    Step,
+    continuations,
+    inverse_length_penalties,
+    newest,
+    run_until_done,
+)
 
 
 class _Beam(NamedTuple):
-    """Unfinished hypotheses, best first; a log-probability of -inf is an empty place."""
+    """Unfinished hypotheses; a log-probability of -inf is an empty place."""
 
     tokens: Int[Array, "batch beam length"]
     origins: Int[Array, "batch beam length"]
     """At which place of the beam each position's token was written to the cache."""
     log_probs: Float[Array, "batch beam"]
+    words: WordStates
+    coverage: Float[Array, "batch beam source"] | None
+    """How much each source token was attended to; None without a coverage penalty."""
+
+    def take(self, parents: Int[Array, "batch chosen"]) -> "_Beam":
+        """Returns the hypotheses at these places."""
+
+        def take(x: Array) -> Array:
+            return jnp.take_along_axis(x, parents.reshape(*parents.shape, *[1] * (x.ndim - 2)), axis=1)
+
+        return jax.tree.map(take, self)
+
+    def write(self, tokens: Int[Array, "batch beam"], position: Int[Array, ""]) -> "_Beam":
+        """Returns the hypotheses with one more token each."""
+        return self._replace(tokens=lax.dynamic_update_index_in_dim(self.tokens, tokens, position, axis=2))
+
+
+class _Continuations(NamedTuple):
+    """What may come next in a row's beam, in no order."""
+
+    log_probs: Float[Array, "batch candidates"]
+    """Of the whole hypothesis; -inf: no candidate."""
+    keys: Float[Array, "batch candidates"]
+    """What they are ordered by, best first."""
+    tokens: Int[Array, "batch candidates"]
+    parents: Int[Array, "batch candidates"]
+
+    def take(self, places: Int[Array, "batch chosen"]) -> "_Continuations":
+        """Returns the candidates at these places."""
+        return jax.tree.map(lambda x: jnp.take_along_axis(x, places, axis=1), self)
 
 
 class _State(NamedTuple):
@@ -32,65 +84,89 @@ class _State(NamedTuple):
     cache: Cache
     finished: SearchResult
     num_finished: Int[Array, " batch"]
+    constraints: Constraints
 
 
 def beam_search(
     step: Step,
     cache: Cache,
-    limits: Int[Array, " batch"],
+    constraints: Constraints,
     max_length: int,
     config: DecodingConfig,
     num_hypotheses: int = 1,
+    *,
+    shrink: bool = True,
 ) -> SearchResult:
     """Returns the best hypotheses of each row.
 
     Args:
-      step: the model.
+      step: the model; with a coverage penalty it gives its attention too.
       cache: what `step` starts from.
-      limits: the longest output of each row in tokens, EOS included, at most `max_length`; 0: no output.
+      constraints: with limits of at most `max_length`.
       max_length: the length of the arrays, static.
-      config: gives the beam's size and the length penalty.
+      config: gives the beam's size, the penalties and some of the rules.
       num_hypotheses: how many to return, at most the beam's size. The first n are the same for any number.
+      shrink: go on with half of the rows once half are done.
     """
     size = config.beam_size
     inverse_penalties = jnp.asarray(inverse_length_penalties(config, max_length))
 
     def advance(state: _State) -> _State:
-        position, beam, cache, finished, num_finished = state
-        here = jnp.broadcast_to(jnp.arange(size), beam.log_probs.shape)
-        beam = beam._replace(origins=lax.dynamic_update_index_in_dim(beam.origins, here, position, axis=2))
-        log_probs, tokens, parents, cache = _extend(step, beam, cache, position, limits)
-        ends = tokens == EOS_ID
-        finishing = ends[:, :size] & (log_probs[:, :size] > -jnp.inf)
-        grown = _grow(beam.tokens, parents, tokens, position)
-        scores = jnp.where(finishing, log_probs[:, :size] * inverse_penalties[position + 1], -jnp.inf)
-        finished = _keep_best(finished, grown[:, :size], scores, position + 1)
-        num_finished = num_finished + finishing.sum(axis=1)
+        position = state.position
+        beam, cache, candidates = _extend(step, state, config)
+        best = candidates.take(_top(candidates.keys, 2 * size))
+        ends = best.tokens == EOS_ID
 
-        log_probs, places = lax.top_k(jnp.where(ends, -jnp.inf, log_probs), size)
+        first = best.take(jnp.broadcast_to(jnp.arange(size), (len(ends), size)))
+        finishing = ends[:, :size] & (first.log_probs > -jnp.inf)
+        grown = beam.take(first.parents).write(first.tokens, position)
+        scores = first.log_probs * inverse_penalties[position + 1] - _coverage_costs(grown, config)
+        scores = jnp.where(finishing, scores, -jnp.inf)
+        finished = _keep_best(state.finished, grown.tokens, scores, position + 1)
+        num_finished = state.num_finished + finishing.sum(axis=1)
+
+        best = best.take(_top(jnp.where(ends, -jnp.inf, best.keys), size))
+        log_probs = jnp.where(best.tokens == EOS_ID, -jnp.inf, best.log_probs)
         # The best that a hypothesis can still become: no further log-probability, and the largest penalty.
-        best_possible = log_probs[:, 0] * inverse_penalties[limits]
+        best_possible = log_probs.max(axis=1) * inverse_penalties[state.constraints.limits]
         done = (num_finished >= size) | (best_possible <= finished.scores[:, -1])
-        log_probs = jnp.where(done[:, None], -jnp.inf, log_probs)
-        parents = jnp.take_along_axis(parents, places, axis=1)
-        beam = _Beam(_take(grown, places), _take(beam.origins, parents), log_probs)
-        return _State(position + 1, beam, cache, finished, num_finished)
+        beam = beam.take(best.parents).write(best.tokens, position)
+        beam = beam._replace(
+            log_probs=jnp.where(done[:, None], -jnp.inf, log_probs),
+            words=follow_words(state.constraints, beam.words, best.tokens),
+        )
+        return _State(position + 1, beam, cache, finished, num_finished, state.constraints)
 
-    start = _start(cache, limits, max_length, size, num_hypotheses)
-    return lax.while_loop(lambda state: (state.beam.log_probs > -jnp.inf).any(), advance, start).finished
+    return run_until_done(
+        advance,
+        running=lambda state: (state.beam.log_probs > -jnp.inf).any(axis=1),
+        results=lambda state: state.finished,
+        take_rows=_take_rows,
+        state=_start(step, cache, constraints, max_length, config, num_hypotheses),
+        shrink=shrink,
+    )
 
 
-def _start(cache: Cache, limits: Int[Array, " batch"], max_length: int, size: int, num_hypotheses: int) -> _State:
-    batch = limits.shape[0]
+def _start(
+    step: Step, cache: Cache, constraints: Constraints, max_length: int, config: DecodingConfig, num_hypotheses: int
+) -> _State:
+    batch, size = constraints.limits.shape[0], config.beam_size
     # One empty hypothesis: the other places of the beam would only repeat it.
-    first = (jnp.arange(size) == 0) & (limits > 0)[:, None]
+    first = (jnp.arange(size) == 0) & (constraints.limits > 0)[:, None]
+    beam = _Beam(
+        tokens=jnp.full((batch, size, max_length), PAD_ID),
+        origins=jnp.zeros((batch, size, max_length), int),
+        log_probs=jnp.where(first, 0.0, -jnp.inf),
+        words=start_words(constraints, (batch, size)),
+        coverage=None,
+    )
+    position = jnp.array(0)
+    if config.coverage_penalty > 0:
+        attention = jax.eval_shape(step, beam.tokens[..., 0], beam.origins, cache, position).attention
+        beam = beam._replace(coverage=jnp.zeros(attention.shape))
     return _State(
-        position=jnp.array(0),
-        beam=_Beam(
-            tokens=jnp.full((batch, size, max_length), PAD_ID),
-            origins=jnp.zeros((batch, size, max_length), int),
-            log_probs=jnp.where(first, 0.0, -jnp.inf),
-        ),
+        position=position,
+        beam=beam,
         cache=cache,
         finished=SearchResult(
             tokens=jnp.full((batch, num_hypotheses, max_length), PAD_ID),
@@ -98,32 +174,88 @@ def _start(cache: Cache, limits: Int[Array, " batch"], max_length: int, size: in
             lengths=jnp.zeros((batch, num_hypotheses), dtype=int),
         ),
         num_finished=jnp.zeros(batch, dtype=int),
+        constraints=constraints,
     )
 
 
-def _extend(
-    step: Step, beam: _Beam, cache: Cache, position: Int[Array, ""], limits: Int[Array, " batch"]
-) -> tuple[Float[Array, "batch twice_beam"], Int[Array, "batch twice_beam"], Int[Array, "batch twice_beam"], Cache]:
-    """Returns the log-probability, last token and parent of the 2k best continuations of a beam, and the cache."""
+def _take_rows(state: _State, rows: Int[Array, " rows"]) -> _State:
+    kept = {"position": state.position, "constraints": state.constraints.take_rows(rows)}
+    rest = state._replace(position=None, constraints=None)
+    return jax.tree.map(lambda x: x[rows], rest)._replace(**kept)
+
+
+def _extend(step: Step, state: _State, config: DecodingConfig) -> tuple[_Beam, Cache, _Continuations]:
+    """Returns the beam as the model has seen it, the cache, and what each hypothesis's best continuations are."""
+    position, beam, cache = state.position, state.beam, state.cache
     batch, size = beam.log_probs.shape
-    last = lax.dynamic_index_in_dim(beam.tokens, jnp.maximum(position - 1, 0), axis=2, keepdims=False)
-    logits, cache = step(jnp.where(position == 0, BOS_ID, last), beam.origins, cache, position)
+    here = jnp.broadcast_to(jnp.arange(size), (batch, size))
+    beam = beam._replace(origins=lax.dynamic_update_index_in_dim(beam.origins, here, position, axis=2))
+    logits, cache, attention = step(newest(beam.tokens, position), beam.origins, cache, position)
+    if beam.coverage is not None and attention is not None:
+        beam = beam._replace(coverage=beam.coverage + attention)
+    allowed = allowed_next(config, state.constraints, beam.tokens, beam.words, position, logits.shape[-1])
     # At most k of the 2k end, and of one hypothesis at most one: k + 1 of each are enough.
-    each = min(size + 1, logits.shape[-1] - 2)
-    must_end = jnp.broadcast_to((position + 1 == limits)[:, None], (batch, size))
-    log_probs, tokens = continuations(logits, each, must_end)
-    log_probs = (beam.log_probs[..., None] + log_probs).reshape(batch, -1)
-    log_probs, places = lax.top_k(log_probs, 2 * size)
-    return log_probs, jnp.take_along_axis(tokens.reshape(batch, -1), places, axis=1), places // each, cache
+    log_probs, tokens = continuations(logits, min(size + 1, logits.shape[-1] - 2), allowed)
+    keys = log_probs - config.diversity * jnp.arange(tokens.shape[-1])
+    required, states = state.constraints.required, beam.words.required
+    if required is not None and states is not None:
+        suggested, suggested_log_probs = _suggest(required, states, logits, allowed, tokens)
+        tokens = jnp.concatenate([tokens, suggested], axis=2)
+        log_probs = jnp.concatenate([log_probs, suggested_log_probs], axis=2)
+        keys = jnp.concatenate([keys, suggested_log_probs], axis=2)
+    before = beam.log_probs[..., None]
+    parents = jnp.broadcast_to(here[..., None], tokens.shape)
+    candidates = _Continuations(before + log_probs, before + keys, tokens, parents)
+    candidates = jax.tree.map(lambda x: x.reshape(batch, -1), candidates)
+    if required is not None and states is not None:
+        candidates = _in_turns(required, states, candidates)
+    return beam, cache, candidates
 
 
-def _grow(
-    tokens: Int[Array, "batch beam length"],
-    parents: Int[Array, "batch twice_beam"],
-    new: Int[Array, "batch twice_beam"],
-    position: Int[Array, ""],
-) -> Int[Array, "batch twice_beam length"]:
-    return lax.dynamic_update_index_in_dim(_take(tokens, parents), new, position, axis=2)
+def _suggest(
+    required: RequiredWords,
+    states: Int[Array, "batch beam words"],
+    logits: Float[Array, "batch beam vocab"],
+    allowed: Allowed,
+    taken: Int[Array, "batch beam continuations"],
+) -> tuple[Int[Array, "batch beam words"], Float[Array, "batch beam words"]]:
+    """Returns tokens that bring hypotheses nearer to the required words, and their log-probabilities."""
+    tokens = required.suggestions(states)
+    log_probs = jnp.take_along_axis(logits, jnp.maximum(tokens, 0), axis=2)
+    log_probs = jnp.minimum(log_probs - jax.nn.logsumexp(logits, axis=2, keepdims=True), 0.0)
+    use = (tokens >= 0) & ~(tokens[..., None] == taken[:, :, None]).any(axis=-1)
+    repeated = jnp.tril(tokens[..., :, None] == tokens[..., None, :], k=-1).any(axis=-1)
+    use = use & ~repeated
+    if allowed.only is not None:
+        use = use & (allowed.only < 0)[..., None]
+    if allowed.banned is not None:
+        use = use & ~jnp.take_along_axis(allowed.banned, jnp.maximum(tokens, 0), axis=2)
+    return jnp.maximum(tokens, 0), jnp.where(use, log_probs, -jnp.inf)
+
+
+def _in_turns(
+    required: RequiredWords, states: Int[Array, "batch beam words"], candidates: _Continuations
+) -> _Continuations:
+    """Orders candidates so that the best with most of the required words comes first, then the best with fewer, ...
+
+    After the best of each number of tokens of those words come the second best of each, and so on.
+    """
+    states = jnp.take_along_axis(states, candidates.parents[..., None], axis=1)
+    progress = required.progress_of(required.follow(states, candidates.tokens)).sum(axis=-1)
+    mine, other = candidates.keys[:, :, None], candidates.keys[:, None, :]
+    earlier = jnp.tril(jnp.ones((mine.shape[1],) * 2, bool), k=-1)
+    better = (other > mine) | ((other == mine) & earlier)
+    rank = (better & (progress[:, :, None] == progress[:, None, :])).sum(axis=2)
+    turn = rank * (required.total.sum() + 1) - progress
+    return candidates._replace(keys=jnp.where(candidates.keys > -jnp.inf, -turn.astype(jnp.float32), -jnp.inf))
+
+
+def _coverage_costs(beam: _Beam, config: DecodingConfig) -> Float[Array, "batch beam"] | float:
+    """What scores lose for source tokens that were hardly attended to (Wu et al. 2016, equation 14)."""
+    if beam.coverage is None:
+        return 0.0
+    attended = jnp.clip(beam.coverage, jnp.finfo(jnp.float32).tiny, 1.0)
+    return -config.coverage_penalty * jnp.log(attended).sum(axis=2)
 
 
 def _keep_best(
@@ -139,15 +271,13 @@ def _keep_best(
         lengths=jnp.concatenate([finished.lengths, jnp.full_like(scores, length, dtype=int)], axis=1),
     )
     scores, places = lax.top_k(merged.scores, finished.scores.shape[1])
-    found = scores > -jnp.inf
+    found: Bool[Array, "batch hypotheses"] = scores > -jnp.inf
     return SearchResult(
-        tokens=jnp.where(found[..., None], _take(merged.tokens, places), PAD_ID),
+        tokens=jnp.where(found[..., None], jnp.take_along_axis(merged.tokens, places[..., None], axis=1), PAD_ID),
         scores=scores,
         lengths=jnp.where(found, jnp.take_along_axis(merged.lengths, places, axis=1), 0),
     )
 
 
-def _take(
-    tokens: Int[Array, "batch hypotheses length"], places: Int[Array, "batch chosen"]
-) -> Int[Array, "batch chosen length"]:
-    return jnp.take_along_axis(tokens, places[..., None], axis=1)
+def _top(keys: Float[Array, "batch candidates"], number: int) -> Int[Array, "batch {number}"]:
+    return lax.top_k(keys, number)[1]

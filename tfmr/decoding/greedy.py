@@ -1,57 +1,151 @@
-"""Greedy search: the most probable token, again and again."""
+"""One token after the other: the most probable one, or one drawn at random."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Key
 
 from tfmr.config import DecodingConfig
-from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
-from tfmr.decoding.search import Cache, SearchResult, Step, continuations, inverse_length_penalties
+from tfmr.data.tokenizer import EOS_ID, PAD_ID
+from tfmr.decoding.constraints import Constraints, WordStates, allowed_next, follow_words, start_words
+from tfmr.decoding.sampling import draw
+from tfmr.decoding.search import (
+    Allowed,
+    Cache,
+    SearchResult,
+    Step,
+    continuations,
+    inverse_length_penalties,
+    newest,
+    run_until_done,
+)
+
+Choose = Callable[
+    [Float[Array, "batch places vocab"], Allowed, Any, Int[Array, ""]],
+    tuple[Float[Array, "batch places"], Int[Array, "batch places"]],
+]
+"""choose(logits, allowed, keys, position): the log-probability and the id of each text's next token."""
 
 
 class _State(NamedTuple):
     position: Int[Array, ""]
-    tokens: Int[Array, "batch length"]
-    log_probs: Float[Array, " batch"]
-    running: Bool[Array, " batch"]
+    tokens: Int[Array, "batch places length"]
+    log_probs: Float[Array, "batch places"]
+    running: Bool[Array, "batch places"]
+    words: WordStates
     cache: Cache
+    constraints: Constraints
+    keys: Key[Array, "batch places"] | None
 
 
 def greedy_search(
-    step: Step, cache: Cache, limits: Int[Array, " batch"], max_length: int, config: DecodingConfig
+    step: Step,
+    cache: Cache,
+    constraints: Constraints,
+    max_length: int,
+    config: DecodingConfig,
+    *,
+    shrink: bool = True,
 ) -> SearchResult:
-    """Returns one hypothesis for each row.
+    """Returns one hypothesis for each row, whose every token is the most probable one.
 
     Args:
       step: the model.
       cache: what `step` starts from.
-      limits: the longest output of each row in tokens, EOS included, at most `max_length`; 0: no output.
+      constraints: with limits of at most `max_length`; required words are not looked for here.
       max_length: the length of the arrays, static.
-      config: gives the length penalty.
+      config: gives the length penalty and some of the rules.
+      shrink: go on with half of the rows once half are done.
     """
-    batch = limits.shape[0]
-    origins = jnp.zeros((batch, 1, max_length), int)  # of a beam with one place
 
+    def most_probable(logits: Array, allowed: Allowed, keys: None, position: Array) -> tuple[Array, Array]:
+        log_probs, tokens = continuations(logits, 1, allowed)
+        return log_probs[..., 0], tokens[..., 0]
+
+    return _write(step, cache, constraints, None, max_length, config, most_probable, 1, shrink)
+
+
+def sample(
+    step: Step,
+    cache: Cache,
+    constraints: Constraints,
+    keys: Key[Array, "batch samples"],
+    max_length: int,
+    config: DecodingConfig,
+    *,
+    shrink: bool = True,
+) -> SearchResult:
+    """Returns as many random hypotheses for each row as it has keys, in the order drawn; else as `greedy_search`.
+
+    What a key draws depends on neither the other rows nor the other keys. The score is the model's, as of any other
+    hypothesis: temperature and the rules that leave fewer tokens say what is drawn, not how probable it is.
+    """
+
+    def random(logits: Array, allowed: Allowed, keys: Array, position: Array) -> tuple[Array, Array]:
+        here = jax.vmap(jax.vmap(jax.random.fold_in, (0, None)), (0, None))(keys, position)
+        return draw(here, logits, allowed, config.sampling)
+
+    return _write(step, cache, constraints, keys, max_length, config, random, keys.shape[1], shrink)
+
+
+def _write(
+    step: Step,
+    cache: Cache,
+    constraints: Constraints,
+    keys: Key[Array, "batch places"] | None,
+    max_length: int,
+    config: DecodingConfig,
+    choose: Choose,
+    size: int,
+    shrink: bool,
+) -> SearchResult:
     def advance(state: _State) -> _State:
-        position, tokens, log_probs, running, cache = state
-        last = lax.dynamic_index_in_dim(tokens, jnp.maximum(position - 1, 0), axis=1, keepdims=False)
-        logits, cache = step(jnp.where(position == 0, BOS_ID, last)[:, None], origins, cache, position)
-        new_log_probs, new = continuations(logits[:, 0], 1, position + 1 == limits)
-        new = jnp.where(running, new[:, 0], PAD_ID)
-        tokens = lax.dynamic_update_index_in_dim(tokens, new, position, axis=1)
-        log_probs = log_probs + jnp.where(running, new_log_probs[:, 0], 0.0)
-        return _State(position + 1, tokens, log_probs, running & (new != EOS_ID), cache)
+        batch = state.tokens.shape[0]
+        origins = jnp.broadcast_to(jnp.arange(size)[:, None], (batch, size, max_length))
+        output = step(newest(state.tokens, state.position), origins, state.cache, state.position)
+        allowed = allowed_next(
+            config, state.constraints, state.tokens, state.words, state.position, output.logits.shape[-1]
+        )
+        new_log_probs, new = choose(output.logits, allowed, state.keys, state.position)
+        new = jnp.where(state.running, new, PAD_ID)
+        return state._replace(
+            position=state.position + 1,
+            tokens=lax.dynamic_update_index_in_dim(state.tokens, new, state.position, axis=2),
+            log_probs=state.log_probs + jnp.where(state.running, new_log_probs, 0.0),
+            running=state.running & (new != EOS_ID),
+            words=follow_words(state.constraints, state.words, new),
+            cache=output.cache,
+        )
 
+    batch = constraints.limits.shape[0]
+    asked = jnp.broadcast_to((constraints.limits > 0)[:, None], (batch, size))
     start = _State(
         position=jnp.array(0),
-        tokens=jnp.full((batch, max_length), PAD_ID),
-        log_probs=jnp.where(limits > 0, 0.0, -jnp.inf),
-        running=limits > 0,
+        tokens=jnp.full((batch, size, max_length), PAD_ID),
+        log_probs=jnp.where(asked, 0.0, -jnp.inf),
+        running=asked,
+        words=start_words(constraints, (batch, size)),
         cache=cache,
+        constraints=constraints,
+        keys=keys,
     )
-    end = lax.while_loop(lambda state: state.running.any(), advance, start)
-    lengths = (end.tokens != PAD_ID).sum(axis=1)
-    scores = end.log_probs * jnp.asarray(inverse_length_penalties(config, max_length))[lengths]
-    return SearchResult(end.tokens[:, None], scores[:, None], lengths[:, None])
+    tokens, log_probs = run_until_done(
+        advance,
+        running=lambda state: state.running.any(axis=1),
+        results=lambda state: (state.tokens, state.log_probs),
+        take_rows=_take_rows,
+        state=start,
+        shrink=shrink,
+    )
+    lengths = jnp.where(log_probs > -jnp.inf, (tokens != PAD_ID).sum(axis=2), 0)
+    scores = log_probs * jnp.asarray(inverse_length_penalties(config, max_length))[lengths]
+    return SearchResult(tokens, scores, lengths)
+
+
+def _take_rows(state: _State, rows: Int[Array, " rows"]) -> _State:
+    kept = {"position": state.position, "constraints": state.constraints.take_rows(rows)}
+    rest = state._replace(position=None, constraints=None)
+    return jax.tree.map(lambda x: x[rows], rest)._replace(**kept)

@@ -5,9 +5,9 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 
-from tfmr.decoding.search import Cache, Step
+from tfmr.decoding.search import Cache, Step, StepOutput
 from tfmr.models import Transformer
 
 
@@ -18,6 +18,7 @@ def model_step(
     source_segments: Int[Array, "batch source"],
     max_length: int,
     beam_size: int = 1,
+    attention: bool = False,
 ) -> tuple[Step, Cache]:
     """Encodes the source; returns the decoder's step and the cache that a search starts from.
 
@@ -31,6 +32,7 @@ def model_step(
       source_segments: 1, and 0 for padding.
       max_length: longest output in tokens, static.
       beam_size: hypotheses for each sentence.
+      attention: also give where the last layer looked in the source, the mean over its heads.
     """
     apply: Any = functools.partial(model.apply, {"params": params})
     memory = apply(source, source_segments, method="encode")
@@ -41,6 +43,19 @@ def model_step(
         own = origins[..., None] == jnp.arange(beam_size)
         past = (jnp.arange(max_length) <= position)[:, None]
         self_mask = (own & past).reshape(-1, 1, beam_size, max_length * beam_size)
-        return apply(tokens, cache, position, self_mask, method="decode_beam_step")
+        arguments = (tokens, cache, position, self_mask)
+        if not attention:
+            return StepOutput(*apply(*arguments, method="decode_beam_step"))
+        output, sown = apply(*arguments, method="decode_beam_step", mutable="intermediates")
+        return StepOutput(*output, attention=_last_attention(model, sown["intermediates"], cache.cross_mask))
 
     return step, start
+
+
+def _last_attention(
+    model: Transformer, sown: dict, cross_mask: Bool[Array, "batch 1 1 source"]
+) -> Float[Array, "batch beam source"]:
+    """Returns the last layer's cross-attention; padding, where nothing is to be seen, counts as fully attended to."""
+    layer = sown["decoder"][f"layer_{model.config.num_decoder_layers - 1}"]
+    (weights,) = layer["cross_attention"]["attention_weights"]
+    return jnp.where(cross_mask[:, 0], weights.mean(axis=1), 1.0)
