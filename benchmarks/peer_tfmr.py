@@ -1,7 +1,8 @@
 """tfmr beside other systems on the same fixed batches: training steps and translations, tokens per second.
 
 Written to the form of a set of peer programs: `build(peer, work)` returns a session whose `run(i)` makes one step on
-batch i, or decodes it, and returns the tokens that count. `common` comes from the folder of those programs, by PYTHONPATH.
+batch i, or decodes it, and returns the tokens that count. `common` comes from the folder of those programs, by
+PYTHONPATH.
 """
 
 import os
@@ -18,7 +19,6 @@ use_huge_pages()
 import common  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
-
 from flax.linen import unbox  # noqa: E402
 
 from tfmr import DecodingConfig, MeshConfig, TrainingConfig, TransformerConfig  # noqa: E402

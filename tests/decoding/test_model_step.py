@@ -28,13 +28,12 @@ def make_model(**changes):
 
 def uncached_step(model, params, beam_size):
     """A step that decodes the whole text anew each time; its cache is the tokens."""
-    source, segments = jnp.repeat(SOURCE, beam_size, axis=0), jnp.repeat(SEGMENTS, beam_size, axis=0)
-    memory = model.apply({"params": params}, source, segments, method="encode")
 
     def step(tokens, origins, written, position):
-        written = written.at[:, :, position].set(tokens)
+        written = written.at[:, : tokens.shape[1], position].set(tokens)
         text = jnp.take_along_axis(written, origins, axis=1).reshape(-1, MAX_LENGTH)
-        logits = model.apply({"params": params}, text, memory, jnp.ones_like(text), segments, method="decode")
+        source, segments = (jnp.repeat(x, tokens.shape[1], axis=0) for x in (SOURCE, SEGMENTS))
+        logits = model.apply({"params": params}, source, segments, text, jnp.ones_like(text))
         return StepOutput(logits[:, position].reshape(*tokens.shape, VOCAB), written)
 
     return step, jnp.zeros((SOURCE.shape[0], beam_size, MAX_LENGTH), int)

@@ -172,7 +172,7 @@ def table_search(table: dict, limit: int, config: DecodingConfig, num_hypotheses
     def step(tokens, origins, cache, position):
         origin = jnp.where(position == 0, 0, origins[:, :, position - 1])
         history = jnp.asarray(children)[jnp.take_along_axis(cache[..., 0], origin, axis=1), tokens]
-        return StepOutput(jnp.asarray(log_probs)[history], history[:, :, None])
+        return StepOutput(jnp.asarray(log_probs)[history], cache.at[:, : tokens.shape[1], 0].set(history))
 
     arguments = (step, jnp.zeros((1, config.beam_size, 1), int), Constraints(jnp.array([limit])), limit, config)
     return greedy_search(*arguments) if num_hypotheses is None else beam_search(*arguments, num_hypotheses)

@@ -152,7 +152,7 @@ class TestMultiHeadAttention:
         for t in range(KEYS):
             output, cache = step(x[:, t : t + 1], cache, jnp.int32(t))
             assert relative_error(output[:, 0], expected[:, t]) < 1e-6
-        assert not np.asarray(cache.key[..., KEYS:, :]).any()
+        assert not np.asarray(cache.key[..., KEYS:]).any()
 
     def test_bfloat16_computes_in_bfloat16_from_float32_parameters(self, params):
         block = MultiHeadAttention(HEADS, D_MODEL, D_K, D_V, dtype=jnp.bfloat16)

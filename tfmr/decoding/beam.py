@@ -77,6 +77,16 @@ class _Continuations(NamedTuple):
         """Returns the candidates at these places."""
         return jax.tree.map(lambda x: jnp.take_along_axis(x, places, axis=1), self)
 
+    def fill(self, number: int) -> "_Continuations":
+        """Returns at least so many candidates; those added are none."""
+        missing = ((0, 0), (0, max(0, number - self.keys.shape[1])))
+        return _Continuations(
+            log_probs=jnp.pad(self.log_probs, missing, constant_values=-jnp.inf),
+            keys=jnp.pad(self.keys, missing, constant_values=-jnp.inf),
+            tokens=jnp.pad(self.tokens, missing, constant_values=PAD_ID),
+            parents=jnp.pad(self.parents, missing),
+        )
+
 
 class _State(NamedTuple):
     position: Int[Array, ""]
@@ -142,7 +152,7 @@ def beam_search(
         running=lambda state: (state.beam.log_probs > -jnp.inf).any(axis=1),
         results=lambda state: state.finished,
         take_rows=_take_rows,
-        state=_start(step, cache, constraints, max_length, config, num_hypotheses),
+        state=advance(_start(step, cache, constraints, max_length, config, num_hypotheses)),
         shrink=shrink,
     )
 
@@ -150,14 +160,13 @@ def beam_search(
 def _start(
     step: Step, cache: Cache, constraints: Constraints, max_length: int, config: DecodingConfig, num_hypotheses: int
 ) -> _State:
-    batch, size = constraints.limits.shape[0], config.beam_size
-    # One empty hypothesis: the other places of the beam would only repeat it.
-    first = (jnp.arange(size) == 0) & (constraints.limits > 0)[:, None]
+    batch = constraints.limits.shape[0]
+    # One empty hypothesis: the model need not look at it k times.
     beam = _Beam(
-        tokens=jnp.full((batch, size, max_length), PAD_ID),
-        origins=jnp.zeros((batch, size, max_length), int),
-        log_probs=jnp.where(first, 0.0, -jnp.inf),
-        words=start_words(constraints, (batch, size)),
+        tokens=jnp.full((batch, 1, max_length), PAD_ID),
+        origins=jnp.zeros((batch, 1, max_length), int),
+        log_probs=jnp.where(constraints.limits > 0, 0.0, -jnp.inf)[:, None],
+        words=start_words(constraints, (batch, 1)),
         coverage=None,
     )
     position = jnp.array(0)
@@ -187,15 +196,17 @@ def _take_rows(state: _State, rows: Int[Array, " rows"]) -> _State:
 def _extend(step: Step, state: _State, config: DecodingConfig) -> tuple[_Beam, Cache, _Continuations]:
     """Returns the beam as the model has seen it, the cache, and what each hypothesis's best continuations are."""
     position, beam, cache = state.position, state.beam, state.cache
-    batch, size = beam.log_probs.shape
-    here = jnp.broadcast_to(jnp.arange(size), (batch, size))
+    batch, places = beam.log_probs.shape
+    size = config.beam_size
+    here = jnp.broadcast_to(jnp.arange(places), (batch, places))
     beam = beam._replace(origins=lax.dynamic_update_index_in_dim(beam.origins, here, position, axis=2))
     logits, cache, attention = step(newest(beam.tokens, position), beam.origins, cache, position)
     if beam.coverage is not None and attention is not None:
         beam = beam._replace(coverage=beam.coverage + attention)
     allowed = allowed_next(config, state.constraints, beam.tokens, beam.words, position, logits.shape[-1])
     # At most k of the 2k end, and of one hypothesis at most one: k + 1 of each are enough.
-    log_probs, tokens = continuations(logits, min(size + 1, logits.shape[-1] - 2), allowed)
+    each = size + 1 if places > 1 else 2 * size
+    log_probs, tokens = continuations(logits, min(each, logits.shape[-1] - 2), allowed)
     keys = log_probs - config.diversity * jnp.arange(tokens.shape[-1])
     required, states = state.constraints.required, beam.words.required
     if required is not None and states is not None:
@@ -206,7 +217,7 @@ def _extend(step: Step, state: _State, config: DecodingConfig) -> tuple[_Beam, C
     before = beam.log_probs[..., None]
     parents = jnp.broadcast_to(here[..., None], tokens.shape)
     candidates = _Continuations(before + log_probs, before + keys, tokens, parents)
-    candidates = jax.tree.map(lambda x: x.reshape(batch, -1), candidates)
+    candidates = jax.tree.map(lambda x: x.reshape(batch, -1), candidates).fill(2 * size)
     if required is not None and states is not None:
         candidates = _in_turns(required, states, candidates)
     return beam, cache, candidates

@@ -42,7 +42,7 @@ def model_step(
         # The cache holds position by position, and in each the places of the beam.
         own = origins[..., None] == jnp.arange(beam_size)
         past = (jnp.arange(max_length) <= position)[:, None]
-        self_mask = (own & past).reshape(-1, 1, beam_size, max_length * beam_size)
+        self_mask = (own & past).reshape(-1, 1, tokens.shape[1], max_length * beam_size)
         arguments = (tokens, cache, position, self_mask)
         if not attention:
             return StepOutput(*apply(*arguments, method="decode_beam_step"))

@@ -49,6 +49,8 @@ the rows that still run may move together into a smaller batch.
 """
 
 _NEVER_WRITTEN = (PAD_ID, BOS_ID)
+_SHRINK = 4
+"""How many times smaller a batch becomes. Each size is compiled, so few are better than many."""
 _FEWEST_ROWS = 8
 
 State = TypeVar("State")
@@ -133,13 +135,17 @@ def run_until_done(
 ) -> Any:
     """Repeats `advance` until no row runs, and returns the results of all rows.
 
-    With `shrink`, once half of the rows are done, the others go on in a batch of half the size, and so on: what is
-    done costs nothing more. A row's results must not change once it is done.
+    With `shrink`, as soon as few rows run they go on in a smaller batch, and so on: what is done costs nothing more.
+    A row's results must not change once it is done.
     """
-    half = -(-running(state).shape[0] // 2)
-    if not shrink or half < _FEWEST_ROWS:
+    fewer = running(state).shape[0] // _SHRINK
+    if not shrink or fewer < _FEWEST_ROWS:
         return results(lax.while_loop(lambda state: running(state).any(), advance, state))
-    state = lax.while_loop(lambda state: running(state).sum() > half, advance, state)
-    rows = jnp.argsort(~running(state), stable=True)[:half]
-    rest = run_until_done(advance, running, results, take_rows, take_rows(state, rows), shrink)
-    return jax.tree.map(lambda whole, part: whole.at[rows].set(part), results(state), rest)
+    state = lax.while_loop(lambda state: running(state).sum() > fewer, advance, state)
+
+    def finish_rest() -> Any:
+        rows = jnp.argsort(~running(state), stable=True)[:fewer]
+        rest = run_until_done(advance, running, results, take_rows, take_rows(state, rows), shrink)
+        return jax.tree.map(lambda whole, part: whole.at[rows].set(part), results(state), rest)
+
+    return lax.cond(running(state).any(), finish_rest, lambda: results(state))

@@ -1,6 +1,6 @@
 """The paper's building blocks as Linen modules. Needs jax and flax only."""
 
-from tfmr.nn.attention import KeyValue, MultiHeadAttention, scaled_dot_product_attention
+from tfmr.nn.attention import KeyValue, KeyValueCache, MultiHeadAttention, scaled_dot_product_attention
 from tfmr.nn.embedding import LearnedPositions, TokenEmbedding, sinusoidal_positions
 from tfmr.nn.feed_forward import PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
@@ -15,6 +15,7 @@ __all__ = [
     "Encoder",
     "EncoderLayer",
     "KeyValue",
+    "KeyValueCache",
     "LayerNorm",
     "LearnedPositions",
     "MultiHeadAttention",

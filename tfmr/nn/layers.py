@@ -11,7 +11,7 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
-from tfmr.nn.attention import KeyValue, MultiHeadAttention
+from tfmr.nn.attention import KeyValue, KeyValueCache, MultiHeadAttention
 from tfmr.nn.feed_forward import Activation, PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
 
@@ -118,7 +118,7 @@ class EncoderLayer(TransformerLayer):
 class DecoderLayerCache:
     """What a decoder layer keeps between two steps of decoding."""
 
-    self_attention: KeyValue
+    self_attention: KeyValueCache
     """Of the places decoded so far; zeros after them."""
     cross_attention: KeyValue
     """Of the encoder's output, computed once."""
