@@ -1,7 +1,5 @@
 """Greedy and beam search against enumeration, a plain search in Python, and tables written by hand."""
 
-import functools
-import itertools
 import math
 
 import jax
@@ -9,6 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import log_softmax
+from toy_model import (
+    assert_same,
+    contexts_of,
+    hypotheses,
+    log_probability,
+    make_logits,
+    penalty,
+    ranked,
+    search_arrays,
+    start_contexts,
+    write_context,
+)
 
 from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
@@ -16,86 +26,15 @@ from tfmr.decoding import Constraints, StepOutput, beam_search, greedy_search
 
 VOCAB = 6
 WRITTEN = [token for token in range(VOCAB) if token not in (PAD_ID, BOS_ID)]
-CONTEXTS = 997
 
 
-def make_logits(seed: int, sharpness: float = 1.5) -> np.ndarray:
-    """One row of logits for each of many contexts; every history leads to one of them."""
-    return np.random.default_rng(seed).normal(0, sharpness, (CONTEXTS, VOCAB)).astype(np.float32)
-
-
-def next_context(context, token, position):
-    return (context * 31 + token * 7 + position + 1) % CONTEXTS
-
-
-def start_contexts(contexts, beam_size, max_length):
-    """A cache of the context after each position, in the order of the beam; the start's comes last."""
-    empty = jnp.zeros((len(contexts), beam_size, max_length), int)
-    return jnp.concatenate([empty, jnp.broadcast_to(contexts[:, None, None], (*empty.shape[:2], 1))], axis=2)
-
-
-def write_context(cache, tokens, origins, position):
-    """The cache with the context after `tokens`, found from where the hypotheses' last tokens were written."""
-    origin = jnp.where(position == 0, 0, origins[:, :, position - 1])
-    context = next_context(jnp.take_along_axis(cache[:, :, position - 1], origin, axis=1), tokens, position)
-    return cache.at[:, :, position].set(context), context
-
-
-@functools.partial(jax.jit, static_argnames=("max_length", "config", "num_hypotheses"))
-def run(logits, contexts, limits, max_length, config, num_hypotheses=None):
-    """Searches with a model whose next token depends on the whole history, which only the cache knows."""
-
-    def step(tokens, origins, cache, position):
-        cache, context = write_context(cache, tokens, origins, position)
-        return StepOutput(logits[context], cache)
-
-    cache = start_contexts(contexts, config.beam_size, max_length)
-    if num_hypotheses is None:
-        return greedy_search(step, cache, Constraints(limits), max_length, config)
-    return beam_search(step, cache, Constraints(limits), max_length, config, num_hypotheses)
-
-
-def search(logits, limits, config, num_hypotheses=None, first_context=5, max_length=None):
-    contexts = jnp.arange(first_context, first_context + len(limits))
-    return run(logits, contexts, jnp.array(limits), max_length or max(limits), config, num_hypotheses)
-
-
-def hypotheses(result, row):
-    """The tokens, up to EOS, and scores of a row's hypotheses."""
-    tokens, scores, lengths = (np.asarray(x)[row] for x in result)
-    return [(tuple(t[:n].tolist()), float(s)) for t, s, n in zip(tokens, scores, lengths, strict=True) if n > 0]
-
-
-def penalty(length: int, config: DecodingConfig) -> float:
-    return ((5 + length) / 6) ** config.alpha if config.length_penalty == "gnmt" else length**config.alpha
-
-
-def log_probs_after(logits, first_context, tokens):
-    """The log-probabilities of what follows `tokens`, in float64."""
-    context = first_context
-    for position, token in enumerate([BOS_ID, *tokens]):
-        context = next_context(context, token, position)
-    return log_softmax(logits[context].astype(np.float64))
-
-
-def enumerate_all(logits, first_context, limit, config):
-    """Every hypothesis with its score, best first."""
-    found = []
-    for length in range(1, limit + 1):
-        for body in itertools.product([t for t in WRITTEN if t != EOS_ID], repeat=length - 1):
-            tokens = (*body, EOS_ID)
-            total = sum(log_probs_after(logits, first_context, tokens[:i])[t] for i, t in enumerate(tokens))
-            found.append((tokens, total / penalty(length, config)))
-    return sorted(found, key=lambda item: -item[1])
-
-
-def plain_beam_search(logits, first_context, limit, config):
+def plain_beam_search(logits, row, limit, config):
     """Beam search as its description says it, without arrays and without ending early."""
     size, beam, finished = config.beam_size, [((), 0.0)], []
     for length in range(1, limit + 1):
         candidates = []
         for tokens, total in beam:
-            following = log_probs_after(logits, first_context, tokens)
+            following = log_softmax(logits[contexts_of(row, (*tokens, EOS_ID))[-1]].astype(np.float64))
             allowed = [EOS_ID] if length == limit else WRITTEN
             candidates += [((*tokens, token), total + following[token]) for token in allowed]
         candidates.sort(key=lambda item: -item[1])
@@ -106,22 +45,17 @@ def plain_beam_search(logits, first_context, limit, config):
     return sorted(finished, key=lambda item: -item[1])[:size]
 
 
-def assert_same(found, expected):
-    assert [tokens for tokens, _ in found] == [tokens for tokens, _ in expected]
-    np.testing.assert_allclose([s for _, s in found], [s for _, s in expected], rtol=1e-5)
-
-
 @pytest.mark.parametrize("length_penalty", ["gnmt", "power"])
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0])
 def test_a_beam_as_wide_as_all_hypotheses_finds_them_all_in_order(alpha, length_penalty):
     config = DecodingConfig(beam_size=40, alpha=alpha, length_penalty=length_penalty)  # 1 + 3 + 9 + 27 hypotheses
     for seed in range(3):
-        logits = make_logits(seed)
+        logits = make_logits(seed, VOCAB)
         limits = [4, 3, 1, 2]
-        every = search(logits, limits, config, num_hypotheses=40)
-        best = search(logits, limits, config, num_hypotheses=1)
+        every = search_arrays(logits, limits, config, number=40)
+        best = search_arrays(logits, limits, config, number=1)
         for row, limit in enumerate(limits):
-            expected = enumerate_all(logits, 5 + row, limit, config)
+            expected = ranked(logits, row, limit, config)
             assert_same(hypotheses(every, row), expected)
             assert_same(hypotheses(best, row), expected[:1])
 
@@ -132,12 +66,12 @@ def test_equals_a_plain_beam_search_that_never_ends_early(beam_size, alpha):
     config = DecodingConfig(beam_size=beam_size, alpha=alpha)
     limits = [12, 9, 1, 12, 5, 12, 2, 12]
     for seed in range(3):
-        logits = make_logits(seed, sharpness=2.5)
+        logits = make_logits(seed, VOCAB, sharpness=2.5)
         logits[:, EOS_ID] -= 1.0
-        every = search(logits, limits, config, num_hypotheses=beam_size)
-        best = search(logits, limits, config, num_hypotheses=1)
+        every = search_arrays(logits, limits, config, number=beam_size)
+        best = search_arrays(logits, limits, config, number=1)
         for row, limit in enumerate(limits):
-            expected = plain_beam_search(logits, 5 + row, limit, config)
+            expected = plain_beam_search(logits, row, limit, config)
             assert_same(hypotheses(every, row), expected)
             assert_same(hypotheses(best, row), expected[:1])
 
@@ -147,13 +81,13 @@ def test_a_beam_of_one_is_greedy_search_to_the_bit(alpha):
     config = DecodingConfig(beam_size=1, alpha=alpha)
     limits = [12, 9, 1, 12, 5, 12, 2, 0]
     for seed in range(10):
-        logits = make_logits(seed)
+        logits = make_logits(seed, VOCAB)
         if seed % 2:
             logits = np.round(logits)  # many ties
         jax.tree.map(
             np.testing.assert_array_equal,
-            search(logits, limits, config),
-            search(logits, limits, config, num_hypotheses=1),
+            search_arrays(logits, limits, config),
+            search_arrays(logits, limits, config, number=1),
         )
 
 
@@ -221,7 +155,7 @@ def test_length_penalties_by_hand(length_penalty, alpha, expected):
 
 
 def test_ends_early_only_where_nothing_better_can_come():
-    logits = make_logits(0)
+    logits = make_logits(0, VOCAB)
     logits[:, EOS_ID] += 1.0
     config = DecodingConfig(beam_size=4, alpha=0.6)
     steps = []
@@ -246,12 +180,12 @@ def test_ends_early_only_where_nothing_better_can_come():
 
 
 def test_a_row_depends_on_neither_the_others_nor_the_length_of_the_arrays():
-    logits = make_logits(3)
+    logits = make_logits(3, VOCAB)
     limits = [12, 3, 7, 12, 0, 2]
     for config, number in ((DecodingConfig(beam_size=3), 3), (DecodingConfig(beam_size=1), None)):
-        together = search(logits, limits, config, number, max_length=16)
+        together = search_arrays(logits, limits, config, number, max_length=16)
         for row, limit in enumerate(limits):
-            alone = search(logits, [limit], config, number, first_context=5 + row, max_length=20)
+            alone = search_arrays(logits, [limit], config, number, first_row=row, max_length=20)
             for found, expected in zip(together, alone, strict=True):
                 expected = expected[0][:, :16] if expected.ndim == 3 else expected[0]
                 np.testing.assert_array_equal(found[row], expected)
@@ -259,10 +193,10 @@ def test_a_row_depends_on_neither_the_others_nor_the_length_of_the_arrays():
 
 @pytest.mark.parametrize("number", [None, 3])
 def test_padding_and_start_are_never_written_and_the_end_always_is(number):
-    logits = make_logits(1)
+    logits = make_logits(1, VOCAB)
     logits[:, [PAD_ID, BOS_ID]] += 20.0
     logits[:, EOS_ID] -= 20.0
-    result = search(logits, [6, 1, 0], DecodingConfig(beam_size=number or 1), number)
+    result = search_arrays(logits, [6, 1, 0], DecodingConfig(beam_size=number or 1), number)
     tokens = np.asarray(result.tokens)
     for row, limit in enumerate([6, 1]):
         assert (np.asarray(result.lengths)[row, :1] == limit).all()
@@ -273,5 +207,5 @@ def test_padding_and_start_are_never_written_and_the_end_always_is(number):
     assert np.isneginf(np.asarray(result.scores)[2]).all()
     # What stands there is scored by the whole distribution, of which PAD and BOS are a part.
     body = tokens[1, 0, :1].tolist()
-    expected = log_probs_after(logits, 6, [])[body[0]] / penalty(1, DecodingConfig())
+    expected = log_probability(logits, 1, body) / penalty(1, DecodingConfig())
     assert float(result.scores[1, 0]) == pytest.approx(expected, rel=1e-5)

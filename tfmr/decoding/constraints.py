@@ -16,14 +16,13 @@ class ForbiddenWords(NamedTuple):
     """One table of all words that no output may hold; see `decoding.words.WordTable`."""
 
     next_state: Int[Array, "states vocab"]
-    banned: Bool[Array, "2 states vocab"]
-    """Tokens that complete a word; second: also those after which the end of the text would."""
+    needs: Int[Array, "states vocab"]
+    """How many tokens it takes to end after each token without completing a word, EOS included; very many: never."""
 
     @classmethod
     def of(cls, table: WordTable) -> "ForbiddenWords":
         """Makes what a search needs of a table."""
-        completes = table.completes
-        return cls(jnp.asarray(table.next_state), jnp.stack([completes, completes | table.at_end[table.next_state]]))
+        return cls(jnp.asarray(table.next_state), jnp.asarray(table.tokens_to_end()))
 
 
 class RequiredWords(NamedTuple):
@@ -126,7 +125,7 @@ def allowed_next(
         end = met if end is None else met & end
     banned = None
     if constraints.forbidden is not None:
-        banned = constraints.forbidden.banned[(left == 2).astype(int), words.forbidden]
+        banned = constraints.forbidden.needs[words.forbidden] >= left[..., None]
     if config.no_repeat_ngram > 0:
         repeats = _repeats(tokens, position, config.no_repeat_ngram, vocab_size)
         banned = repeats if banned is None else banned | repeats

@@ -13,13 +13,14 @@ from tfmr.decoding.search import Allowed
 def draw(
     keys: Key[Array, "*rows"], logits: Float[Array, "*rows vocab"], allowed: Allowed, config: SamplingConfig
 ) -> tuple[Float[Array, "*rows"], Int[Array, "*rows"]]:
-    """Draws a token for each row; returns its log-probability by the model, and its id."""
-    filtered = filter_logits(_keep_allowed(logits, allowed), config)
+    """Draws a token for each row; returns its log-probability by the model (-inf if nothing is allowed), and its id."""
+    kept = _keep_allowed(logits, allowed)
+    filtered = filter_logits(kept, config)
     flat = filtered.reshape(-1, filtered.shape[-1])
     tokens = jax.vmap(jax.random.categorical)(keys.reshape(-1), flat).reshape(keys.shape)
     if allowed.only is not None:
         tokens = jnp.where(allowed.only >= 0, allowed.only, tokens)
-    chosen = jnp.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0]
+    chosen = jnp.take_along_axis(kept, tokens[..., None], axis=-1)[..., 0]
     return jnp.minimum(chosen - jax.nn.logsumexp(logits, axis=-1), 0.0), tokens
 
 

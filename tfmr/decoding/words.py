@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int
 
 from tfmr.data.tokenizer import EOS_ID
 
+NEVER = 2**30
 _SAME = 256
 """The column of a byte table that stands for no byte at all."""
 
@@ -36,6 +37,24 @@ class WordTable(NamedTuple):
     def at_end(self) -> Bool[np.ndarray, " states"]:
         """In which states a word stands in the text if it ends there."""
         return self.completes[:, EOS_ID]
+
+    def tokens_to_end(self) -> Int[np.ndarray, "states vocab"]:
+        """Returns how many tokens it takes to end a text after each token if no word may stand in it, EOS included.
+
+        0 after EOS; `NEVER` where a word stands in the text, or will in any case.
+        """
+        needed = np.full(len(self.next_state), NEVER, np.int32)  # from a state on
+        needed[~self.at_end] = 1
+        while True:
+            # Whoever can reach a state that ends in n tokens can end in n + 1.
+            through = np.minimum(needed[self.next_state].min(axis=1), NEVER - 1) + 1
+            shorter = np.where(np.arange(len(needed)) == self.found, NEVER, np.minimum(needed, through))
+            if (shorter == needed).all():
+                break
+            needed = shorter
+        after = needed[self.next_state]
+        after[:, EOS_ID] = np.where(self.at_end, NEVER, 0)
+        return after
 
     def walk(self, tokens: Sequence[int], state: int = 0) -> int:
         """Returns the state after some tokens."""
