@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tfmr"
 # What each part may import of the others, beside itself.
 EVERYWHERE = {"config", "errors"}
 MODELS = {"nn", "models"}
-RUNS = {"parameters", "run_directory", "checkpoint_items", "checksums", "storage"}
+FILES = {"storage", "metrics_file"}
+RUNS = {"parameters", "run_directory", "checkpoint_items", "checksums", *FILES}
 ALLOWED = {
     # The package itself lists the configuration's names only, so that `import tfmr` is quick.
     "tfmr": set(),
@@ -22,9 +23,10 @@ ALLOWED = {
     "nn": set(),
     "models": {"nn"},
     "data": set(),
-    "analysis": MODELS,
+    "analysis": MODELS | FILES,
     "interop": MODELS,
     "storage": set(),
+    "metrics_file": {"storage"},
     "checksums": set(),
     "checkpoint_items": RUNS,
     "parameters": MODELS | RUNS,

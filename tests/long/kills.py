@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-import json
 import os
 import random
 import signal
@@ -16,15 +15,16 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from tiny_run import numbers, tiny_run, write_recipe, write_words
 
 from tfmr.checksums import named_leaves
-from tfmr.config import Config, DataConfig, TrainingConfig, TransformerConfig, config_to_dict
+from tfmr.config import Config
+from tfmr.metrics_file import read_lines
 from tfmr.models import Transformer
 from tfmr.parameters import read_params, state_steps
 from tfmr.run_directory import RunDirectory
 from tfmr.training import make_optimizer
 from tfmr.training.checkpoint import Checkpointer
-from tfmr.training.metrics import read_metrics
 from tfmr.training.sharding import make_mesh
 from tfmr.training.state import make_sharded_state
 
@@ -34,40 +34,11 @@ STEPS = 400
 KEEP_EVERY = 60
 
 
-def write_corpus(folder: Path, draw: random.Random) -> None:
-    """Words and the same words spelled backwards."""
-    for split, count in (("train", 300), ("validation", 12), ("test", 3)):
-        lines = ["".join(draw.choices("abcdefgh", k=draw.randint(2, 20))) for _ in range(count)]
-        (folder / f"{split}.en").write_text("".join(f"{line}\n" for line in lines))
-        (folder / f"{split}.de").write_text("".join(f"{line[::-1]}\n" for line in lines))
-
-
 def config_of(folder: Path, name: str) -> Config:
     """A run with all that has a state, that saves every third step."""
-    shape = dict(num_encoder_layers=1, num_decoder_layers=1, d_model=16, d_ff=32, num_heads=2, d_k=8, d_v=8)
-    return Config(
-        workdir=str(folder / name),
-        model=TransformerConfig(**shape, dropout_rate=0.1, attention_dropout_rate=0.1),
-        data=DataConfig(
-            corpus="text",
-            dir=str(folder),
-            cache=str(folder / "cache"),
-            tokenizer="characters",
-            tokens_per_batch=256,
-            num_buckets=2,
-        ),
-        training=TrainingConfig(
-            steps=STEPS,
-            warmup_steps=50,
-            ema_decay=0.9,
-            log_every=1,
-            evaluate_every=20,
-            bleu_sentences=0,
-            checkpoint_every=3,
-            keep_last=3,
-            keep_every=KEEP_EVERY,
-        ),
-    )
+    paper = dict(schedule="noam", learning_rate=1.0, warmup_steps=50)
+    saves = dict(evaluate_every=20, checkpoint_every=3, keep_last=3, keep_every=KEEP_EVERY)
+    return tiny_run(folder, folder / name, attention_dropout=0.1, steps=STEPS, **paper, **saves)
 
 
 class Starter:
@@ -77,10 +48,7 @@ class Starter:
         self.run = RunDirectory.at(config.workdir)
         self.log = folder / f"{self.run.path.name}.log"
         recipe = folder / f"{self.run.path.name}.py"
-        recipe.write_text(
-            "import json\nfrom tfmr.config import config_from_dict\n\n\n"
-            f"def get_config():\n    return config_from_dict(json.loads({json.dumps(config_to_dict(config))!r}))\n"
-        )
+        write_recipe(recipe, config)
         self._command = [sys.executable, str(REPOSITORY / "train.py"), str(recipe)]
         cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "jax"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
         self._environment = {**os.environ, **cache, "PYTHONPATH": str(REPOSITORY)}
@@ -153,7 +121,7 @@ def draw() -> random.Random:
 
 
 def test_twenty_kills(draw, tmp_path):
-    write_corpus(tmp_path, draw)
+    write_words(tmp_path, train=300, seed=draw.randrange(10**6))
     whole = Starter(tmp_path, config_of(tmp_path, "whole"))
     assert whole.start().wait(1800) == 0, whole.log.read_text()
     killed = Starter(tmp_path, config_of(tmp_path, "killed"))
@@ -170,7 +138,7 @@ def test_twenty_kills(draw, tmp_path):
         assert after >= before, "a checkpoint was lost"
         assert status in (-number, 128 + number)
         if status == 128 + signal.SIGTERM:
-            assert read_metrics(killed.run.metrics_file)[-1]["step"] == after
+            assert read_lines(killed.run.metrics_file)[-1]["step"] == after
             assert not half_written
     assert in_flight > 0, "no kill fell into a save: try another seed"
     assert last_step(killed.run) < STEPS
@@ -180,12 +148,9 @@ def test_twenty_kills(draw, tmp_path):
 
 
 def assert_same_run(whole: Starter, killed: Starter) -> None:
-    lines = [
-        [{name: x for name, x in line.items() if name != "tokens_per_second"} for line in read_metrics(r.metrics_file)]
-        for r in (killed.run, whole.run)
-    ]
-    assert lines[0] == lines[1]
-    assert len(lines[0]) == STEPS + STEPS // 20
+    lines = numbers(killed.run)
+    assert lines == numbers(whole.run)
+    assert len(lines) == STEPS + STEPS // 20
     assert_same(*(whole_state(config_of(run.path.parent, run.path.name), run) for run in (killed.run, whole.run)))
     model = whole.run.read_config().model
     for name in ("best", *(str(step) for step in range(KEEP_EVERY, STEPS, KEEP_EVERY))):

@@ -1,7 +1,8 @@
 """One process of several on this machine: python one_of_many.py RECIPE [--section.field VALUE ...].
 
 Beside training it writes down, in files named after $RECORD, the rows of each batch that it made, and the translations
-of each evaluation; it makes no more than a batch in $SECONDS_A_BATCH.
+of each evaluation; it makes no more than a batch in $SECONDS_A_BATCH, and cannot read the arrays of the checkpoint of
+the step $UNREADABLE.
 """
 
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tfmr import checkpoint_items
 from tfmr.cli import run
 from tfmr.cli.train import main
 from tfmr.training import loop, validation
@@ -43,6 +45,18 @@ def record_translations(file: Path) -> None:
     validation.corpus_scores = score
 
 
+def refuse_checkpoint(step: str) -> None:
+    """Has the arrays of a step's checkpoint fail to be read, by this process alone."""
+    read_tree = checkpoint_items._read_tree
+
+    def read(checkpoint, *args):
+        if checkpoint.name == step:
+            raise ValueError("not readable here")
+        return read_tree(checkpoint, *args)
+
+    checkpoint_items._read_tree = read
+
+
 def append(file: Path, value) -> None:
     """Adds a line of JSON."""
     with file.open("a") as out:
@@ -53,4 +67,5 @@ if __name__ == "__main__":
     record = Path(os.environ["RECORD"])
     record_batches(record.with_suffix(".batches"), float(os.environ["SECONDS_A_BATCH"]))
     record_translations(record.with_suffix(".translations"))
+    refuse_checkpoint(os.environ.get("UNREADABLE", "none"))
     run(main, sys.argv[1:])

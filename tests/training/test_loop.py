@@ -20,71 +20,33 @@ import fake_bucket
 import jax
 import numpy as np
 import pytest
+from tiny_run import numbers, tiny_run, write_recipe, write_words
 
 from tfmr.analysis.learning_curves import read_metrics as read_curves
-from tfmr.config import Config, DataConfig, MeshConfig, TrainingConfig, TransformerConfig, config_to_dict
+from tfmr.config import MeshConfig
 from tfmr.data.loader import make_arrays
 from tfmr.errors import InputError
+from tfmr.metrics_file import read_lines
 from tfmr.parameters import read_params, state_steps
 from tfmr.run_directory import RunDirectory, load_run
 from tfmr.training import Diverged, Stopped, loop, train
 from tfmr.training import step as training_step
-from tfmr.training.metrics import read_metrics
 
 STEPS = 40
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def write_pairs(folder, split, count, seed):
-    """Words and the same words spelled backwards."""
-    draw = random.Random(seed)
-    lines = ["".join(draw.choices("abcdefgh ", k=draw.randint(3, 20))).strip() or "a" for _ in range(count)]
-    (folder / f"{split}.en").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    (folder / f"{split}.de").write_text("".join(f"{line[::-1]}\n" for line in lines), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     """The configuration of a run of three epochs, with all that has a state: dropout, Adam, EMA, evaluations."""
     folder = tmp_path_factory.mktemp("corpus")
-    for seed, (split, count) in enumerate([("train", 200), ("validation", 12), ("test", 3)]):
-        write_pairs(folder, split, count, seed)
-    return Config(
-        workdir=str(tmp_path_factory.mktemp("runs") / "finished"),
-        model=TransformerConfig(
-            vocab_size=16, num_encoder_layers=1, num_decoder_layers=1, d_model=16, d_ff=32, num_heads=2, d_k=8, d_v=8
-        ),
-        data=DataConfig(
-            corpus="text",
-            dir=str(folder),
-            cache=str(folder / "cache"),
-            tokenizer="characters",
-            tokens_per_batch=256,
-            num_buckets=2,
-        ),
-        training=TrainingConfig(
-            steps=STEPS,
-            schedule="constant",
-            learning_rate=0.003,
-            warmup_steps=5,
-            loss_chunk=64,
-            ema_decay=0.9,
-            log_every=1,
-            evaluate_every=8,
-            bleu_sentences=0,
-            checkpoint_every=4,
-            keep_last=20,
-        ),
-    )
+    write_words(folder)
+    workdir = tmp_path_factory.mktemp("runs") / "finished"
+    return tiny_run(folder, workdir, steps=STEPS, evaluate_every=8, keep_last=20)
 
 
 def changed(config, section="training", **values):
     return dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **values)})
-
-
-def numbers(run):
-    """The lines of metrics.jsonl without what depends on the clock."""
-    return [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in read_metrics(run.metrics_file)]
 
 
 def params(run, checkpoint="last", moving_average=False):
@@ -187,16 +149,12 @@ def test_killed_anywhere_it_ends_the_same(base, finished, tmp_path):
     config = dataclasses.replace(changed(base, checkpoint_every=1, keep_last=3), workdir=str(tmp_path / "run"))
     run = RunDirectory(Path(config.workdir))
     recipe = tmp_path / "recipe.py"
-    recipe.write_text(
-        "import json\nfrom tfmr.config import config_from_dict\n"
-        f"def get_config():\n    return config_from_dict(json.loads({json.dumps(config_to_dict(config))!r}))\n"
-    )
+    write_recipe(recipe, config)
 
     def start_and_send(number, lines):
         command = [sys.executable, str(REPOSITORY / "train.py"), str(recipe)]
-        cache = {"JAX_COMPILATION_CACHE_DIR": str(REPOSITORY / ".pytest_cache" / "jax")}
         with (tmp_path / "log").open("a") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **cache}, cwd=tmp_path)
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
         deadline = time.monotonic() + 300
         while not run.metrics_file.exists() or run.metrics_file.read_bytes().count(b"\n") < lines:
             assert process.poll() is None, (tmp_path / "log").read_text()
@@ -219,7 +177,7 @@ def test_a_line_that_was_cut_off_is_dropped(copy_at_step, finished):
         file.write('{"step": 41, "loss": 1.2')
     train(config)
     assert_same_end(run, finished)
-    assert [json.loads(line) for line in run.metrics_file.read_text().splitlines()] == read_metrics(run.metrics_file)
+    assert [json.loads(line) for line in run.metrics_file.read_text().splitlines()] == read_lines(run.metrics_file)
 
 
 def test_a_damaged_newest_checkpoint_costs_only_time(copy_at_step, finished, caplog):
@@ -291,7 +249,7 @@ def test_a_bucket_is_a_run_directory_too(base, finished, tmp_path, monkeypatch):
     train_and_signal(config, 10, signal.SIGTERM)
     local = tmp_path / "bucket" / "runs" / "one"
     newest = max(state_steps(RunDirectory.at(config.workdir)))
-    assert read_metrics(local / "metrics.jsonl")[-1]["step"] == newest
+    assert read_lines(local / "metrics.jsonl")[-1]["step"] == newest
     (local / "checkpoints" / str(newest) / "place" / "metadata").write_text("{")
     train(config)
     run = RunDirectory.open(config.workdir)

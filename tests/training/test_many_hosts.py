@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import random
 import re
 import signal
 import socket
@@ -14,14 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from tiny_run import numbers, tiny_run, write_recipe, write_words
 
-from tfmr.config import Config, DataConfig, MeshConfig, TrainingConfig, TransformerConfig, config_to_dict
+from tfmr.config import Config, MeshConfig
+from tfmr.metrics_file import read_lines
 from tfmr.parameters import state_steps
 from tfmr.run_directory import RunDirectory
-from tfmr.training.metrics import read_metrics
 
 HERE = Path(__file__).resolve().parent
-CACHE = HERE.parents[1] / ".pytest_cache" / "jax"
 DEVICES = 4
 LOST_AFTER = 10
 PATIENCE = 500
@@ -30,62 +29,30 @@ PATIENCE = 500
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A corpus of words and the same words spelled backwards."""
+    """A corpus, and beside it the run directories."""
     folder = tmp_path_factory.mktemp("many")
-    draw = random.Random(0)
-    for split, count in (("train", 200), ("validation", 11), ("test", 3)):
-        lines = ["".join(draw.choices("abcdefgh ", k=draw.randint(3, 20))).strip() or "a" for _ in range(count)]
-        (folder / f"{split}.en").write_text("".join(f"{line}\n" for line in lines))
-        (folder / f"{split}.de").write_text("".join(f"{line[::-1]}\n" for line in lines))
+    write_words(folder, validation=11)
     return folder
 
 
-def config_of(folder: Path, name: str, **training) -> Config:
+def config_of(folder: Path, name: str, steps: int) -> Config:
     """With four processes of one device each, two hold the same rows, and every parameter is split over hosts."""
-    return Config(
-        workdir=str(folder / name),
-        model=TransformerConfig(
-            vocab_size=16, num_encoder_layers=1, num_decoder_layers=1, d_model=16, d_ff=32, num_heads=2, d_k=8, d_v=8
-        ),
-        data=DataConfig(
-            corpus="text",
-            dir=str(folder),
-            cache=str(folder / "cache"),
-            tokenizer="characters",
-            tokens_per_batch=256,
-            num_buckets=1,
-        ),
-        training=TrainingConfig(
-            schedule="constant",
-            learning_rate=0.003,
-            warmup_steps=5,
-            loss_chunk=64,
-            accumulation=2,
-            log_every=1,
-            evaluate_every=4,
-            bleu_sentences=-1,
-            checkpoint_every=4,
-            keep_last=50,
-            **training,
-        ),
-        mesh=MeshConfig(data=1, fsdp=2, tensor=2),
-    )
+    asked = dict(accumulation=2, ema_decay=0.0, evaluate_every=4, bleu_sentences=-1, keep_last=50)
+    config = tiny_run(folder, folder / name, num_buckets=1, steps=steps, **asked)
+    return dataclasses.replace(config, mesh=MeshConfig(data=1, fsdp=2, tensor=2))
 
 
 class Processes:
     """Processes that train together, DEVICES devices in all."""
 
-    def __init__(self, config: Config, count: int, seconds: float = 0.0, of_process=lambda i: ()):
+    def __init__(self, config: Config, count: int, seconds: float = 0.0, of_process=lambda i: (), unreadable=None):
         Path(config.workdir).mkdir(exist_ok=True)
         stem = f"{config.workdir}-{count}"
         recipe = Path(f"{stem}.py")
-        recipe.write_text(
-            "import json\nfrom tfmr.config import config_from_dict\n"
-            f"def get_config():\n    return config_from_dict(json.loads({json.dumps(config_to_dict(config))!r}))\n"
-        )
+        write_recipe(recipe, config)
         self.logs = [Path(f"{stem}-{i}.log") for i in range(count)]
-        flags = f"--xla_force_host_platform_device_count={DEVICES // count}"
-        environment = {**os.environ, "XLA_FLAGS": flags, "JAX_COMPILATION_CACHE_DIR": str(CACHE)}
+        flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={DEVICES // count}"
+        environment = {**os.environ, "XLA_FLAGS": flags}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -96,6 +63,8 @@ class Processes:
                 command += ["--distributed.coordinator-address", address, "--distributed.num-processes", str(count)]
                 command += ["--distributed.lost-after", str(LOST_AFTER), "--distributed.connect-timeout", "120"]
             settings = {"RECORD": str(self.logs[i]), "SECONDS_A_BATCH": str(seconds), "JAX_PROCESS_ID": str(i)}
+            if i == count - 1 and unreadable is not None:
+                settings["UNREADABLE"] = str(unreadable)
             if count == 1:
                 settings.pop("JAX_PROCESS_ID")
             with self.logs[i].open("w") as log:
@@ -118,7 +87,7 @@ class Processes:
     def wait_for_step(self, step: int) -> None:
         """Returns when metrics.jsonl tells of the step."""
         deadline = time.monotonic() + PATIENCE
-        while not any(line["step"] >= step for line in read_metrics(self.run.metrics_file)):
+        while not any(line["step"] >= step for line in read_lines(self.run.metrics_file)):
             if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes):
                 self.wait(0)
                 raise AssertionError(self.told())
@@ -127,10 +96,6 @@ class Processes:
     def told(self) -> str:
         """All that they wrote."""
         return "\n".join(f"--- {log.name}\n{log.read_text()}" for log in self.logs)
-
-
-def numbers(run: RunDirectory) -> list[dict]:
-    return [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in read_metrics(run.metrics_file)]
 
 
 def recorded(processes: Processes, what: str) -> list[list]:
@@ -151,6 +116,8 @@ class Chain(NamedTuple):
     """Their lines of metrics.jsonl."""
     stopped: int
     """Their last step."""
+    resumed: int
+    """The step that the four continued from: one of them cannot read the newest checkpoint."""
     ended: int
     """The last step of the four."""
 
@@ -166,11 +133,13 @@ def handed_on(folder):
     stopped = state_steps(two.run)[-1]
     begun = numbers(two.run)
     ended = stopped // 4 * 4 + 8  # where one that is not stopped evaluates as well
-    four = Processes(dataclasses.replace(config, training=dataclasses.replace(config.training, steps=ended)), 4)
+    resumed = state_steps(two.run)[-2]
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, steps=ended))
+    four = Processes(config, 4, unreadable=stopped)
     assert four.wait() == [0] * 4, four.told()
     one = Processes(dataclasses.replace(config, training=dataclasses.replace(config.training, steps=ended + 4)), 1)
     assert one.wait() == [0], one.told()
-    return Chain(two, four, one, statuses, begun, stopped, ended)
+    return Chain(two, four, one, statuses, begun, stopped, resumed, ended)
 
 
 @pytest.fixture(scope="module")
@@ -198,12 +167,12 @@ def test_handed_from_two_to_four_to_one_the_run_is_that_of_one(handed_on, alone)
 
 
 def test_every_process_has_the_translations_of_one(handed_on, alone):
-    two, four, one, _, _, stopped, ended = handed_on
+    two, four, one, _, _, stopped, resumed, ended = handed_on
     [whole] = recorded(alone, "translations")
     assert len(whole[0]) == 11
     assert any(any(lines) for lines in whole)  # something is said
     by_step = dict(zip(range(4, ended + 5, 4), whole, strict=True))
-    for processes, first, last in ((two, 0, stopped), (four, stopped, ended), (one, ended, ended + 4)):
+    for processes, first, last in ((two, 0, stopped), (four, resumed, ended), (one, ended, ended + 4)):
         expected = [lines for step, lines in by_step.items() if first < step <= last]
         for translations in recorded(processes, "translations"):
             assert translations == expected
@@ -211,7 +180,7 @@ def test_every_process_has_the_translations_of_one(handed_on, alone):
 
 def test_each_process_reads_its_rows_of_the_batches_of_one(handed_on, alone):
     [whole] = recorded(alone, "batches")
-    for processes, first in ((handed_on.two, 0), (handed_on.four, handed_on.stopped), (handed_on.one, handed_on.ended)):
+    for processes, first in ((handed_on.two, 0), (handed_on.four, handed_on.resumed), (handed_on.one, handed_on.ended)):
         parts = recorded(processes, "batches")
         for place in range(min(map(len, parts))):
             merged = {}
@@ -220,6 +189,16 @@ def test_each_process_reads_its_rows_of_the_batches_of_one(handed_on, alone):
                 merged |= part[place]
             if first + place < len(whole):
                 assert merged == whole[first + place]
+
+
+def test_damage_that_one_process_sees_is_set_aside_by_all(handed_on):
+    four, stopped = handed_on.four, handed_on.stopped
+    for i, log in enumerate(four.logs):
+        reason = "ValueError: not readable here" if i == 3 else "another host cannot read its part"
+        assert f"checkpoints/{stopped}: is damaged ({reason}); set aside as" in log.read_text(), four.told()
+    assert f"Continuing from step {handed_on.resumed}\n" in four.logs[0].read_text()
+    assert (four.run.damaged / str(stopped)).is_dir()
+    assert handed_on.resumed < stopped <= state_steps(four.run)[-1]
 
 
 def test_one_process_writes_what_there_is_to_tell(handed_on):

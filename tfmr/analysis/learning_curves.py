@@ -1,16 +1,16 @@
 """Learning curves, from the metrics.jsonl of one or several runs."""
 
-import json
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from tfmr.errors import InputError
+from tfmr.metrics_file import read_lines
+from tfmr.storage import storage_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,27 +35,17 @@ def read_metrics(file: str | os.PathLike) -> dict[str, Curve]:
     Raises:
       InputError: if there is no such file, or no metric in it.
     """
-    path = _path(file)
+    path = storage_path(file)
     if not path.is_file():
         raise InputError(f"{path}: is missing; give a run directory that train.py has written to")
     points: dict[str, dict[int, float]] = {}
-    for line in path.read_bytes().decode("utf-8", errors="replace").split("\n"):
-        try:
-            values = json.loads(line)
-            step = int(values.pop("step"))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue
-        for name, value in values.items():
-            if isinstance(value, int | float):
-                points.setdefault(name, {})[step] = float(value)
+    for line in read_lines(path):
+        for name, value in line.items():
+            if name != "step" and isinstance(value, int | float):
+                points.setdefault(name, {})[line["step"]] = float(value)
     if not points:
         raise InputError(f"{path}: holds no metrics yet")
     return {name: _curve(by_step) for name, by_step in points.items()}
-
-
-def _path(file: str | os.PathLike) -> Any:
-    """Returns a path as it is, also that of an object store, which `Path` would make a local one."""
-    return file if isinstance(file, PurePath) else Path(file)
 
 
 def _curve(by_step: dict[int, float]) -> Curve:
@@ -103,7 +93,7 @@ def plot_learning_curves(runs: Sequence[str | os.PathLike], names: Sequence[str]
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    files = [path / "metrics.jsonl" if (path := _path(run)).is_dir() else path for run in runs]
+    files = [path / "metrics.jsonl" if (path := storage_path(run)).is_dir() else path for run in runs]
     names = [file.parent.name or file.absolute().parent.name for file in files] if names is None else list(names)
     if not files or len(names) != len(files):
         raise InputError(f"{len(files)} runs and {len(names)} names: give at least one run, and a name for each")

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from tfmr.analysis.collectives import Collective, collectives
 from tfmr.analysis.matrix_products import matrix_product_flops
@@ -19,7 +19,7 @@ from tfmr.data.token_arrays import TokenArrays
 from tfmr.errors import InputError
 from tfmr.models import Transformer
 from tfmr.training.optimizer import make_optimizer
-from tfmr.training.sharding import batch_parts
+from tfmr.training.sharding import batch_parts, batch_sharding
 from tfmr.training.state import TrainState, abstract_state
 from tfmr.training.step import jit_for_sharding, logical_names_on, loss_chunk, make_train_step
 
@@ -80,12 +80,11 @@ def step_inputs(config: Config, mesh: Mesh) -> StepInputs:
     optimizer = make_optimizer(training, config.model.d_model)
     state, sharding = abstract_state(Transformer(config.model), optimizer, mesh, ema=training.ema_decay > 0)
     bucket = _longest_bucket(config.data)
-    by_rows = NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
     arrays = make_arrays(
         *(_no_sentences(), Batch(bucket, np.empty(0, np.int64))),
         rows_multiple=batch_parts(mesh) * training.accumulation,
     )
-    batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=by_rows) for name, x in arrays.items()}
+    batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=batch_sharding(mesh)) for name, x in arrays.items()}
     return StepInputs(config, mesh, bucket, state, sharding, batch)
 
 

@@ -6,22 +6,10 @@ import sys
 import time
 from typing import Any
 
+from tfmr.metrics_file import read_lines
 from tfmr.storage import AnyPath, is_remote, write_text, writing_named
 
 Values = dict[str, float | int]
-
-
-def read_metrics(file: AnyPath) -> list[dict[str, Any]]:
-    """Returns the lines of a metrics.jsonl; a last line that was cut off by a kill is left out."""
-    if not file.exists():
-        return []
-    lines = []
-    for line in file.read_text(encoding="utf-8").split("\n"):
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            continue
-    return lines
 
 
 class MetricsWriter:
@@ -33,7 +21,7 @@ class MetricsWriter:
 
     def __init__(self, file: AnyPath, first_step: int):
         """Opens the files; lines after `first_step`, of steps that are made again, are removed."""
-        kept = [json.dumps(line) + "\n" for line in read_metrics(file) if line["step"] <= first_step]
+        kept = [json.dumps(line) + "\n" for line in read_lines(file) if line["step"] <= first_step]
         with writing_named(file.parent):
             write_text(file, "".join(kept))
             self._lines = _RewrittenLines(file, kept) if is_remote(file) else file.open("a", encoding="utf-8")
