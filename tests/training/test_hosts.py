@@ -1,13 +1,17 @@
 """What processes tell each other, by a store in memory in place of jax's."""
 
+import ctypes
 import logging
+import os
+import signal
 import threading
 import time
 
 import pytest
 
 from tfmr.errors import InputError
-from tfmr.training.hosts import Hosts, ManyHosts
+from tfmr.training.hosts import Hosts, ManyHosts, end_at_the_second
+from tfmr.training.loop import _StopSignals
 
 
 class Store:
@@ -130,3 +134,39 @@ def test_a_process_that_lags_is_named_once(monkeypatch, caplog):
             store.values |= {f"tfmr/beats/{i}": f"{now} {step}" for i, step in enumerate(steps)}
             looked_at(store, hosts, beats, warned, float(now), monkeypatch)
     assert caplog.messages == ["process 1 on host host1 lags: at step 10 for 6 s, others wait at 11"]
+
+
+def is_caught(number):
+    """Whether this process has a handler of a signal, by the system's account."""
+    with open("/proc/self/status") as status:
+        caught = next(int(line.split()[1], 16) for line in status if line.startswith("SigCgt"))
+    return bool(caught >> (number - 1) & 1)
+
+
+@pytest.fixture
+def noted():
+    """How often a handler that is not Python's, as jax's of SIGTERM, was called with SIGUSR1."""
+    calls = []
+    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(calls.append)
+    before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    ctypes.CDLL(None).signal(signal.SIGUSR1, handler)
+    yield calls
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_the_first_signal_is_noted_and_a_second_would_end_the_process(noted):
+    end_at_the_second(signal.SIGUSR1)
+    assert is_caught(signal.SIGUSR1)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert noted == [signal.SIGUSR1]
+    assert not is_caught(signal.SIGUSR1)
+
+
+def test_of_many_an_interrupt_is_handed_on_and_a_second_would_end_the_process(monkeypatch):
+    sent = []
+    with _StopSignals(Unwatched(Store(), 0, 2)):
+        monkeypatch.setattr(os, "kill", lambda *what: sent.append(what))
+        signal.raise_signal(signal.SIGINT)
+        assert sent == [(os.getpid(), signal.SIGTERM)]
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

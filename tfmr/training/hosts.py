@@ -97,6 +97,7 @@ class ManyHosts(Hosts):
         names = {int(key.rsplit("/", 1)[1]): name for key, name in self._client.key_value_dir_get("tfmr/names/")}
         self._names = [names[i] for i in range(self.count)]
         self._call_before_abort()
+        end_at_the_second(signal.SIGTERM)
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
 
@@ -270,6 +271,20 @@ class ManyHosts(Hosts):
 
         self._before_abort = ctypes.CFUNCTYPE(None, ctypes.c_int)(name_the_cause)
         ctypes.CDLL(None).signal(signal.SIGABRT, self._before_abort)
+
+
+def end_at_the_second(number: signal.Signals) -> None:
+    """Leaves the first of these signals to whoever handles it now; a second one ends the process.
+
+    jax's handler of SIGTERM is C++: it notes the first, and the steps go on until all processes save. It would note
+    those that follow as well. The system is asked to end the process then, because Python might be waiting for others.
+    """
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "sysv_signal"):  # glibc's: a handler for one time
+        return
+    libc.signal.restype = ctypes.c_void_p
+    libc.sysv_signal.argtypes = ctypes.c_int, ctypes.c_void_p
+    libc.sysv_signal(number, libc.signal(number, None))
 
 
 def _oneline(text: str) -> str:

@@ -317,7 +317,8 @@ class _StopSignals:
     """Remembers SIGINT and SIGTERM while it is entered; a second one ends the program at once.
 
     Of several processes the one that is told to stop tells the others, by jax's preemption service, which chooses the
-    step after which all of them save. It listens to SIGTERM itself, so SIGINT is handed on as that.
+    step after which all of them save. It listens to SIGTERM itself, so SIGINT is handed on as that. The second is left
+    to the system, which ends the process also where it waits for others.
     """
 
     received: int = 0
@@ -336,6 +337,7 @@ class _StopSignals:
             raise KeyboardInterrupt
         self.received = number
         if self._hosts.count > 1:
+            signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
 
     def stop_after(self, step: int) -> int:
