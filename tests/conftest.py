@@ -2,37 +2,39 @@
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-# Before jax is imported: eight devices let sharding and pmap be tested on any machine.
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
+
+# Before jax is imported, and for the processes that tests start. Most of the time goes into compiling programs that run
+# once or twice, so their machine code is not optimised. What the tests look at stays: the passes before that choose
+# fusions, collectives and memory. A flag that is given from outside wins.
+QUICK_COMPILING = ["--xla_backend_optimization_level=0"]
+if version("jaxlib").startswith("0.10."):  # later ones have no other way than this slower one to compile loops
+    QUICK_COMPILING += ["--xla_cpu_use_fusion_emitters=false"]
+# Eight devices let sharding and pmap be tested on any machine.
+DEVICES = "--xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = " ".join([*QUICK_COMPILING, os.environ.get("XLA_FLAGS", ""), DEVICES])
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Compiled programs are kept: between tests, between the processes of a test, and between runs of the tests.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(REPOSITORY / ".pytest_cache" / "jax")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 from jaxtyping import install_import_hook  # noqa: E402
 
 # All but the built-in grammar, which has no arrays and is called a million times.
-CHECKPOINTS = ("storage", "checksums", "checkpoint_items")
+CHECKPOINTS = ("storage", "metrics_file", "checksums", "checkpoint_items")
 CHECKED = [
     *(f"tfmr.{name}" for name in ("nn", "models", "decoding", "training", "analysis", "cli")),
     *(f"tfmr.{name}" for name in ("config", "evaluation", "parameters", "run_directory", *CHECKPOINTS)),
     *(f"tfmr.data.{name}" for name in ("batching", "loader", "packing", "prepare", "token_arrays", "tokenizer")),
 ]
 install_import_hook(CHECKED, "beartype.beartype")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compilation_cache():
-    """Keeps compiled programs between runs of the tests: most of their time is compiling."""
-    import jax
-
-    jax.config.update("jax_compilation_cache_dir", str(REPOSITORY / ".pytest_cache" / "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 @pytest.fixture(scope="session")
