@@ -7,7 +7,9 @@ library, so every part of the project may import it.
 
 import dataclasses
 import math
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from tfmr.errors import InputError, nearest
@@ -394,6 +396,11 @@ class Config:
             self.data.max_length,
             f"learned positions reach only to model.max_length = {self.model.max_length}",
         )
+
+
+def default_cache() -> Path:
+    """Returns the folder for what is made once and used again: $TFMR_CACHE, or else ~/.cache/tfmr."""
+    return Path(os.environ.get("TFMR_CACHE") or "~/.cache/tfmr").expanduser()
 
 
 def config_to_dict(config: Config) -> dict:

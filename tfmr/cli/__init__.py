@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from tfmr.cli.memory import use_huge_pages
+from tfmr.config import default_cache
 from tfmr.errors import InputError, nearest
 
 COMMANDS = {
@@ -21,8 +23,14 @@ COMMANDS = {
 """Each is a module of this package with `main(arguments)`, imported only when it is called."""
 
 
+_COMPUTES = ("translate", "evaluate", "score", "generate")
+"""Commands that run a model for long."""
+
+
 def main() -> None:
     """The program `tfmr`."""
+    if sys.argv[1:2] and sys.argv[1] in _COMPUTES:
+        use_huge_pages()
     run(_dispatch, sys.argv[1:])
 
 
@@ -30,6 +38,8 @@ def run(command: Callable[[list[str]], None], arguments: list[str]) -> None:
     """Calls a command; what the user got wrong becomes one line and exit status 2."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("tfmr").setLevel(logging.INFO)
+    # A program that was compiled once is read from there the next time. JAX looks at this when it is imported.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(default_cache() / "compiled"))
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax raises what it logs as an error, traceback and all
     sys.unraisablehook = _ignore_closed_loops
     try:

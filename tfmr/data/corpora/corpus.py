@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfmr.config import DataConfig
+from tfmr.config import DataConfig, default_cache
 from tfmr.errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -81,4 +80,4 @@ def held_out_size(pairs: int) -> int:
 
 def cache_folder(config: DataConfig) -> Path:
     """Returns the folder for prepared corpora: `data.cache`, $TFMR_CACHE, or ~/.cache/tfmr."""
-    return Path(config.cache or os.environ.get("TFMR_CACHE") or "~/.cache/tfmr").expanduser()
+    return Path(config.cache).expanduser() if config.cache else default_cache()
