@@ -10,6 +10,7 @@ from tfmr.config import (
     DecodingConfig,
     DistributedConfig,
     MeshConfig,
+    SamplingConfig,
     TrainingConfig,
     TransformerConfig,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "DecodingConfig",
     "DistributedConfig",
     "MeshConfig",
+    "SamplingConfig",
     "TrainingConfig",
     "TransformerConfig",
     "__version__",

@@ -425,7 +425,7 @@ def _from_dict(cls: type, values: dict, path: str) -> Any:
     return cls(**{key: _from_plain(types[key], value, f"{path}{key}.") for key, value in values.items()})
 
 
-def _from_plain(kind: type, value: Any, path: str) -> Any:
+def _from_plain(kind: Any, value: Any, path: str) -> Any:
     if isinstance(value, dict):
         return _from_dict(kind, value, path)
     return tuple(value) if isinstance(value, list) else value
