@@ -76,11 +76,11 @@ def _decoding(work: str) -> SimpleNamespace:
         source = jax.numpy.asarray(batches[i])
         rows = np.arange(len(source), dtype=np.int32)
         result = search_batch(
-            params,
+            (params,),
             source,
             Constraints(jax.numpy.full(len(source), length)),
             rows,
-            model=model,
+            models=(model,),
             config=decoding,
             max_length=length,
             number=1,

@@ -315,6 +315,9 @@ class DecodingConfig:
     """What a hypothesis's 2nd, 3rd, ... continuation is set back by in the beam (Li et al. 2016); 0: nothing."""
     extra_length: int = 50
     """The longest output is the source's length plus this, in tokens."""
+    max_source_length: int = 1024
+    """Tokens of a source that are read, its end mark included; of a longer one a warning says that the rest is left
+    out. Learned positions may allow fewer. The memory that is needed grows with its square."""
     min_length: int = 0
     """The shortest output in tokens, end mark included."""
     max_length: int = 0
@@ -332,6 +335,7 @@ class DecodingConfig:
 
     def __post_init__(self):
         _require_positive("decoding", self, "beam_size", "extra_length", "batch_size")
+        _require(self.max_source_length > 1, "decoding.max_source_length", self.max_source_length, "must be 2 or more")
         for name in ("alpha", "coverage_penalty", "diversity", "min_length", "max_length", "no_repeat_ngram"):
             _require(getattr(self, name) >= 0, f"decoding.{name}", getattr(self, name), "must be 0 or more")
         enough = self.max_length == 0 or self.min_length <= self.max_length

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
@@ -17,7 +17,7 @@ from tfmr.config import DataConfig
 from tfmr.data.tokenizer import PAD_ID
 from tfmr.decoding import Translator
 from tfmr.errors import InputError
-from tfmr.models import Transformer
+from tfmr.models import Transformer, token_log_probs
 
 Batch = Mapping[str, ArrayLike]
 """int32 arrays: source, source_segments, source_positions, target_input, target_output, target_segments,
@@ -123,28 +123,9 @@ def evaluate_loss(batch_sums: Callable[[Batch], tuple[ArrayLike, ArrayLike]], ba
 @functools.partial(jax.jit, static_argnames="model")
 def negative_log_likelihood(model: Transformer, params: dict, batch: Batch) -> tuple[Float[Array, ""], Int[Array, ""]]:
     """Returns the summed negative log-likelihood of the target's tokens in nats, unsmoothed, and their number."""
-    apply: Any = model.apply
-    states, table = apply(
-        {"params": params},
-        batch["source"],
-        batch["source_segments"],
-        batch["target_input"],
-        batch["target_segments"],
-        batch["source_positions"],
-        batch["target_positions"],
-        method="states_and_output_table",
-    )
-    targets = jnp.asarray(batch["target_output"])
-
-    def row_losses(row: tuple[Array, Array]) -> Float[Array, " target"]:
-        states, targets = row
-        logits = jnp.einsum("td,vd->tv", states, table.astype(states.dtype), preferred_element_type=jnp.float32)
-        chosen = jnp.take_along_axis(logits, targets[:, None], axis=1)[:, 0]
-        return jax.nn.logsumexp(logits, axis=1) - chosen
-
-    # A few rows at a time: the logits of a whole batch are large.
-    losses = lax.map(row_losses, (states, targets), batch_size=8)
-    counted = targets != PAD_ID
+    arrays = {name: jnp.asarray(array) for name, array in batch.items()}
+    losses = -token_log_probs(model, params, **arrays)
+    counted = arrays["target_output"] != PAD_ID
     return jnp.where(counted, losses, 0.0).sum(), counted.sum()
 
 

@@ -1,6 +1,5 @@
 """The commands as a user calls them: what they print, and one clear line for what is wrong."""
 
-import dataclasses
 import io
 import json
 import subprocess
@@ -9,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
+from commands_config import CONFIG
 
-from tfmr import Config, DataConfig, DecodingConfig, TrainingConfig, TransformerConfig
 from tfmr.cli import _dispatch, run
 from tfmr.cli.config_file import parse_config
 from tfmr.cli.train import main as train_main
@@ -18,45 +17,6 @@ from tfmr.errors import InputError
 from tfmr.run_directory import RunDirectory
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-CONFIG = Config(
-    model=TransformerConfig(
-        num_encoder_layers=1, num_decoder_layers=1, d_model=16, d_ff=32, num_heads=2, d_k=8, d_v=8, dropout_rate=0.1
-    ),
-    data=DataConfig(corpus="text", vocab_size=300, tokens_per_batch=256, num_buckets=1, max_length=64),
-    training=TrainingConfig(
-        steps=4, warmup_steps=2, log_every=1, evaluate_every=2, bleu_sentences=2, checkpoint_every=2, loss_chunk=4096
-    ),
-    decoding=DecodingConfig(beam_size=2, extra_length=3, batch_size=4),
-)
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a config file and a corpus of two files."""
-    folder = tmp_path_factory.mktemp("commands")
-    words = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
-    lines = [" ".join(words[i % 8 :] + words[: i % 7]) for i in range(60)]
-    (folder / "corpus.en").write_text("".join(f"{line} {i}\n" for i, line in enumerate(lines)))
-    (folder / "corpus.de").write_text("".join(f"{i} {line.upper()}\n" for i, line in enumerate(lines)))
-    data = dataclasses.replace(
-        CONFIG.data,
-        cache=str(folder / "cache"),
-        source_file=str(folder / "corpus.en"),
-        target_file=str(folder / "corpus.de"),
-    )
-    config = dataclasses.replace(CONFIG, data=data, workdir=str(folder / "run"))
-    (folder / "tiny.py").write_text(
-        f"from tfmr import *\n\n\ndef get_config():\n    return {config!r}\n", encoding="utf-8"
-    )
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(workspace: Path) -> str:
-    """The run directory of a few steps."""
-    train_main([str(workspace / "tiny.py")])
-    return str(workspace / "run")
 
 
 def test_train_leaves_all_that_later_commands_need(trained: str, workspace: Path):

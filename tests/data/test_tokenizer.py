@@ -218,3 +218,13 @@ def test_missing_and_binary_files_are_refused(tmp_path):
 def test_unknown_kinds_are_refused():
     with pytest.raises(InputError, match="wordpiece"):
         Tokenizer.train("sentencepiece", LINES, 300)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_token_texts_are_those_of_the_tokens_one_by_one(kind, tokenizers):
+    line = "the man and the dog"
+    ids = [BOS_ID, *tokenizers[kind].encode(line), EOS_ID, PAD_ID]
+    pieces = tokenizers[kind].token_texts(ids)
+    assert len(pieces) == len(ids)
+    assert (pieces[0], *pieces[-2:]) == ("<s>", "</s>", "<pad>")
+    assert "".join(pieces[1:-2]).lstrip(" ") == line

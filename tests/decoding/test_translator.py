@@ -1,7 +1,9 @@
 """The translator: every line gets its own translation, whatever stands beside it."""
 
 import itertools
+import logging
 import random
+import re
 
 import flax.linen as nn
 import jax
@@ -11,7 +13,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.tokenizer import EOS_ID, Tokenizer
-from tfmr.decoding import Translator, batches, translator
+from tfmr.decoding import Translator, translator
 from tfmr.errors import InputError
 from tfmr.models import Transformer
 from tfmr.nn.stacks import stack_layers
@@ -118,17 +120,23 @@ def test_few_shapes_are_compiled(make_translator):
     assert translator.search_batch._cache_size() - before == 3
 
 
-def test_padded_widths():
-    widths = [batches._padded_width(length) for length in (1, 16, 17, 24, 25, 33, 48, 49, 96, 97, 129, 193)]
-    assert widths == [16, 16, 24, 24, 32, 48, 48, 64, 96, 128, 192, 256]
-
-
-def test_a_line_beyond_learned_positions_is_refused_by_number(make_translator):
-    each = make_translator(DecodingConfig(beam_size=2, extra_length=4), positions="learned", max_length=20)
-    fits, too_long = "a" * 18, "a" * 30
-    assert isinstance(each.translate([fits])[0], str)
-    with pytest.raises(InputError, match=r"line 2: has \d+ tokens.*model\.max_length = 20"):
-        each.translate([fits, too_long])
+@pytest.mark.parametrize(
+    ("limit", "changes"), [(20, {}), (1024, {"positions": "learned", "max_length": 20}), (1024, None)]
+)
+def test_of_a_line_that_is_too_long_the_beginning_is_translated_and_a_warning_says_so(
+    make_translator, caplog, limit, changes
+):
+    each = make_translator(DecodingConfig(beam_size=2, extra_length=4, max_source_length=limit), **(changes or {}))
+    too_long = "abcdefghij" * 2
+    fits = too_long[:19]
+    with caplog.at_level(logging.WARNING, "tfmr"):
+        translations = each.translate([fits, too_long])
+    if changes is None:
+        assert not caplog.records
+        return
+    assert translations[1] == translations[0]
+    (record,) = caplog.records
+    assert re.match("line 2: has 21 tokens.*only the first 19 are translated", record.getMessage())
 
 
 def test_sinusoids_take_any_length(make_translator):
@@ -150,7 +158,7 @@ def test_one_string_is_not_taken_for_lines(make_translator):
         make_translator(DecodingConfig()).translate("a line")
 
 
-def test_a_line_feed_in_a_translation_does_not_make_two_lines(make_translator, monkeypatch):
+def test_a_lines_end_in_a_translation_does_not_make_two_lines(make_translator, monkeypatch):
     each = make_translator(DecodingConfig(beam_size=1, extra_length=4))
-    monkeypatch.setattr(each.tokenizer, "decode_batch", lambda ids: ["a\nb" for _ in ids])
-    assert each.translate(["abc", "", "ab"]) == ["a b", "", "a b"]
+    monkeypatch.setattr(each.tokenizer, "decode_batch", lambda ids: ["a\nb\rc" for _ in ids])
+    assert each.translate(["abc", "", "ab"]) == ["a b c", "", "a b c"]

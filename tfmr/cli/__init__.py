@@ -14,6 +14,8 @@ from tfmr.errors import InputError, nearest
 COMMANDS = {
     "prepare": "make the token arrays of a config's corpus",
     "translate": "translate lines with a trained model",
+    "score": "log-probabilities of given translations",
+    "align": "attention from given translations to their sources, as numbers",
     "evaluate": "BLEU, chrF, loss and perplexity of a trained model on a test set",
     "average": "average the newest checkpoints of a run",
     "inspect": "parameters and training FLOPs of a config or run",

@@ -23,6 +23,12 @@ class Arguments:
     """averaged, best, last, or a step; empty: the first of these that is there."""
     sentence: str = ""
     """The sentence to translate; empty: the first of the test set."""
+    target: str = ""
+    """A translation of it to draw instead of the model's own."""
+    layer: int = -1
+    """Layer of the decoder whose attention to draw, from 0; -1: the last."""
+    head: int = -1
+    """Head of the layer, from 0; -1: each."""
     output: str = ""
     """Folder for learning_curve.png and attention.png; empty: the run directory."""
 
@@ -45,7 +51,7 @@ def main(arguments: list[str]) -> None:
     sentence = options.sentence or run.read_text_split("test")[0][0]
     pictures = {
         "learning_curve.png": plot_learning_curves([run.path]),
-        "attention.png": _attention_picture(translator, sentence),
+        "attention.png": _attention_picture(translator, sentence, options),
     }
     for name, figure in pictures.items():
         with (folder / name).open("wb") as file:
@@ -53,19 +59,21 @@ def main(arguments: list[str]) -> None:
         print(folder / name)
 
 
-def _attention_picture(translator: "Translator", sentence: str) -> "Figure":
-    """Draws the last layer's attention from the translation to the sentence, head by head."""
+def _attention_picture(translator: "Translator", sentence: str, options: Arguments) -> "Figure":
+    """Draws a layer's attention from the translation to the sentence, head by head."""
     from tfmr.analysis import attention_weights, plot_attention
     from tfmr.data.tokenizer import BOS_ID, EOS_ID
+    from tfmr.decoding.alignment import check_layer_and_head
 
     if not sentence.strip():
         raise InputError(f"--sentence = {sentence!r}: there is nothing to translate")
     tokenizer, config = translator.tokenizer, translator.model.config
-    translation = translator.translate([sentence])[0]
+    head = None if options.head == -1 else options.head
+    layer = check_layer_and_head(config, options.layer, head)
     source = [*tokenizer.encode(sentence), EOS_ID]
-    target = tokenizer.encode(translation)
+    target = tokenizer.encode(options.target or translator.translate([sentence])[0])
     maps = attention_weights(config, translator.params, source, [BOS_ID, *target])
     # Row i is where the model looks when it writes token i.
-    labels = [[*(tokenizer.decode([token]) for token in tokens), "end"] for tokens in (target, source[:-1])]
-    weights = maps[f"decoder/layer_{config.num_decoder_layers - 1}/cross_attention"]
-    return plot_attention(weights, *labels, title="Decoder, last layer: where each head looks in the source")
+    labels = [[*tokenizer.token_texts(tokens), "end"] for tokens in (target, source[:-1])]
+    title = f"Decoder, layer {layer}: where each head looks in the source"
+    return plot_attention(maps[f"decoder/layer_{layer}/cross_attention"], *labels, head=head, title=title)

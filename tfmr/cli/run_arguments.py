@@ -1,5 +1,6 @@
 """Command lines of commands that take a run directory, whose defaults are the run's own."""
 
+import dataclasses
 from typing import TypeVar
 
 from tfmr.cli.arguments import parse
@@ -10,7 +11,7 @@ T = TypeVar("T")
 
 
 def parse_with_run(cls: type[T], arguments: list[str], prog: str) -> T:
-    """Parses `RUN [--option VALUE ...]` into a dataclass whose `decoding` is by default that of the run's config.
+    """Parses `RUN [--option VALUE ...]` into a dataclass whose `decoding`, if any, is by default the run's config's.
 
     Raises:
       InputError: for a missing run directory or a wrong option.
@@ -20,5 +21,6 @@ def parse_with_run(cls: type[T], arguments: list[str], prog: str) -> T:
     if not arguments or arguments[0].startswith("-"):
         raise InputError(f"no run directory: give it first, as in: {prog} runs/demo")
     config = RunDirectory.open(arguments[0]).read_config()
-    default = cls(run=arguments[0], decoding=config.decoding)  # type: ignore[call-arg]
+    has_decoding = any(field.name == "decoding" for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+    default = cls(run=arguments[0], **({"decoding": config.decoding} if has_decoding else {}))  # type: ignore[call-arg]
     return parse(cls, arguments, prog=prog, default=default)

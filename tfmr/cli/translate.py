@@ -1,16 +1,13 @@
 """`tfmr translate RUN`: lines in, their translations out, in order."""
 
-import contextlib
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import tyro
 
 from tfmr.cli.run_arguments import parse_with_run
 from tfmr.config import DecodingConfig
-from tfmr.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -21,8 +18,10 @@ class Arguments:
     """The run directory."""
     checkpoint: str = ""
     """averaged, best, last, or a step; empty: the first of these that is there."""
+    ensemble: tuple[str, ...] = ()
+    """More run directories, with the same tokenizer: the mean of all models' probabilities decides."""
     input: str = ""
-    """File to translate; empty: standard input."""
+    """File to translate, plain or gzip; empty: standard input."""
     output: str = ""
     """File to write; empty: standard output."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
@@ -32,19 +31,18 @@ class Arguments:
 def main(arguments: list[str]) -> None:
     """Writes one line for each line read; an empty line stays empty."""
     options = parse_with_run(Arguments, arguments, "tfmr translate")
-    if options.input and not Path(options.input).is_file():
-        raise InputError(f"--input = {options.input!r}: no such file")
-    from tfmr.data.corpora.lines import decode_lines
-    from tfmr.decoding import Translator
+    from tfmr.cli.text_streams import input_lines, output_file
 
-    translator = Translator.from_run(options.run, options.checkpoint, options.decoding)
-    with contextlib.ExitStack() as files:
-        source = files.enter_context(open(options.input, "rb")) if options.input else sys.stdin.buffer
-        target = files.enter_context(open(options.output, "wb")) if options.output else sys.stdout.buffer
-        lines = decode_lines(source, options.input or "standard input")
-        # Someone who types wants the answer to a line before the next.
-        groups: Iterable[Iterable[str]] = ([line] for line in lines) if source.isatty() else [lines]
+    lines = input_lines(options.input)
+    from tfmr.decoding import Translator  # slow to import: after what is wrong with the input was told
+
+    runs = (options.run, *options.ensemble)
+    translator = Translator.from_runs(runs, options.checkpoint, options.decoding)
+    # Someone who types wants the answer to a line before the next.
+    typed = not options.input and sys.stdin.isatty()
+    groups: Iterable[Iterable[str]] = ([line] for line in lines) if typed else [lines]
+    with output_file(options.output, options.input) as file:
         for group in groups:
             for translation in translator.translate_stream(group):
-                target.write(translation.encode() + b"\n")
-                target.flush()
+                file.write(translation.encode() + b"\n")
+                file.flush()

@@ -7,6 +7,7 @@ inside it. No special token is ever read out of text: `<s>` in a line is three
 characters.
 """
 
+import functools
 import json
 import os
 from collections import Counter
@@ -151,6 +152,17 @@ class Tokenizer:
             pieces[mark] = b""
         pieces[UNK_ID] = SPECIAL_TOKENS[UNK_ID].encode()
         return pieces
+
+    def token_texts(self, ids: TokenIds) -> list[str]:
+        """Returns the text of each token by itself, with the space before a word; of a mark its name.
+
+        A part of a character is U+FFFD.
+        """
+        return [self._texts[int(token)] for token in ids]
+
+    @functools.cached_property
+    def _texts(self) -> list[str]:
+        return [*SPECIAL_TOKENS, *(piece.decode(errors="replace") for piece in self.pieces()[len(SPECIAL_TOKENS) :])]
 
     def unkept(self, text: str) -> list[str]:
         """Returns the parts of a line that encoding and decoding would lose; empty if it comes back as it was.

@@ -1,17 +1,21 @@
-"""From a model to text: greedy and beam search, and the translator that users call."""
+"""From a model to text: greedy and beam search, the translator that users call, scores and alignments."""
 
 from tfmr.config import DecodingConfig
+from tfmr.decoding.alignment import Alignment
 from tfmr.decoding.beam import beam_search
 from tfmr.decoding.constraints import Constraints
 from tfmr.decoding.greedy import greedy_search, sample
+from tfmr.decoding.scoring import Score
 from tfmr.decoding.search import SearchResult, StepOutput
 from tfmr.decoding.top_k import top_k
 from tfmr.decoding.translator import Hypothesis, Translator
 
 __all__ = [
+    "Alignment",
     "Constraints",
     "DecodingConfig",
     "Hypothesis",
+    "Score",
     "SearchResult",
     "StepOutput",
     "Translator",

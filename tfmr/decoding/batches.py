@@ -8,9 +8,7 @@ from jaxtyping import Int
 
 from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import EOS_ID, PAD_ID
-
-_FULL_WIDTH = 128
-"""Tokens in a sentence up to which a batch has all its rows: of longer ones it has fewer, for the memory's sake."""
+from tfmr.decoding.buckets import make_buckets, next_power_of_two
 
 
 class Sentence(NamedTuple):
@@ -63,17 +61,8 @@ def make_batches(
       longest: the most tokens that the model can read or write; None: any number.
       parts: the rows of each batch are a multiple of this.
     """
-    order = sorted(sentences, key=lambda place: -len(sentences[place].tokens))
-    # A handful of lines does not pay for a whole batch.
-    most_rows = min(config.batch_size, _next_power_of_two(len(order)))
-    start = 0
-    while start < len(order):
-        width = _padded_width(len(sentences[order[start]].tokens))
-        width = width if longest is None else min(width, longest)
-        rows = max(1, min(most_rows, config.batch_size * _FULL_WIDTH // width))
-        rows = -(-rows // parts) * parts
-        places = order[start : start + rows]
-        start += rows
+    lengths = {place: len(sentence.tokens) for place, sentence in sentences.items()}
+    for places, rows, width in make_buckets(lengths, config.batch_size, longest, parts):
         chosen = [sentences[place] for place in places]
         yield _pad(places, chosen, (rows, width), output_limit(width, config, longest))
 
@@ -85,19 +74,9 @@ def _pad(
     source[len(sentences) :, 0] = EOS_ID  # a sentence of padding alone would have nothing to attend to
     limits = np.zeros(shape[0], np.int32)
     longest_prefix = max(len(sentence.prefix) for sentence in sentences)
-    prefix = np.full((shape[0], _next_power_of_two(longest_prefix)), PAD_ID, np.int32)
+    prefix = np.full((shape[0], next_power_of_two(longest_prefix)), PAD_ID, np.int32)
     for row, sentence in enumerate(sentences):
         source[row, : len(sentence.tokens)] = sentence.tokens
         limits[row] = sentence.limit
         prefix[row, : len(sentence.prefix)] = sentence.prefix
     return SentenceBatch(places, source, limits, prefix if longest_prefix else None, max_length)
-
-
-def _next_power_of_two(number: int) -> int:
-    return 1 << max(number - 1, 0).bit_length()
-
-
-def _padded_width(length: int) -> int:
-    """Returns the smallest of 16, 24, 32, 48, 64, 96, ... that holds so many tokens."""
-    power = _next_power_of_two(length)
-    return max(16, power * 3 // 4 if length <= power * 3 // 4 else power)

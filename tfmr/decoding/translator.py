@@ -3,34 +3,44 @@
 import dataclasses
 import functools
 import itertools
+import logging
 import os
 import warnings
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 from jaxtyping import Int
 
 from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import EOS_ID, PAD_ID, Tokenizer
+from tfmr.decoding.alignment import NOT_ALIGNED, Alignment, align_pairs, check_layer_and_head
 from tfmr.decoding.batches import Sentence, SentenceBatch, make_batches, output_limit
 from tfmr.decoding.beam import beam_search
 from tfmr.decoding.constraints import Constraints
+from tfmr.decoding.ensemble import Member, ensemble_step
 from tfmr.decoding.greedy import greedy_search, sample
 from tfmr.decoding.model_step import model_step
+from tfmr.decoding.pairs import Line, Pair, encode_pairs, without_too_long
+from tfmr.decoding.rows import Rows
 from tfmr.decoding.rules import WordRules, encode_prefix
+from tfmr.decoding.scoring import NOT_SCORED, Score, score_pairs
 from tfmr.decoding.search import SearchResult
 from tfmr.errors import InputError
 from tfmr.models import Transformer
 from tfmr.nn.stacks import unstack_layers
 
+log = logging.getLogger("tfmr")
+
+T = TypeVar("T")
+
 _WINDOW = 64
 """Batches of lines that are sorted by length together."""
+_MATRIX_WINDOW = 4
+"""The same where a pair's result is a matrix, and those of long pairs are large."""
 
 
 class Hypothesis(NamedTuple):
@@ -49,8 +59,7 @@ class Translator:
     A line's translation depends on neither the other lines nor on the batch's size.
 
     Attributes:
-      model: the Transformer, its layers in a loop.
-      params: its parameters.
+      members: the model and its parameters; of an ensemble several. Layers are in a loop.
       tokenizer: for both languages.
       config: how to search.
     """
@@ -79,11 +88,10 @@ class Translator:
         if model.config.scan_layers:
             model = Transformer(dataclasses.replace(model.config, scan_layers=False))
             params = unstack_layers(params)
-        self.model = model
-        self.params = params
+        self.members = (Member(model, params),)
         self.tokenizer = tokenizer
         self.config = config
-        self._sharding = sharding
+        self._rows = Rows(sharding)
         self._rules = WordRules(config, tokenizer)
 
     @classmethod
@@ -105,17 +113,64 @@ class Translator:
         run_config, tokenizer, params = load_run(directory, checkpoint)
         return cls(Transformer(run_config.model), params, tokenizer, config or run_config.decoding)
 
+    @classmethod
+    def from_runs(
+        cls, directories: Sequence[str | os.PathLike], checkpoint: str = "", config: DecodingConfig | None = None
+    ) -> "Translator":
+        """Loads an ensemble of several run directories; see `ensemble` and `from_run`.
+
+        Args:
+          directories: where training wrote. They must have one tokenizer.
+          checkpoint: as in `from_run`, of every run.
+          config: how to search; None: as in the first run's config.
+
+        Raises:
+          InputError: if there is no such run or checkpoint, or the tokenizers differ.
+        """
+        from tfmr.run_directory import RunDirectory
+
+        # All before the first parameters are read.
+        _require_one_tokenizer({str(path): RunDirectory.open(path).read_tokenizer() for path in directories})
+        return cls.ensemble([cls.from_run(path, checkpoint, config) for path in directories])
+
+    @classmethod
+    def ensemble(cls, translators: Sequence["Translator"]) -> "Translator":
+        """Returns the translator whose probabilities, at every step, are the mean of those of several.
+
+        It searches as the first of them does.
+
+        Raises:
+          InputError: if there are none, or their tokenizers differ.
+        """
+        _require_one_tokenizer({f"translator {i}": each.tokenizer for i, each in enumerate(translators)})
+        first = translators[0]
+        together = cls(first.model, first.params, first.tokenizer, first.config, first._rows.sharding)
+        together.members = tuple(member for each in translators for member in each.members)
+        return together
+
+    @property
+    def model(self) -> Transformer:
+        """The Transformer; of an ensemble the first."""
+        return self.members[0].model
+
+    @property
+    def params(self) -> dict:
+        """The model's parameters; of an ensemble the first's."""
+        return self.members[0].params
+
     def translate(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> list[str]:
         """Returns the translation of each line; an empty or blank line's is empty.
+
+        Of a line with more tokens than `config.max_source_length`, or than the model has learned positions, the
+        beginning is translated, and a warning says so.
 
         Args:
           lines: the sources.
           prefixes: what each line's translation must begin with, as many as there are lines; None: nothing.
 
         Raises:
-          InputError: if a line has more tokens than the model has learned positions (sinusoids take any length), or
-            if what is asked for cannot be met: a prefix or required words longer than the output may be, a prefix that
-            the tokenizer cannot write or that is forbidden.
+          InputError: if what is asked for cannot be met: a prefix or required words longer than the output may be, a
+            prefix that the tokenizer cannot write or that is forbidden.
         """
         return list(self.translate_stream(lines, prefixes))
 
@@ -153,18 +208,84 @@ class Translator:
                 f"{number} translations of each line: decoding.beam_size = {self.config.beam_size} finds fewer"
             )
         pairs = zip(lines, itertools.repeat("") if prefixes is None else prefixes, strict=prefixes is not None)
-        size = _WINDOW * self.config.batch_size
+        for first, window in self._windows(pairs):
+            yield from self._translate_window(window, first, number)
+
+    def _windows(self, items: Iterable[T], batches: int = 0) -> Iterator[tuple[int, list[T]]]:
+        """Yields the number of its first item, and the items, of one window after another."""
+        items = iter(items)
+        size = (batches or _WINDOW) * self.config.batch_size
         for first in itertools.count(1, size):
-            window = list(itertools.islice(pairs, size))
+            window = list(itertools.islice(items, size))
             if not window:
                 return
-            yield from self._translate_window(window, first, number)
+            yield first, window
+
+    def score(self, sources: Sequence[Line], targets: Sequence[Line]) -> list[Score]:
+        """Returns how probable the model finds each target, given its source: the score that decoding gives it.
+
+        A pair's score depends on neither the other pairs nor on the batch's size. An empty line is its end mark alone.
+        A pair with more tokens than decoding could read and write has no score (NaN), and a warning says so.
+
+        Args:
+          sources: lines of text, or token ids with EOS at the end.
+          targets: as many. Text may be cut into other tokens than decoding wrote: only token ids are sure to be those.
+
+        Raises:
+          InputError: if there are not as many targets as sources, or for a token id that is not in the vocabulary.
+        """
+        return list(self.score_stream(_paired(sources, targets)))
+
+    def score_stream(self, pairs: Iterable[tuple[Line, Line]]) -> Iterator[Score]:
+        """Yields the score of each pair in order, reading a window of many pairs at a time; see `score`."""
+        for first, window in self._windows(pairs):
+            kept = self._encode_pairs(window, first)
+            scores = score_pairs(self.members, kept, self.config, self._positions(), self._rows)
+            yield from (scores.get(place, NOT_SCORED) for place in range(len(window)))
+
+    def align(
+        self, sources: Sequence[Line], targets: Sequence[Line], *, layer: int = -1, head: int | None = None
+    ) -> list[Alignment]:
+        """Returns where the model looks in each source when it writes each token of its target.
+
+        A pair with more tokens than decoding could read and write has no alignment, and a warning says so.
+
+        Args:
+          sources: lines of text, or token ids with EOS at the end.
+          targets: as many.
+          layer: of the decoder, from 0; -1: the last.
+          head: of the layer, from 0; None: the mean of all.
+
+        Raises:
+          InputError: as `score`, for a layer or head that is not there, and of an ensemble.
+        """
+        return list(self.align_stream(_paired(sources, targets), layer=layer, head=head))
+
+    def align_stream(
+        self, pairs: Iterable[tuple[Line, Line]], *, layer: int = -1, head: int | None = None
+    ) -> Iterator[Alignment]:
+        """Yields the alignment of each pair in order, reading a window of many pairs at a time; see `align`."""
+        if len(self.members) > 1:
+            raise InputError(f"an ensemble of {len(self.members)} models: alignments are of one model; give one run")
+        layer = check_layer_and_head(self.model.config, layer, head)
+        return self._align_windows(pairs, layer, head)
+
+    def _align_windows(self, pairs: Iterable[tuple[Line, Line]], layer: int, head: int | None) -> Iterator[Alignment]:
+        for first, window in self._windows(pairs, _MATRIX_WINDOW):
+            kept = self._encode_pairs(window, first)
+            arguments = (self.members[0], kept, self.config, self._positions(), self._rows)
+            alignments = align_pairs(*arguments, layer=layer, head=head)
+            yield from (alignments.get(place, NOT_ALIGNED) for place in range(len(window)))
+
+    def _encode_pairs(self, pairs: list[tuple[Line, Line]], first: int) -> dict[int, Pair]:
+        limits = self._longest_source(), self._longest_target()
+        return without_too_long(encode_pairs(self.tokenizer, pairs, first), limits, first)
 
     def _translate_window(self, pairs: list[tuple[str, str]], first: int, number: int) -> list[list[Hypothesis]]:
         """Translates lines with their prefixes; `first` is the first line's number."""
         translations: list[list[Hypothesis]] = [[] for _ in pairs]
         sentences = self._encode(pairs, first)
-        batches = list(make_batches(sentences, self.config, self._longest(), self._parts()))
+        batches = list(make_batches(sentences, self.config, self._positions(), self._rows.parts))
         # All are sent to the device before the first result is waited for.
         results = [self._search(batch, first, number) for batch in batches]
         for batch, result in zip(batches, results, strict=True):
@@ -186,13 +307,14 @@ class Translator:
         }
 
     def _sentence(self, tokens: list[int], prefix: str, line: int) -> Sentence:
-        longest = self._longest()
-        if longest is not None and len(tokens) > longest:
-            raise InputError(
-                f"line {line}: has {len(tokens)} tokens, its end mark included, but the model's learned "
-                f"positions reach only to model.max_length = {longest}: split the line"
+        longest = self._longest_source()
+        if len(tokens) > longest:
+            log.warning(
+                "line %d: has %d tokens, its end mark included: only the first %d are translated; split the line",
+                *(line, len(tokens), longest - 1),
             )
-        limit = output_limit(len(tokens), self.config, longest)
+            tokens = [*tokens[: longest - 1], EOS_ID]
+        limit = output_limit(len(tokens), self.config, self._positions())
         start = encode_prefix(prefix, self.tokenizer, self._rules, line)
         needed = {
             f"its prefix {prefix!r}": len(start),
@@ -206,9 +328,19 @@ class Translator:
                 )
         return Sentence(tokens, limit, start)
 
-    def _longest(self) -> int | None:
-        config = self.model.config
-        return config.max_length if config.positions == "learned" else None
+    def _positions(self) -> int | None:
+        """The most tokens that all members have positions for; None: any number."""
+        configs = [model.config for model, _ in self.members]
+        return min((config.max_length for config in configs if config.positions == "learned"), default=None)
+
+    def _longest_source(self) -> int:
+        return min(self.config.max_source_length, self._positions() or self.config.max_source_length)
+
+    def _longest_target(self) -> int:
+        """The most tokens that decoding may write."""
+        config = self.config
+        longest = max(self._longest_source() + config.extra_length, config.min_length, config.max_length)
+        return min(longest, self._positions() or longest)
 
     def _samples(self) -> bool:
         return self.config.sampling.temperature > 0
@@ -217,64 +349,68 @@ class Translator:
         lines = np.zeros(len(batch.limits), np.int32)
         lines[: len(batch.places)] = np.asarray(batch.places) + first
         constraints = Constraints(
-            limits=self._put(batch.limits),
-            prefix=None if batch.prefix is None else self._put(batch.prefix),
+            limits=self._rows.put(batch.limits),
+            prefix=None if batch.prefix is None else self._rows.put(batch.prefix),
             forbidden=self._rules.forbidden,
             required=self._rules.required,
         )
+        models, params = zip(*self.members, strict=True)
         return search_batch(
-            self.params,
-            self._put(batch.source),
+            params,
+            self._rows.put(batch.source),
             constraints,
-            self._put(lines),
-            model=self.model,
+            self._rows.put(lines),
+            models=models,
             config=self.config,
             max_length=batch.max_length,
             number=number,
-            shrink=self._sharding is None,
+            shrink=self._rows.sharding is None,
         )
 
     def _hypotheses(self, result: SearchResult, rows: int) -> Iterator[list[Hypothesis]]:
         """Yields the hypotheses of each of the first rows."""
-        tokens, scores, lengths = (_whole(array)[:rows] for array in result)
+        tokens, scores, lengths = (self._rows.fetch(array)[:rows] for array in result)
         texts = iter(self.tokenizer.decode_batch(tokens.reshape(-1, tokens.shape[-1]).tolist()))
         for row in range(rows):
             found = []
             for each, score, length in zip(tokens[row], scores[row], lengths[row], strict=True):
-                # Bytes can spell a line feed; a line's translation is one line all the same.
-                text = next(texts).replace("\n", " ")
+                # Bytes can spell a line's end; a line's translation is one line all the same, however it is read.
+                text = next(texts).replace("\n", " ").replace("\r", " ")
                 if length > 0:
                     found.append(Hypothesis(text, float(score), tuple(each[:length].tolist())))
             yield found
 
-    def _parts(self) -> int:
-        """Into how many parts a batch's rows are split."""
-        if self._sharding is None:
-            return 1
-        rows = self._sharding.num_devices  # divides over any part of the devices
-        return rows // self._sharding.shard_shape((rows,))[0]
 
-    def _put(self, array: np.ndarray) -> Array:
-        if self._sharding is None:
-            return jnp.asarray(array)
-        return jax.make_array_from_callback(array.shape, self._sharding, lambda index: array[index])
+def _paired(sources: Sequence[Line], targets: Sequence[Line]) -> list[tuple[Line, Line]]:
+    for name, lines in (("sources", sources), ("targets", targets)):
+        if isinstance(lines, str):
+            raise InputError(f"{name} = {lines[:20]!r}: must be lines, not one string: put it in a list")
+    if len(sources) != len(targets):
+        raise InputError(f"{len(sources)} sources but {len(targets)} targets: must be as many")
+    return list(zip(sources, targets, strict=True))
 
 
-def _whole(array: Array) -> np.ndarray:
-    """Returns an array that may be spread over several processes."""
-    if array.is_fully_addressable or array.is_fully_replicated:
-        return np.asarray(array)
-    return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+def _require_one_tokenizer(tokenizers: dict[str, Tokenizer]) -> None:
+    """Raises InputError if the tokenizers are not all the same; the keys are what it calls them."""
+    if not tokenizers:
+        raise InputError("an ensemble of no translators: give at least one")
+    (first, tokenizer), *others = tokenizers.items()
+    for name, other in others:
+        if other.to_json() != tokenizer.to_json():
+            raise InputError(
+                f"{first} and {name}: have different tokenizers, so they cannot be an ensemble; train one with "
+                "data.tokenizer_file = the other's tokenizer.json"
+            )
 
 
-@functools.partial(jax.jit, static_argnames=("model", "config", "max_length", "number", "shrink"))
+@functools.partial(jax.jit, static_argnames=("models", "config", "max_length", "number", "shrink"))
 def search_batch(
-    params: dict,
+    params: tuple[dict, ...],
     source: Int[Array, "batch source"],
     constraints: Constraints,
     lines: Int[Array, " batch"],
     *,
-    model: Transformer,
+    models: tuple[Transformer, ...],
     config: DecodingConfig,
     max_length: int,
     number: int,
@@ -283,7 +419,10 @@ def search_batch(
     segments = (source != PAD_ID).astype(np.int32)
     samples = config.sampling.temperature > 0
     size = number if samples else config.beam_size
-    step, cache = model_step(model, params, source, segments, max_length, size, config.coverage_penalty > 0)
+    arguments = source, segments, max_length, size, config.coverage_penalty > 0
+    step, cache = ensemble_step(
+        [model_step(model, each, *arguments) for model, each in zip(models, params, strict=True)]
+    )
     if samples:
         keys = _sample_keys(config.sampling.seed, lines, number)
         return sample(step, cache, constraints, keys, max_length, config, shrink=shrink)

@@ -77,10 +77,15 @@ def read_pairs(source: Path, target: Path) -> Iterator[tuple[str, str]]:
 
 def read_tsv(path: Path) -> Iterator[tuple[str, str]]:
     """Yields source and target of each line; raises InputError for a line without exactly one tab."""
-    for number, line in enumerate(read_lines(path), start=1):
+    return split_tsv(read_lines(path), str(path))
+
+
+def split_tsv(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]:
+    """Yields source and target of each line; raises InputError, with the name of what is read, as `read_tsv` does."""
+    for number, line in enumerate(lines, start=1):
         source, *rest = line.split("\t")
         if len(rest) != 1:
-            raise InputError(f"{path}: line {number} has {len(rest)} tabs instead of one between source and target")
+            raise InputError(f"{name}: line {number} has {len(rest)} tabs instead of one between source and target")
         yield source, rest[0]
 
 
