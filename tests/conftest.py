@@ -30,9 +30,12 @@ from jaxtyping import install_import_hook  # noqa: E402
 # All but the built-in grammar, which has no arrays and is called a million times.
 CHECKPOINTS = ("storage", "metrics_file", "checksums", "checkpoint_items")
 CHECKED = [
-    *(f"tfmr.{name}" for name in ("nn", "models", "decoding", "training", "analysis", "cli")),
+    *(f"tfmr.{name}" for name in ("nn", "models", "decoding", "training", "analysis", "interop", "cli")),
     *(f"tfmr.{name}" for name in ("config", "evaluation", "parameters", "run_directory", *CHECKPOINTS)),
-    *(f"tfmr.data.{name}" for name in ("batching", "loader", "packing", "prepare", "token_arrays", "tokenizer")),
+    *(
+        f"tfmr.data.{name}"
+        for name in ("batching", "loader", "packing", "prepare", "sentence_pieces", "token_arrays", "tokenizer")
+    ),
 ]
 install_import_hook(CHECKED, "beartype.beartype")
 

@@ -1,6 +1,7 @@
 """The commands: `tfmr COMMAND ...`, and what they share with train.py."""
 
 import importlib
+import keyword
 import logging
 import os
 import sys
@@ -18,11 +19,14 @@ COMMANDS = {
     "align": "attention from given translations to their sources, as numbers",
     "evaluate": "BLEU, chrF, loss and perplexity of a trained model on a test set",
     "average": "average the newest checkpoints of a run",
+    "export": "write a model for transformers (Marian), CTranslate2, or as safetensors",
+    "import": "make a run directory of a Marian model (OPUS-MT) or of safetensors",
     "inspect": "parameters and training FLOPs of a config or run",
     "compile": "compile the training step for a TPU topology without TPUs: memory, collectives, speed",
     "plot": "learning curve and attention maps of a run, as PNG",
 }
-"""Each is a module of this package with `main(arguments)`, imported only when it is called."""
+"""Each is a module of this package with `main(arguments)`, imported only when it is called; `import` is no name for
+one and stands in `import_`."""
 
 
 _COMPUTES = ("translate", "evaluate", "score", "generate")
@@ -81,4 +85,5 @@ def _dispatch(arguments: list[str]) -> None:
     name, *rest = arguments
     if name not in COMMANDS:
         raise InputError(f"unknown command {name!r}{nearest(name, COMMANDS)}; tfmr --help lists all")
-    importlib.import_module(f"tfmr.cli.{name}").main(rest)
+    module = f"{name}_" if keyword.iskeyword(name) else name
+    importlib.import_module(f"tfmr.cli.{module}").main(rest)

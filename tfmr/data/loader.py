@@ -150,12 +150,12 @@ def prefetch(items: Iterator[T], size: int = 4) -> Generator[T, None, None]:
 def encode_pairs(tokenizer: Tokenizer, sources: list[str], targets: list[str]) -> PreparedSplit:
     """Returns lines of text as token arrays in memory."""
 
-    def encode(lines: list[str]) -> TokenArrays:
-        sentences = [[*tokens, EOS_ID] for tokens in tokenizer.encode_batch(lines)]
+    def lay_out(encoded: list[list[int]]) -> TokenArrays:
+        sentences = [[*tokens, EOS_ID] for tokens in encoded]
         tokens = np.array([token for sentence in sentences for token in sentence], np.int32)
         return TokenArrays(tokens, np.cumsum([0, *map(len, sentences)], dtype=np.int64))
 
-    return PreparedSplit(encode(sources), encode(targets))
+    return PreparedSplit(lay_out(tokenizer.encode_batch(sources)), lay_out(tokenizer.encode_targets(targets)))
 
 
 def evaluation_batches(split: PreparedSplit, *, tokens_per_batch: int = 4096, rows_multiple: int = 1) -> list[Arrays]:

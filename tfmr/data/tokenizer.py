@@ -40,11 +40,11 @@ class Tokenizer:
     """A trained tokenizer.
 
     Attributes:
-      kind: "bpe", "wordpiece" or "characters".
+      kind: "bpe", "wordpiece", "characters", or "sentencepiece" of an imported model.
       vocab_size: number of token ids, the four special ones included.
     """
 
-    kind: Kind
+    kind: str
     vocab_size: int
 
     def __init__(self, backend: Any, kind: Kind):
@@ -85,6 +85,10 @@ class Tokenizer:
             model = content["model"]["type"]
         except (ValueError, KeyError, TypeError):
             raise InputError(f"{name}: is not a tokenizer.json of the tokenizers library") from None
+        if model == "SentencePiece":
+            from tfmr.data.sentence_pieces import SentencePieceTokenizer
+
+            return SentencePieceTokenizer.from_content(content, name)
         if model not in _KINDS:
             raise InputError(f"{name}: holds a {model} model: needed is one of {', '.join(_KINDS)}")
         for token in content.get("added_tokens") or []:
@@ -128,6 +132,10 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Returns the ids of each line; the same as `encode`, on all cores."""
         return [encoding.ids for encoding in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def encode_targets(self, texts: Sequence[str]) -> list[list[int]]:
+        """Returns the ids of each line of the target language, which an imported model may cut otherwise."""
+        return self.encode_batch(texts)
 
     def decode(self, ids: TokenIds) -> str:
         """Returns the text of token ids; padding, start and end marks are left out."""

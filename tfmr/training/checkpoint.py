@@ -153,8 +153,13 @@ class Checkpointer:
 
 def save_averaged(run: RunDirectory, step: int, params: Any) -> None:
     """Saves parameters as the average of a run that stands at a step, in place of an earlier average."""
-    with writing_named(run.averaged):
-        manager = _open_manager(run.averaged, 1)
+    save_params(run.averaged, step, params)
+
+
+def save_params(folder: AnyPath, step: int, params: Any) -> None:
+    """Saves parameters alone as the only checkpoint of a folder of a run directory."""
+    with writing_named(folder):
+        manager = _open_manager(folder, 1)
         for old in manager.all_steps():
             manager.delete(old)
         manager.save(step, args=save_args({"params": params}))

@@ -1,0 +1,87 @@
+"""`tfmr export` and `tfmr import` as a user calls them."""
+
+import dataclasses
+import json
+import sys
+
+import numpy as np
+import pytest
+from exported_runs import LINES, make_run
+
+from tfmr.cli import _dispatch
+from tfmr.decoding import Translator
+from tfmr.errors import InputError
+from tfmr.run_directory import load_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> str:
+    return make_run(tmp_path_factory.mktemp("interchange") / "run")
+
+
+@pytest.fixture(scope="module")
+def pre_norm(tmp_path_factory) -> str:
+    return make_run(tmp_path_factory.mktemp("interchange") / "run", norm="pre", d_k=4)
+
+
+def refused(*arguments) -> str:
+    with pytest.raises(InputError) as raised:
+        _dispatch([str(argument) for argument in arguments])
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_out_to_a_file_and_in_again(run, tmp_path, capsys):
+    file, again = tmp_path / "model.safetensors", tmp_path / "again"
+    _dispatch(["export", run, "--output", str(file)])
+    _dispatch(["import", str(file), str(again), "--tokenizer", f"{run}/tokenizer.json"])
+    assert capsys.readouterr().out.splitlines() == [f"wrote {file}", f"made {again}: try  tfmr translate {again}"]
+    (config, _, params), (found, _, same) = load_run(run), load_run(again)
+    assert found.model == config.model
+    np.testing.assert_array_equal(
+        same["decoder"]["layer_1"]["feed_forward"]["up"]["kernel"],
+        params["decoder"]["layer_1"]["feed_forward"]["up"]["kernel"],
+    )
+    decoding = dataclasses.replace(config.decoding, beam_size=1, extra_length=5)
+    translators = [Translator.from_run(folder, config=decoding) for folder in (run, again)]
+    assert translators[0].translate(LINES[:3]) == translators[1].translate(LINES[:3])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "model.safetensors"]
+
+
+def test_marian_needs_neither_torch_nor_transformers(run, tmp_path):
+    _dispatch(["export", run, "--format", "marian", "--output", str(tmp_path / "marian")])
+    files = {path.name for path in (tmp_path / "marian").iterdir()}
+    assert files == {
+        *("config.json", "generation_config.json", "model.safetensors"),
+        *("tokenizer.json", "tokenizer_config.json"),
+    }
+    assert json.loads((tmp_path / "marian" / "config.json").read_text())["decoder_start_token_id"] == 2
+    loaded = {name.split(".")[0] for name in sys.modules}
+    assert "torch" not in loaded or "transformers" in loaded  # only where other tests loaded them
+
+
+def test_what_cannot_be_exported_is_said_before_anything_is_written(pre_norm, tmp_path):
+    message = refused("export", pre_norm, "--format", "marian", "--output", tmp_path / "out")
+    assert "Marian cannot hold this model: model.norm = 'pre'" in message
+    assert "model.d_k = 4" in message
+    message = refused("export", pre_norm, "--format", "ctranslate2", "--output", tmp_path / "out")
+    assert "CTranslate2 cannot hold this model: model.d_k = 4" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_arguments_are_one_line(run, tmp_path):
+    (tmp_path / "there").mkdir()
+    assert "--output: is missing" in refused("export", run)
+    for kind in ("marian", "safetensors"):
+        message = refused("export", run, "--format", kind, "--output", tmp_path / "there")
+        assert "is there already" in message
+    assert "is no run directory" in refused("export", tmp_path / "there", "--output", tmp_path / "x")
+    assert "--format = 'onnx': must be one of" in refused("export", run, "--format", "onnx", "--output", "x")
+    assert "is there already" in refused("import", tmp_path, tmp_path / "there")
+    assert "no such folder" in refused("import", tmp_path / "nowhere", tmp_path / "new")
+    assert "has no config.json, no model.safetensors" in refused("import", tmp_path / "there", tmp_path / "new")
+    _dispatch(["export", run, "--output", str(tmp_path / "weights")])
+    assert "--tokenizer: is missing" in refused("import", tmp_path / "weights", tmp_path / "new")
+    message = refused("import", tmp_path / "weights", tmp_path / "new", "--tokenizer", tmp_path / "none.json")
+    assert "cannot read this tokenizer.json" in message
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["there", "weights"]

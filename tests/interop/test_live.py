@@ -1,0 +1,158 @@
+"""What transformers and CTranslate2 make of our models, and we of theirs, where they are installed.
+
+pip install -e '.[dev,compare]' && python -m pytest tests/interop/test_live.py
+"""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from exported_runs import DECODING, LINES, make_run
+from reference import random_parameters
+from small_transformers import BASE
+
+from tfmr.cli import _dispatch
+from tfmr.data.tokenizer import BOS_ID, PAD_ID
+from tfmr.decoding import Translator
+from tfmr.interop import from_marian, to_marian
+from tfmr.interop.weight_files import write_arrays
+from tfmr.models import Transformer
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "interchange.md"
+VOCAB, LENGTHS = 61, (9, 6, 3)
+SMALL = dataclasses.replace(
+    BASE, vocab_size=VOCAB, num_heads=4, d_model=32, d_k=8, d_v=8, num_encoder_layers=2, num_decoder_layers=3
+)
+
+
+def tokens(length, seed, low=4, high=VOCAB):
+    return np.random.default_rng(seed).integers(low, high, (len(LENGTHS), length)).astype(np.int32)
+
+
+def segments():
+    return (np.arange(max(LENGTHS)) < np.array(LENGTHS)[:, None]).astype(np.int32)
+
+
+def logits_of(config, params, source, target):
+    inputs = source, segments(), target, np.ones_like(target)
+    return np.asarray(jax.jit(Transformer(config).apply)({"params": params}, *inputs))
+
+
+def marians_logits(model, source, target):
+    torch = pytest.importorskip("torch")
+    source, mask, target = (torch.tensor(x, dtype=torch.long) for x in (source, segments(), target))
+    with torch.no_grad():
+        return model(input_ids=source, attention_mask=mask, decoder_input_ids=target).logits.numpy()
+
+
+class TestTransformers:
+    @pytest.mark.parametrize("activation", ["relu", "gelu", "swish"])
+    @pytest.mark.parametrize("tie", ["all", "decoder", "none"])
+    def test_marian_gives_the_logits_of_our_models(self, tie, activation, tmp_path):
+        transformers = pytest.importorskip("transformers")
+        config = dataclasses.replace(SMALL, tie_embeddings=tie, activation=activation)
+        params = random_parameters(Transformer(config), *4 * [jax.ShapeDtypeStruct((1, 2), "int32")])
+        values, weights = to_marian(config, params)
+        write_arrays(tmp_path / "model.safetensors", weights, {"format": "pt"})
+        transformers.MarianConfig(**values).save_pretrained(tmp_path)
+        model, loaded = transformers.MarianMTModel.from_pretrained(tmp_path, output_loading_info=True)
+        assert not any(loaded.values())
+        source, target = tokens(max(LENGTHS), 0), tokens(5, 1)
+        target[:, 0] = BOS_ID
+        expected = logits_of(config, params, source * segments(), target)
+        found = marians_logits(model.eval(), source * segments(), target)
+        assert np.ptp(expected) > 3
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+    @pytest.mark.parametrize("activation", ["relu", "swish"])
+    def test_we_give_the_logits_of_marian(self, activation):
+        torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+        torch.manual_seed(0)
+        pad = VOCAB - 1
+        both = dict(attention_heads=4, ffn_dim=24, layers=2)
+        config = transformers.MarianConfig(
+            vocab_size=VOCAB,
+            d_model=32,
+            **{f"{stack}_{name}": value for stack in ("encoder", "decoder") for name, value in both.items()},
+            activation_function=activation,
+            scale_embedding=True,
+            pad_token_id=pad,
+            decoder_start_token_id=pad,
+        )
+        model = transformers.MarianMTModel(config).eval()
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                weight.add_(0 if "positions" in name else 0.2 * torch.randn_like(weight))
+            model.final_logits_bias.normal_()
+        weights = {name: x.numpy() for name, x in model.state_dict().items()}
+        ours, params, ids = from_marian(config.to_dict(), weights, 1)
+        number = {theirs: i for i, theirs in reversed(list(enumerate(ids)))}
+        source, target = tokens(max(LENGTHS), 0, 0, pad), tokens(5, 1, 0, pad)
+        source[segments() == 0] = target[:, 0] = pad
+        expected = marians_logits(model, source, target)
+        source, target = (np.vectorize(number.get)(x).astype(np.int32) for x in (source, target))
+        target[:, 0] = BOS_ID
+        found = logits_of(ours, params, source, target)
+        others = [i for i in range(len(ids)) if i != BOS_ID]
+        np.testing.assert_allclose(found[..., others], expected[..., [ids[i] for i in others]], rtol=0, atol=1e-4)
+        assert (found[..., BOS_ID] < -1000).all()
+        assert number[pad] == PAD_ID
+
+    def test_generate_translates_as_we_do(self, tmp_path):
+        transformers = pytest.importorskip("transformers")
+        run = make_run(tmp_path / "run")
+        _dispatch(["export", run, "--format", "marian", "--output", str(tmp_path / "marian")])
+        tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "marian")
+        model = transformers.MarianMTModel.from_pretrained(tmp_path / "marian")
+        assert (model.generation_config.num_beams, model.generation_config.length_penalty) == (4, 0.6)
+        lines = [*LINES[:8], "<s> is text, not a mark"]
+        encoded = tokenizer(lines, return_tensors="pt", padding=True, return_token_type_ids=False)
+        found = tokenizer.batch_decode(model.generate(**encoded, max_length=80), skip_special_tokens=True)
+        assert found == Translator.from_run(run).translate(lines)
+
+
+class TestCTranslate2:
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"norm_epsilon": 0.05},
+            {"norm": "pre", "tie_embeddings": "none", "activation": "gelu"},
+            {"norm": "pre", "positions": "learned", "attention_bias": True, "max_length": 90},
+        ],
+        ids=["post", "pre", "learned"],
+    )
+    def test_200_sentences_are_translated_as_by_us(self, changes, tmp_path):
+        ctranslate2 = pytest.importorskip("ctranslate2")
+        tokenizers = pytest.importorskip("tokenizers")
+        run = make_run(tmp_path / "run", **changes)
+        _dispatch(["export", run, "--format", "ctranslate2", "--output", str(tmp_path / "ct2")])
+        tokenizer = tokenizers.Tokenizer.from_file(str(tmp_path / "ct2" / "tokenizer.json"))
+        engine = ctranslate2.Translator(str(tmp_path / "ct2"), compute_type="float32")
+        lines = [encoding.tokens for encoding in tokenizer.encode_batch(LINES, add_special_tokens=False)]
+        for beam in (1, 4):
+            decoding = dataclasses.replace(DECODING, beam_size=beam, extra_length=90)
+            expected = Translator.from_run(run, config=decoding).translate(LINES)
+            results = engine.translate_batch(lines, beam_size=beam, length_penalty=0.6, max_decoding_length=90)
+            ids = [[tokenizer.token_to_id(token) for token in result.hypotheses[0]] for result in results]
+            found = tokenizer.decode_batch(ids, skip_special_tokens=False)
+            assert len(set(expected)) > 100
+            assert found == expected
+
+
+@pytest.mark.parametrize("needs", ["transformers", "ctranslate2", "tfmr"])
+def test_the_python_of_the_document_runs(needs, tmp_path, monkeypatch, capsys):
+    pytest.importorskip(needs)
+    blocks = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    (block,) = [block for block in blocks if f"import {needs}" in block or f"from {needs}" in block]
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "runs" / "mine")
+    kinds = {"transformers": "marian", "ctranslate2": "ct2", "tfmr": "safetensors"}
+    (command,) = re.findall(
+        rf"^    tfmr (export .*{kinds[needs]})$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    _dispatch(command.split())
+    exec(compile(block, "block", "exec"), {})
+    assert needs == "tfmr" or len(capsys.readouterr().out.splitlines()[-1]) > 10

@@ -1,0 +1,74 @@
+"""`tfmr import FROM RUN`: a run directory from a model that was trained elsewhere."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from tfmr.config import Config, DataConfig
+from tfmr.data.tokenizer import Tokenizer
+from tfmr.errors import InputError
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Makes a run directory from the folder of a Marian model, or from weights that `tfmr export` wrote."""
+
+    source: tyro.conf.Positional[str]
+    """A folder with config.json, model.safetensors, vocab.json, source.spm and target.spm, as OPUS-MT's; or a
+    safetensors file with flat names."""
+    run: tyro.conf.Positional[str]
+    """The run directory to make, which must not be there yet."""
+    tokenizer: str = ""
+    """Of a safetensors file: its tokenizer.json."""
+
+
+def main(arguments: list[str]) -> None:
+    """Makes the run directory whole or not at all; `tfmr translate` and the others then use it like any run."""
+    from tfmr.cli.arguments import parse
+
+    options = parse(Arguments, arguments, prog="tfmr import")
+    if Path(options.run).exists():
+        raise InputError(f"{options.run}: is there already: remove it, or give another folder")
+    from tfmr.interop import new_folder
+    from tfmr.run_directory import RunDirectory
+    from tfmr.training.checkpoint import save_params
+
+    read = _read_file if Path(options.source).is_file() else _read_folder
+    config, tokenizer, params = read(options)
+    with new_folder(options.run) as folder:
+        run = RunDirectory.at(folder)
+        save_params(run.best, 0, params)
+        run.write_tokenizer(tokenizer)
+        run.write_config(config)
+    print(f"made {options.run}: try  tfmr translate {options.run}")
+
+
+def _read_folder(options: Arguments) -> tuple[Config, Tokenizer, Any]:
+    from tfmr.data.sentence_pieces import SentencePieceTokenizer
+    from tfmr.interop import read_marian
+
+    if options.tokenizer:
+        raise InputError(f"--tokenizer = {options.tokenizer!r}: a Marian folder has its own, leave this out")
+    model = read_marian(options.source)
+    tokenizer = SentencePieceTokenizer(model.vocabulary, model.source_spm, model.target_spm, options.source)
+    source, target = model.languages
+    data = dataclasses.replace(DataConfig(), corpus="text", source_language=source, target_language=target)
+    return Config(model=model.config, data=data, decoding=model.decoding), tokenizer, model.params
+
+
+def _read_file(options: Arguments) -> tuple[Config, Tokenizer, Any]:
+    from tfmr.interop import load_safetensors
+
+    if not options.tokenizer:
+        raise InputError("--tokenizer: is missing: a safetensors file needs its tokenizer.json")
+    model, params = load_safetensors(options.source)
+    tokenizer = Tokenizer.from_file(options.tokenizer)
+    if tokenizer.vocab_size > model.vocab_size:
+        raise InputError(
+            f"--tokenizer = {options.tokenizer!r}: has {tokenizer.vocab_size} tokens, the model of {options.source} "
+            f"only {model.vocab_size}: give the model's own"
+        )
+    return Config(model=model, data=DataConfig(corpus="text")), tokenizer, params

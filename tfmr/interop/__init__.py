@@ -1,0 +1,29 @@
+"""Models in and out: flat NumPy weights, safetensors, Hugging Face Marian, CTranslate2."""
+
+from tfmr.interop.ctranslate2 import check_ctranslate2, save_ctranslate2
+from tfmr.interop.marian import from_marian, to_marian
+from tfmr.interop.marian_config import check_exportable
+from tfmr.interop.marian_folder import MarianModel, read_marian, write_marian
+from tfmr.interop.new_folder import new_folder
+from tfmr.interop.tokenizer_files import own_files, vocabulary
+from tfmr.interop.weight_files import load_safetensors, save_safetensors
+from tfmr.interop.weights import flatten, unflatten, weight_shapes
+
+__all__ = [
+    "MarianModel",
+    "check_ctranslate2",
+    "check_exportable",
+    "flatten",
+    "from_marian",
+    "load_safetensors",
+    "new_folder",
+    "own_files",
+    "read_marian",
+    "save_ctranslate2",
+    "save_safetensors",
+    "to_marian",
+    "unflatten",
+    "vocabulary",
+    "weight_shapes",
+    "write_marian",
+]

@@ -1,0 +1,122 @@
+"""CTranslate2 models from ours, by its own description of a Transformer, so pre-norm models go over too.
+
+Positions are written as a table, ours; the target begins with our begin mark; LayerNorm's epsilon is the model's.
+"""
+
+import importlib
+import os
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from tfmr.config import TransformerConfig
+from tfmr.errors import InputError
+from tfmr.interop.marian import NEVER
+from tfmr.interop.marian_config import BOS_ID, PAD_ID
+from tfmr.interop.weights import flatten
+from tfmr.nn import sinusoidal_positions
+
+LONGEST = 2048
+"""Sinusoids that are written: the longest source and the longest target, in tokens."""
+
+_ACTIVATIONS = {"relu": "RELU", "gelu": "GELUTanh", "swish": "SWISH"}
+
+
+def save_ctranslate2(folder: str | os.PathLike, config: TransformerConfig, params: Any, vocabulary: list[str]) -> None:
+    """Writes a model's files for CTranslate2 into a folder that is there, in float32.
+
+    Args:
+      folder: where to; `ctranslate2.Translator` reads it.
+      config: the shape of the model.
+      params: its parameters.
+      vocabulary: the tokens as text, in the order of their ids.
+
+    Raises:
+      InputError: if ctranslate2 is not installed, or cannot hold the model.
+    """
+    check_ctranslate2(config)
+    specs: Any = importlib.import_module("ctranslate2.specs")
+
+    spec = specs.TransformerSpec.from_config(
+        (config.num_encoder_layers, config.num_decoder_layers),
+        config.num_heads,
+        pre_norm=config.norm == "pre",
+        activation=specs.common_spec.Activation[_ACTIVATIONS[config.activation]],
+    )
+    _fill(spec, config, flatten(params))
+    spec.register_source_vocabulary(vocabulary)
+    spec.register_target_vocabulary(vocabulary)
+    spec.config.bos_token = spec.config.decoder_start_token = vocabulary[BOS_ID]
+    spec.config.add_source_eos = True
+    spec.config.layer_norm_epsilon = config.norm_epsilon
+    spec.validate()
+    spec.optimize()
+    spec.save(os.fspath(folder))
+
+
+def check_ctranslate2(config: TransformerConfig) -> None:
+    """Raises InputError where ctranslate2 is not installed, or that lists all for which it cannot hold a model."""
+    head = config.d_model / config.num_heads
+    refused = [
+        f"model.{name} = {getattr(config, name)}, its heads are d_model / num_heads = {head:g} wide"
+        for name in ("d_k", "d_v")
+        if getattr(config, name) != head
+    ]
+    if refused:
+        raise InputError(f"CTranslate2 cannot hold this model: {'; '.join(refused)}")
+    try:
+        importlib.import_module("ctranslate2")  # by name: type checkers need not have it
+    except ImportError as error:
+        raise InputError(f"ctranslate2 is needed: pip install 'tfmr[interop]' ({error})") from None
+
+
+def _fill(spec: Any, config: TransformerConfig, weights: dict[str, np.ndarray]) -> None:
+    table = weights["embedding.embedding"]
+    tables = {
+        "encoder": weights.get("source_embedding.embedding", table),
+        "decoder": table,
+        "output": weights.get("output_embedding.embedding", table),
+    }
+    spec.encoder.embeddings[0].weight, spec.decoder.embeddings.weight = tables["encoder"], tables["decoder"]
+    spec.decoder.projection.weight = tables["output"]
+    bias = weights.get("output_bias", np.zeros(config.vocab_size, np.float32)).copy()
+    bias[[PAD_ID, BOS_ID]] = NEVER  # tfmr never writes them
+    spec.decoder.projection.bias = bias
+    sinusoids = np.asarray(sinusoidal_positions(jnp.arange(LONGEST), config.d_model))
+    for stack, side in (("encoder", "source"), ("decoder", "target")):
+        described = getattr(spec, stack)
+        described.position_encodings.encodings = weights.get(f"{side}_positions.embedding", sinusoids)
+        if config.norm == "pre":
+            _fill_norm(described.layer_norm, weights, f"{stack}.norm")
+        for i, layer in enumerate(described.layer):
+            _fill_layer(layer, weights, f"{stack}.layer_{i}")
+
+
+def _fill_layer(layer: Any, weights: dict[str, np.ndarray], name: str) -> None:
+    own = f"{name}.self_attention"
+    _fill_norm(layer.self_attention.layer_norm, weights, f"{own}_norm")
+    _fill_linear(layer.self_attention.linear[0], weights, [f"{own}.{x}" for x in ("query", "key", "value")])
+    _fill_linear(layer.self_attention.linear[1], weights, [f"{own}.output"], num_inputs=2)
+    if hasattr(layer, "attention"):
+        cross = f"{name}.cross_attention"
+        _fill_norm(layer.attention.layer_norm, weights, f"{cross}_norm")
+        _fill_linear(layer.attention.linear[0], weights, [f"{cross}.query"])
+        _fill_linear(layer.attention.linear[1], weights, [f"{cross}.{x}" for x in ("key", "value")])
+        _fill_linear(layer.attention.linear[2], weights, [f"{cross}.output"], num_inputs=2)
+    _fill_norm(layer.ffn.layer_norm, weights, f"{name}.feed_forward_norm")
+    for linear, part in ((layer.ffn.linear_0, "up"), (layer.ffn.linear_1, "down")):
+        linear.weight = np.ascontiguousarray(weights[f"{name}.feed_forward.{part}.kernel"].T)
+        linear.bias = weights[f"{name}.feed_forward.{part}.bias"]
+
+
+def _fill_norm(norm: Any, weights: dict[str, np.ndarray], name: str) -> None:
+    norm.gamma, norm.beta = weights[f"{name}.gamma"], weights[f"{name}.beta"]
+
+
+def _fill_linear(linear: Any, weights: dict[str, np.ndarray], names: list[str], num_inputs: int = 1) -> None:
+    """Fills a matrix [outputs, inputs] with ours one above the other; `num_inputs` axes of each are its inputs."""
+    matrices = [weights[name].reshape(int(np.prod(weights[name].shape[:num_inputs])), -1).T for name in names]
+    linear.weight = np.concatenate(matrices)
+    if f"{names[0]}_bias" in weights:
+        linear.bias = np.concatenate([weights[f"{name}_bias"].reshape(-1) for name in names])
