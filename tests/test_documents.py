@@ -1,6 +1,5 @@
 """What the documents tell to type works."""
 
-import importlib
 import re
 import shlex
 import subprocess
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tfmr.cli import COMMANDS
+from tfmr.cli import COMMANDS, command_module
 from tfmr.cli.arguments import parse, split_options
 from tfmr.cli.config_file import parse_config
 from tfmr.errors import InputError
@@ -76,7 +75,7 @@ def words_of(command):
 def test_a_command_is_understood(name, arguments, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     assert name in COMMANDS
-    command = importlib.import_module(f"tfmr.cli.{name}")
+    command = command_module(name)
     if hasattr(command, "Arguments"):
         parse(command.Arguments, arguments, prog=name)
         return

@@ -52,6 +52,9 @@ def test_decoding_joins_pieces_and_leaves_marks_and_unknowns_out(tokenizer):
     assert tokenizer.unkept(text) == []
     assert tokenizer.unkept("Die ≠ Frau") == ["≠"]
     assert tokenizer.unkept("Die  Frau") == ["Die  Frau"]
+    added = tokenizer.pieces()
+    assert b"".join(added[token] for token in [BOS_ID, *ids, UNK_ID, EOS_ID, PAD_ID]).decode() == f" {text}"
+    assert len(added) == tokenizer.vocab_size
 
 
 def test_it_comes_back_from_its_tokenizer_json(tokenizer, tmp_path):

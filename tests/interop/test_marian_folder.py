@@ -55,11 +55,11 @@ def test_logits_are_those_of_transformers():
 @pytest.mark.parametrize("search", ["greedy", "beam"])
 def test_translations_are_those_of_transformers(run, search):
     cases = json.loads((GOLDEN / "translations.json").read_text())
-    translator = Translator.from_run(run)
-    assert translator.config == DecodingConfig(beam_size=4, length_penalty="power", alpha=1.0)
+    decoding = load_run(run)[0].decoding
+    assert decoding == DecodingConfig(beam_size=4, length_penalty="power", alpha=1.0)
     beam = 4 if search == "beam" else 1
-    translator.config = dataclasses.replace(translator.config, beam_size=beam, extra_length=12, batch_size=8)
-    found = translator.translate([case["source"] for case in cases])
+    decoding = dataclasses.replace(decoding, beam_size=beam, extra_length=40, batch_size=8)
+    found = Translator.from_run(run, config=decoding).translate([case["source"] for case in cases])
     assert found == [case[search] for case in cases]
     assert len(set(found)) > len(found) / 2
 

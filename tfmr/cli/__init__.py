@@ -85,5 +85,9 @@ def _dispatch(arguments: list[str]) -> None:
     name, *rest = arguments
     if name not in COMMANDS:
         raise InputError(f"unknown command {name!r}{nearest(name, COMMANDS)}; tfmr --help lists all")
-    module = f"{name}_" if keyword.iskeyword(name) else name
-    importlib.import_module(f"tfmr.cli.{module}").main(rest)
+    command_module(name).main(rest)
+
+
+def command_module(name: str) -> Any:
+    """Returns the module of a command."""
+    return importlib.import_module(f"tfmr.cli.{name}_" if keyword.iskeyword(name) else f"tfmr.cli.{name}")

@@ -71,7 +71,7 @@ def _attention_picture(translator: "Translator", sentence: str, options: Argumen
     head = None if options.head == -1 else options.head
     layer = check_layer_and_head(config, options.layer, head)
     source = [*tokenizer.encode(sentence), EOS_ID]
-    target = tokenizer.encode(options.target or translator.translate([sentence])[0])
+    [target] = tokenizer.encode_targets([options.target or translator.translate([sentence])[0]])
     maps = attention_weights(config, translator.params, source, [BOS_ID, *target])
     # Row i is where the model looks when it writes token i.
     labels = [[*tokenizer.token_texts(tokens), "end"] for tokens in (target, source[:-1])]

@@ -81,6 +81,12 @@ class SentencePieceTokenizer(Tokenizer):
         """Returns the text of each sequence of token ids of the target language."""
         return [self.decode(row) for row in ids]
 
+    def pieces(self) -> list[bytes]:
+        """Returns what each token adds to a text, in bytes; the start, end, padding and unknown marks add nothing."""
+        special = (PAD_ID, UNK_ID, BOS_ID, EOS_ID)
+        names = ["" if number in special else self._names.get(number, "") for number in range(self.vocab_size)]
+        return [name.replace("▁", " ").encode() for name in names]
+
     def unkept(self, text: str) -> list[str]:
         """Returns the pieces of a target line that are unknown, or the line if decoding gives it back otherwise."""
         unknown = [piece for piece in self._cut(self._target, text) if piece not in self._pieces]

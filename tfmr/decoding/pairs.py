@@ -1,7 +1,7 @@
 """Pairs of a source and a target as batches: what scoring and alignment have in common."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +47,11 @@ def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[Line, Line]], first
     Raises:
       InputError: for a token id that is not in the vocabulary, or a source without any.
     """
-    sides = [_encode(tokenizer, side, first) for side in zip(*pairs, strict=True)]
+    sources, targets = zip(*pairs, strict=True) if pairs else ((), ())
+    sides = [
+        _encode(tokenizer.encode_batch, tokenizer.vocab_size, sources, first),
+        _encode(tokenizer.encode_targets, tokenizer.vocab_size, targets, first),
+    ]
     encoded = [Pair(*pair) for pair in zip(*sides, strict=True)]
     for number, pair in enumerate(encoded, start=first):
         if not pair.source:
@@ -55,9 +59,11 @@ def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[Line, Line]], first
     return encoded
 
 
-def _encode(tokenizer: Tokenizer, sentences: Sequence[Line], first: int) -> list[list[int]]:
+def _encode(
+    encode: Callable[[list[str]], list[list[int]]], vocab_size: int, sentences: Sequence[Line], first: int
+) -> list[list[int]]:
     texts = [sentence.rstrip("\r\n") for sentence in sentences if isinstance(sentence, str)]
-    of_text = iter(tokenizer.encode_batch(texts))
+    of_text = iter(encode(texts))
     encoded = []
     for number, sentence in enumerate(sentences, start=first):
         if isinstance(sentence, str):
@@ -65,8 +71,8 @@ def _encode(tokenizer: Tokenizer, sentences: Sequence[Line], first: int) -> list
             continue
         encoded.append([int(token) for token in sentence])
         for token in encoded[-1]:
-            if not 0 <= token < tokenizer.vocab_size:
-                raise InputError(f"pair {number}: token id {token}: must be from 0 to {tokenizer.vocab_size - 1}")
+            if not 0 <= token < vocab_size:
+                raise InputError(f"pair {number}: token id {token}: must be from 0 to {vocab_size - 1}")
     return encoded
 
 

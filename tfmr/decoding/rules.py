@@ -69,7 +69,7 @@ def encode_prefix(prefix: str, tokenizer: Tokenizer, rules: WordRules, line: int
 
 
 def _encode(name: str, text: str, tokenizer: Tokenizer) -> list[int]:
-    tokens = tokenizer.encode(text.strip())
+    [tokens] = tokenizer.encode_targets([text.strip()])
     if UNK_ID in tokens or not tokens:
         unknown = ", ".join(map(repr, tokenizer.unkept(text.strip())))
         raise InputError(f"{name} {text!r}: cannot be written, the tokenizer does not know {unknown or 'it'}")
