@@ -19,7 +19,7 @@ from jax.experimental import multihost_utils
 
 from tfmr.checksums import checksums, named_leaves
 from tfmr.errors import InputError
-from tfmr.storage import AnyPath, first_line
+from tfmr.storage import AnyPath, first_line, is_remote
 
 
 class DamagedCheckpoint(InputError):
@@ -84,7 +84,8 @@ def read_values(checkpoint: AnyPath, name: str) -> dict[str, Any]:
 def _read_tree(checkpoint: AnyPath, name: str, target: Any) -> Any:
     # Not by orbax's manager, which waits for all hosts: one that finds damage would leave the others waiting.
     handler = ocp.StandardCheckpointHandler()
-    return handler.restore(epath.Path(checkpoint) / name, args=ocp.args.StandardRestore(target))
+    folder = checkpoint if is_remote(checkpoint) else checkpoint.absolute()  # orbax takes no relative paths
+    return handler.restore(epath.Path(folder) / name, args=ocp.args.StandardRestore(target))
 
 
 def _read_json(checkpoint: AnyPath, name: str) -> dict[str, Any]:

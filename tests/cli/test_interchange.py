@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,6 +47,11 @@ def test_out_to_a_file_and_in_again(run, tmp_path, capsys):
     translators = [Translator.from_run(folder, config=decoding) for folder in (run, again)]
     assert translators[0].translate(LINES[:3]) == translators[1].translate(LINES[:3])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "model.safetensors"]
+
+
+def test_a_run_is_read_by_a_relative_path(run, monkeypatch):
+    monkeypatch.chdir(Path(run).parent)
+    assert load_run(Path(run).name)[0] == load_run(run)[0]
 
 
 def test_marian_needs_neither_torch_nor_transformers(run, tmp_path):
