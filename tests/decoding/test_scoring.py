@@ -61,6 +61,7 @@ def test_all_that_can_follow_sums_to_one():
     [
         (dict(length_penalty="gnmt"), LEARNED),
         (dict(length_penalty="power"), {}),
+        (dict(coverage_penalty=0.3), {}),
     ],
 )
 def test_what_beam_search_wrote_has_the_score_that_beam_search_gave(penalties, changes):

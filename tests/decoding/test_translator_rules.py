@@ -1,8 +1,10 @@
 """What users ask of translations, from text to text: words, prefixes, lengths, several of them, samples."""
 
 import dataclasses
+import itertools
 import logging
 import random
+import re
 
 import pytest
 from small_translators import make_translator
@@ -12,8 +14,8 @@ from tfmr.errors import InputError
 
 LETTERS = "abcde "
 LINES = ["abc de", "c", "dead bee", "a b c d e", "edcba", "bad cab"]
-BEAM = DecodingConfig(beam_size=3, extra_length=6)
-SAMPLES = DecodingConfig(beam_size=1, extra_length=4, sampling=SamplingConfig(temperature=1.0))
+BEAM = DecodingConfig(beam_size=3, extra_length=8, min_length=6)
+SAMPLES = DecodingConfig(beam_size=1, extra_length=4, min_length=4, sampling=SamplingConfig(temperature=1.0))
 
 
 def translator(config=BEAM, **changes):
@@ -26,9 +28,10 @@ def plain():
 
 
 def test_a_word_that_a_translation_has_can_be_forbidden(plain):
-    words = sorted({word for text in plain for word in text.split(" ") if word})
-    without = translator(forbidden=tuple(words)).translate(LINES)
-    assert not {word for text in without for word in text.split(" ")} & set(words)
+    words = {word for text in plain for word in re.findall(r"\w+", text)}
+    without = translator(forbidden=tuple(sorted(words))).translate(LINES)
+    assert words
+    assert not {word for text in without for word in re.findall(r"\w+", text)} & words
     assert all(without)
 
 
@@ -36,7 +39,7 @@ def test_a_word_that_a_translation_has_can_be_forbidden(plain):
 def test_required_words_stand_in_every_translation(plain, beam_size):
     found = translator(beam_size=beam_size, required=("cab", "e")).translate(LINES)
     for text in found:
-        assert {"cab", "e"} <= set(text.split(" "))
+        assert {"cab", "e"} <= set(re.findall(r"\w+", text))
     assert found != plain
 
 
@@ -63,20 +66,28 @@ def test_an_empty_line_has_no_translations():
 
 def test_samples_depend_on_seed_and_line_alone():
     lines = [random.Random(i).choice(LINES) for i in range(20)]
-    first = translator(SAMPLES).n_best(lines, 4)
-    assert first == translator(SAMPLES, batch_size=3).n_best(lines, 4)
-    assert [samples[:2] for samples in first] == translator(SAMPLES).n_best(lines, 2)
-    other = dataclasses.replace(SAMPLES.sampling, seed=1)
-    assert first != translator(SAMPLES, sampling=other).n_best(lines, 4)
-    assert len({sample.text for samples in first for sample in samples}) > 20
-    assert translator(SAMPLES).translate(lines) == [samples[0].text for samples in first]
+
+    def draw(number, **changes):
+        drawn = translator(SAMPLES, **changes).n_best(lines, number)
+        return [[sample.text for sample in samples] for samples in drawn]
+
+    first = draw(4)
+    assert first == draw(4, batch_size=3)
+    assert [samples[:2] for samples in first] == draw(2)
+    assert first != draw(4, sampling=dataclasses.replace(SAMPLES.sampling, seed=1))
+    assert len({text for samples in first for text in samples}) > 20
+    assert translator(SAMPLES).translate(lines) == [samples[0] for samples in first]
 
 
 @pytest.mark.parametrize(
     ("changes", "prefix", "message"),
     [
-        ({"max_length": 4}, "abcd", r"line 1: its prefix 'abcd' needs 5 tokens, .* may have 4"),
-        ({"max_length": 4, "required": ("abcd",)}, "", r"line 1: the required words .* 6 tokens, .* may have 4"),
+        ({"min_length": 0, "max_length": 4}, "abcd", r"line 1: its prefix 'abcd' needs 5 tokens, .* may have 4"),
+        (
+            {"min_length": 0, "max_length": 4, "required": ("abcd",)},
+            "",
+            r"line 1: the required words .* 6 tokens, .* may have 4",
+        ),
         ({}, "xyz", r"line 1: the prefix 'xyz': cannot be written, the tokenizer does not know"),
         ({"forbidden": ("ab",)}, "ab", r"line 1: the prefix 'ab' holds a word of decoding.forbidden"),
     ],
@@ -126,10 +137,10 @@ def test_too_many_translations_are_refused():
 
 
 def test_a_line_that_no_output_can_answer_stays_empty_and_is_named(caplog):
-    # All that could be written is forbidden, and the end may not come yet.
-    letters = tuple(LETTERS.strip())
-    words = (*letters, *(a + b for a in letters for b in letters))
+    # Left to write are a space and the unknown token, neither of them twice, and three tokens before the end.
+    words = tuple("".join(word) for size in (1, 2, 3) for word in itertools.permutations(LETTERS.strip(), size))
     with caplog.at_level(logging.WARNING, logger="tfmr"):
-        found = translator(forbidden=words, min_length=2, max_length=3).translate(["ab", "", "c"])
+        config = dict(forbidden=words, min_length=4, max_length=4, no_repeat_ngram=1)
+        found = translator(**config).translate(["ab", "", "c"])
     assert found == ["", "", ""]
     assert [record.getMessage().split(":")[0] for record in caplog.records] == ["line 1", "line 3"]

@@ -48,7 +48,7 @@ class _Beam(NamedTuple):
     log_probs: Float[Array, "batch beam"]
     words: WordStates
     coverage: Float[Array, "batch beam source"] | None
-    """How much each source token was attended to; None without a coverage penalty."""
+    """How much each source token was attended to; None before the first step, and without a coverage penalty."""
 
     def take(self, parents: Int[Array, "batch chosen"]) -> "_Beam":
         """Returns the hypotheses at these places."""
@@ -152,14 +152,12 @@ def beam_search(
         running=lambda state: (state.beam.log_probs > -jnp.inf).any(axis=1),
         results=lambda state: state.finished,
         take_rows=_take_rows,
-        state=advance(_start(step, cache, constraints, max_length, config, num_hypotheses)),
+        state=advance(_start(cache, constraints, max_length, num_hypotheses)),
         shrink=shrink,
     )
 
 
-def _start(
-    step: Step, cache: Cache, constraints: Constraints, max_length: int, config: DecodingConfig, num_hypotheses: int
-) -> _State:
+def _start(cache: Cache, constraints: Constraints, max_length: int, num_hypotheses: int) -> _State:
     batch = constraints.limits.shape[0]
     # One empty hypothesis: the model need not look at it k times.
     beam = _Beam(
@@ -169,12 +167,8 @@ def _start(
         words=start_words(constraints, (batch, 1)),
         coverage=None,
     )
-    position = jnp.array(0)
-    if config.coverage_penalty > 0:
-        attention = jax.eval_shape(step, beam.tokens[..., 0], beam.origins, cache, position).attention
-        beam = beam._replace(coverage=jnp.zeros(attention.shape))
     return _State(
-        position=position,
+        position=jnp.array(0),
         beam=beam,
         cache=cache,
         finished=SearchResult(
@@ -201,8 +195,8 @@ def _extend(step: Step, state: _State, config: DecodingConfig) -> tuple[_Beam, C
     here = jnp.broadcast_to(jnp.arange(places), (batch, places))
     beam = beam._replace(origins=lax.dynamic_update_index_in_dim(beam.origins, here, position, axis=2))
     logits, cache, attention = step(newest(beam.tokens, position), beam.origins, cache, position)
-    if beam.coverage is not None and attention is not None:
-        beam = beam._replace(coverage=beam.coverage + attention)
+    if attention is not None:
+        beam = beam._replace(coverage=attention if beam.coverage is None else beam.coverage + attention)
     allowed = allowed_next(config, state.constraints, beam.tokens, beam.words, position, logits.shape[-1])
     # At most k of the 2k end, and of one hypothesis at most one: k + 1 of each are enough.
     each = size + 1 if places > 1 else 2 * size
@@ -229,19 +223,27 @@ def _suggest(
     logits: Float[Array, "batch beam vocab"],
     allowed: Allowed,
     taken: Int[Array, "batch beam continuations"],
-) -> tuple[Int[Array, "batch beam words"], Float[Array, "batch beam words"]]:
-    """Returns tokens that bring hypotheses nearer to the required words, and their log-probabilities."""
-    tokens = required.suggestions(states)
-    log_probs = jnp.take_along_axis(logits, jnp.maximum(tokens, 0), axis=2)
-    log_probs = jnp.minimum(log_probs - jax.nn.logsumexp(logits, axis=2, keepdims=True), 0.0)
-    use = (tokens >= 0) & ~(tokens[..., None] == taken[:, :, None]).any(axis=-1)
-    repeated = jnp.tril(tokens[..., :, None] == tokens[..., None, :], k=-1).any(axis=-1)
-    use = use & ~repeated
+) -> tuple[Int[Array, "batch beam suggestions"], Float[Array, "batch beam suggestions"]]:
+    """Returns tokens for the sake of the required words that are not among the best, and their log-probabilities.
+
+    For each word one that brings a hypothesis nearer to it, and the most probable one that loses no word.
+    """
+    nearer = required.suggestions(states)
+    nearer_log_probs = jnp.take_along_axis(logits, jnp.maximum(nearer, 0), axis=2)
+    nearer_log_probs = jnp.minimum(nearer_log_probs - jax.nn.logsumexp(logits, axis=2, keepdims=True), 0.0)
+    use = nearer >= 0
     if allowed.only is not None:
         use = use & (allowed.only < 0)[..., None]
     if allowed.banned is not None:
-        use = use & ~jnp.take_along_axis(allowed.banned, jnp.maximum(tokens, 0), axis=2)
-    return jnp.maximum(tokens, 0), jnp.where(use, log_probs, -jnp.inf)
+        use = use & ~jnp.take_along_axis(allowed.banned, jnp.maximum(nearer, 0), axis=2)
+    breaking = required.breaking(states)
+    kept = allowed._replace(banned=breaking if allowed.banned is None else breaking | allowed.banned)
+    keeping_log_probs, keeping = continuations(logits, 1, kept)
+    tokens = jnp.concatenate([jnp.maximum(nearer, 0), keeping], axis=2)
+    log_probs = jnp.concatenate([jnp.where(use, nearer_log_probs, -jnp.inf), keeping_log_probs], axis=2)
+    twice = (tokens[..., None] == taken[:, :, None]).any(axis=-1)
+    twice = twice | jnp.tril(tokens[..., :, None] == tokens[..., None, :], k=-1).any(axis=-1)
+    return tokens, jnp.where(twice, -jnp.inf, log_probs)
 
 
 def _in_turns(

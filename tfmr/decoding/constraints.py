@@ -31,6 +31,8 @@ class RequiredWords(NamedTuple):
     next_state: Int[Array, "words states vocab"]
     suggested: Int[Array, "words states"]
     progress: Int[Array, "words states"]
+    breaks: Bool[Array, "words states vocab"]
+    """Tokens after which a word that stood at the end of the text is part of a longer one."""
 
     @property
     def total(self) -> Int[Array, " words"]:
@@ -53,6 +55,10 @@ class RequiredWords(NamedTuple):
     def all_met(self, states: Int[Array, "*rows words"]) -> Bool[Array, "*rows"]:
         """Returns whether all words stand in a hypothesis, if it ends now."""
         return (self.progress_of(states) == self.total).all(axis=-1)
+
+    def breaking(self, states: Int[Array, "*rows words"]) -> Bool[Array, "*rows vocab"]:
+        """Returns the tokens with which a hypothesis loses a word that it holds."""
+        return self.breaks[self.words, states].any(axis=-2)
 
     def suggestions(self, states: Int[Array, "*rows words"]) -> Int[Array, "*rows words"]:
         """Returns a token that brings each word nearer; -1 where there is none, or none is needed."""

@@ -88,4 +88,5 @@ def _stack(tables: Sequence[WordTable], tokens: Sequence[Sequence[int]], space: 
         next_state=jnp.asarray(np.stack([pad(table.next_state) for table in tables])),
         suggested=jnp.asarray(np.stack([pad(suggested_tokens(table, ids, space)) for table, ids in pairs])),
         progress=jnp.asarray(np.stack([pad(token_progress(table, ids)) for table, ids in pairs])),
+        breaks=jnp.asarray(np.stack([pad(table.breaks) for table in tables])),
     )

@@ -5,7 +5,6 @@ import functools
 import itertools
 import logging
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -292,7 +291,7 @@ class Translator:
             for place, hypotheses in zip(batch.places, self._hypotheses(result, len(batch.places)), strict=True):
                 translations[place] = hypotheses
                 if not hypotheses:
-                    warnings.warn(f"line {first + place}: no output obeys all the rules of decoding", stacklevel=2)
+                    log.warning("line %d: no output keeps to all the rules of decoding: it stays empty", first + place)
         return translations
 
     def _encode(self, pairs: list[tuple[str, str]], first: int) -> dict[int, Sentence]:

@@ -38,6 +38,11 @@ class WordTable(NamedTuple):
         """In which states a word stands in the text if it ends there."""
         return self.completes[:, EOS_ID]
 
+    @property
+    def breaks(self) -> Bool[np.ndarray, "states vocab"]:
+        """After which tokens a word that stood in the text, had it ended, is part of a longer one."""
+        return self.at_end[:, None] & ~self.at_end[self.next_state]
+
     def tokens_to_end(self) -> Int[np.ndarray, "states vocab"]:
         """Returns how many tokens it takes to end a text after each token if no word may stand in it, EOS included.
 
