@@ -33,7 +33,8 @@ def make_run(folder: Path, **changes) -> str:
     run = RunDirectory.at(folder)
     save_params(run.best, 0, jax_free(params))
     run.write_tokenizer(tokenizer)
-    run.write_config(Config(model=config, data=DataConfig(corpus="text"), decoding=DECODING))
+    data = DataConfig(corpus="text", max_length=min(256, config.max_length))
+    run.write_config(Config(model=config, data=data, decoding=DECODING))
     return str(folder)
 
 

@@ -4,6 +4,7 @@ pip install -e '.[dev,compare]' && python -m pytest tests/interop/test_live.py
 """
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tfmr.decoding import Translator
 from tfmr.interop import from_marian, to_marian
 from tfmr.interop.weight_files import write_arrays
 from tfmr.models import Transformer
+from tfmr.run_directory import load_run
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "interchange.md"
 VOCAB, LENGTHS = 61, (9, 6, 3)
@@ -132,14 +134,52 @@ class TestCTranslate2:
         tokenizer = tokenizers.Tokenizer.from_file(str(tmp_path / "ct2" / "tokenizer.json"))
         engine = ctranslate2.Translator(str(tmp_path / "ct2"), compute_type="float32")
         lines = [encoding.tokens for encoding in tokenizer.encode_batch(LINES, add_special_tokens=False)]
-        for beam in (1, 4):
-            decoding = dataclasses.replace(DECODING, beam_size=beam, extra_length=90)
-            expected = Translator.from_run(run, config=decoding).translate(LINES)
-            results = engine.translate_batch(lines, beam_size=beam, length_penalty=0.6, max_decoding_length=90)
+
+        def theirs(**options):
+            results = engine.translate_batch(lines, length_penalty=0.6, **options)
             ids = [[tokenizer.token_to_id(token) for token in result.hypotheses[0]] for result in results]
-            found = tokenizer.decode_batch(ids, skip_special_tokens=False)
-            assert len(set(expected)) > 100
-            assert found == expected
+            # A few of the model's tokens have no text.
+            known = [[token for token in row if token is not None] for row in ids]
+            return tokenizer.decode_batch(known, skip_special_tokens=False), [len(row) + 1 for row in ids]
+
+        def ours(**options):
+            found = Translator.from_run(run, config=dataclasses.replace(DECODING, **options)).n_best(LINES, 1)
+            return [best.text for (best,) in found], [len(best.tokens) for (best,) in found]
+
+        # Random models seldom end by themselves: all are cut at one length.
+        decoding = dataclasses.replace(DECODING, beam_size=1, min_length=16, max_length=16)
+        expected = Translator.from_run(run, config=decoding).translate(LINES)
+        results = engine.translate_batch(lines, beam_size=1, min_decoding_length=15, max_decoding_length=15)
+        ids = [[tokenizer.token_to_id(token) for token in result.hypotheses[0]] for result in results]
+        known = [[token for token in row if token is not None] for row in ids]  # a few of the model's have no text
+        found = tokenizer.decode_batch(known, skip_special_tokens=False)
+        assert [text.replace("\r", " ").replace("\n", " ") for text in found] == expected  # a line stays a line
+        assert len(set(expected)) > 1
+
+    @pytest.mark.parametrize("beam_size", [1, 4])
+    def test_200_sentences_are_translated_as_by_us_with_a_trained_model(self, beam_size, tmp_path):
+        ctranslate2 = pytest.importorskip("ctranslate2")
+        run = str(tmp_path / "run")
+        _dispatch(["import", str(Path(__file__).parent / "golden" / "marian"), run])
+        _dispatch(["export", run, "--format", "ctranslate2", "--output", str(tmp_path / "ct2")])
+        engine = ctranslate2.Translator(str(tmp_path / "ct2"), compute_type="float32")
+        vocabulary = json.loads((tmp_path / "ct2" / "shared_vocabulary.json").read_text())
+        numbers = {token: number for number, token in enumerate(vocabulary)}
+        limit = 81
+        config, tokenizer, _ = load_run(run)
+        decoding = dataclasses.replace(config.decoding, beam_size=beam_size, max_length=limit, extra_length=limit)
+        ours = [best for (best,) in Translator.from_run(run, config=decoding).n_best(LINES, 1)]
+        lines = [[vocabulary[token] for token in ids] for ids in tokenizer.encode_batch(LINES)]
+        results = engine.translate_batch(
+            lines, beam_size=beam_size, length_penalty=decoding.alpha, max_decoding_length=limit - 1
+        )
+        theirs = [[numbers[token] for token in result.hypotheses[0]] for result in results]
+        # At the limit the one asks what the end would cost and the other does not.
+        ended = [i for i, best in enumerate(ours) if max(len(best.tokens), len(theirs[i]) + 1) < limit]
+        assert len(ended) > 100
+        texts = tokenizer.decode_batch(theirs)
+        assert [texts[i] for i in ended] == [ours[i].text for i in ended]
+        assert len({best.text for best in ours}) > 100
 
 
 @pytest.mark.parametrize("needs", ["transformers", "ctranslate2", "tfmr"])

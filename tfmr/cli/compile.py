@@ -74,6 +74,8 @@ def _prepare_environment(chip: str, shape: tuple[int, ...]) -> None:
         raise InputError("compiling for TPUs needs their compiler, libtpu, but no TPU: pip install 'tfmr[tpu]'")
     os.environ.update(TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost", TPU_WORKER_ID="0")
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-16")
+    # Only a chip belongs to one process: without one, another program that has the library open is none in the way.
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "true")
 
 
 def topology_devices(chip: str, shape: tuple[int, ...]) -> list[Any]:
