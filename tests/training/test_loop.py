@@ -352,7 +352,9 @@ def test_a_step_without_a_finite_gradient_is_skipped(base, tmp_path, poisoned):
     assert "NaN" not in run.metrics_file.read_text()
 
 
-def test_a_row_of_them_ends_the_training(base, finished, tmp_path, poisoned):
+def test_a_row_of_them_ends_the_training(base, tmp_path, poisoned):
+    poisoned(set())
+    clean = train(dataclasses.replace(base, workdir=str(tmp_path / "clean")))
     poisoned(set(range(7, 40)))
     config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
     with pytest.raises(Diverged, match="step 16: no finite gradient in 10 steps; the last checkpoint is that of step"):
@@ -361,7 +363,7 @@ def test_a_row_of_them_ends_the_training(base, finished, tmp_path, poisoned):
     # What was saved since are the parameters before the row.
     assert state_steps(run)[-1] >= 12
     assert_same(params(run), params(run, "8"))
-    assert_same(params(run, "4"), params(finished, "4"))
+    assert_same(params(run, "4"), params(clean, "4"))
 
 
 def test_a_mesh_that_does_not_divide_the_model_is_refused(base, tmp_path):
