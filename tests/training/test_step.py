@@ -195,8 +195,8 @@ def test_the_moving_average_in_closed_form():
     expected = 0.75**3 * p0 + 0.25 * (0.75**2 * p1 + 0.75 * p2 + p3)
     np.testing.assert_allclose(flat(states[3].ema_params), expected, atol=1e-6)
     np.testing.assert_array_equal(flat(states[0].ema_params), p0)
-    # It plays no part in the training.
-    np.testing.assert_array_equal(p3, flat(run(3)[0][3].params))
+    # It plays no part in the training. Without it the program is another, which may round in another way.
+    np.testing.assert_allclose(p3, flat(run(3)[0][3].params), atol=1e-6)
     assert run(3)[0][3].ema_params is None
 
 
