@@ -8,18 +8,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def shown(items: Iterable[T], what: str, total: int | None) -> Iterator[T]:
-    """Yields the items; where standard error is a terminal, a bar shows how many there were and the time left."""
+def shown(items: Iterable[T], what: str, path: str) -> Iterator[T]:
+    """Yields the items, one for each line of a file; a bar on a terminal shows how many there were and the time left."""
     if not sys.stderr.isatty():
         yield from items
         return
     from rich.console import Console
     from rich.progress import track
 
-    yield from track(items, description=what, total=total, console=Console(stderr=True), transient=True)
+    yield from track(items, description=what, total=_line_count(path), console=Console(stderr=True), transient=True)
 
 
-def line_count(path: str) -> int | None:
+def _line_count(path: str) -> int | None:
     """Returns how many lines a file has; None where it can be read but once, or there is none."""
     if not path or not Path(path).is_file():
         return None

@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
     options = parse_with_run(Arguments, arguments, "tfmr translate")
     if options.n_best < 0:
         raise InputError(f"--n-best = {options.n_best}: must be 0 or more")
-    from tfmr.cli.progress import line_count, shown
+    from tfmr.cli.progress import shown
     from tfmr.cli.text_streams import output_file
 
     pairs = _input(options)
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> None:
     groups: Iterable[Iterable[tuple[str, str]]] = ([pair] for pair in pairs) if typed else [pairs]
     translations = itertools.chain.from_iterable(_translate(translator, group, options) for group in groups)
     if not typed:
-        translations = shown(translations, "lines", line_count(options.input))
+        translations = shown(translations, "lines", options.input)
     with output_file(options.output, options.input, options.prefixes) as file:
         for number, hypotheses in enumerate(translations, start=1):
             file.write(_written(number, hypotheses, options.n_best).encode())

@@ -26,6 +26,7 @@ from tfmr.decoding.constraints import (
     allowed_next,
     follow_words,
     start_words,
+    take_rows,
 )
 from tfmr.decoding.search import (
     Allowed,
@@ -33,6 +34,7 @@ from tfmr.decoding.search import (
     SearchResult,
     Step,
     continuations,
+    coverage_costs,
     inverse_length_penalties,
     newest,
     run_until_done,
@@ -130,7 +132,9 @@ def beam_search(
         first = best.take(jnp.broadcast_to(jnp.arange(size), (len(ends), size)))
         finishing = ends[:, :size] & (first.log_probs > -jnp.inf)
         grown = beam.take(first.parents).write(first.tokens, position)
-        scores = first.log_probs * inverse_penalties[position + 1] - _coverage_costs(grown, config)
+        scores = first.log_probs * inverse_penalties[position + 1]
+        if grown.coverage is not None:
+            scores = scores - coverage_costs(grown.coverage, config.coverage_penalty)
         scores = jnp.where(finishing, scores, -jnp.inf)
         finished = _keep_best(state.finished, grown.tokens, scores, position + 1)
         num_finished = state.num_finished + finishing.sum(axis=1)
@@ -151,7 +155,7 @@ def beam_search(
         advance,
         running=lambda state: (state.beam.log_probs > -jnp.inf).any(axis=1),
         results=lambda state: state.finished,
-        take_rows=_take_rows,
+        take_rows=take_rows,
         state=advance(_start(cache, constraints, max_length, num_hypotheses)),
         shrink=shrink,
     )
@@ -179,12 +183,6 @@ def _start(cache: Cache, constraints: Constraints, max_length: int, num_hypothes
         num_finished=jnp.zeros(batch, dtype=int),
         constraints=constraints,
     )
-
-
-def _take_rows(state: _State, rows: Int[Array, " rows"]) -> _State:
-    kept = {"position": state.position, "constraints": state.constraints.take_rows(rows)}
-    rest = state._replace(position=None, constraints=None)
-    return jax.tree.map(lambda x: x[rows], rest)._replace(**kept)
 
 
 def _extend(step: Step, state: _State, config: DecodingConfig) -> tuple[_Beam, Cache, _Continuations]:
@@ -261,14 +259,6 @@ def _in_turns(
     rank = (better & (progress[:, :, None] == progress[:, None, :])).sum(axis=2)
     turn = rank * (required.total.sum() + 1) - progress
     return candidates._replace(keys=jnp.where(candidates.keys > -jnp.inf, -turn.astype(jnp.float32), -jnp.inf))
-
-
-def _coverage_costs(beam: _Beam, config: DecodingConfig) -> Float[Array, "batch beam"] | float:
-    """What scores lose for source tokens that were hardly attended to (Wu et al. 2016, equation 14)."""
-    if beam.coverage is None:
-        return 0.0
-    attended = jnp.clip(beam.coverage, jnp.finfo(jnp.float32).tiny, 1.0)
-    return -config.coverage_penalty * jnp.log(attended).sum(axis=2)
 
 
 def _keep_best(

@@ -1,7 +1,8 @@
 """Rules about what an output must and must not hold, as what may come next."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Bool, Int
@@ -105,6 +106,13 @@ def follow_words(constraints: Constraints, states: WordStates, tokens: Int[Array
     if constraints.required is not None and required is not None:
         required = constraints.required.follow(required, tokens)
     return WordStates(forbidden, required)
+
+
+def take_rows(state: Any, rows: Int[Array, " rows"]) -> Any:
+    """Returns a search's state for some of its rows: all of it goes by rows but `position` and words' tables."""
+    kept = {"position": state.position, "constraints": state.constraints.take_rows(rows)}
+    rest = state._replace(position=None, constraints=None)
+    return jax.tree.map(lambda x: x[rows], rest)._replace(**kept)
 
 
 def allowed_next(

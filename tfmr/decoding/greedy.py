@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, Key
 
 from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import EOS_ID, PAD_ID
-from tfmr.decoding.constraints import Constraints, WordStates, allowed_next, follow_words, start_words
+from tfmr.decoding.constraints import Constraints, WordStates, allowed_next, follow_words, start_words, take_rows
 from tfmr.decoding.sampling import draw
 from tfmr.decoding.search import (
     Allowed,
@@ -136,16 +136,10 @@ def _write(
         advance,
         running=lambda state: state.running.any(axis=1),
         results=lambda state: (state.tokens, state.log_probs),
-        take_rows=_take_rows,
+        take_rows=take_rows,
         state=start,
         shrink=shrink,
     )
     lengths = jnp.where(log_probs > -jnp.inf, (tokens != PAD_ID).sum(axis=2), 0)
     scores = log_probs * jnp.asarray(inverse_length_penalties(config, max_length))[lengths]
     return SearchResult(tokens, scores, lengths)
-
-
-def _take_rows(state: _State, rows: Int[Array, " rows"]) -> _State:
-    kept = {"position": state.position, "constraints": state.constraints.take_rows(rows)}
-    rest = state._replace(position=None, constraints=None)
-    return jax.tree.map(lambda x: x[rows], rest)._replace(**kept)

@@ -18,7 +18,7 @@ from tfmr.decoding.alignment import cross_attention
 from tfmr.decoding.ensemble import Member
 from tfmr.decoding.pairs import Pair, make_pair_batches
 from tfmr.decoding.rows import Rows
-from tfmr.decoding.search import inverse_length_penalties
+from tfmr.decoding.search import coverage_costs, inverse_length_penalties
 from tfmr.models import Transformer, log_of_mean, token_log_probs
 
 
@@ -92,6 +92,4 @@ def _log_probs_and_costs(
         for model, each in members
     ]
     seen = jnp.where(target_segments[..., None] > 0, jnp.stack(attention).mean(axis=0), 0.0).sum(axis=1)
-    # Wu et al. 2016, equation 14; padding, where nothing is to be seen, costs nothing.
-    covered = jnp.where(source_segments > 0, jnp.clip(seen, jnp.finfo(jnp.float32).tiny, 1.0), 1.0)
-    return log_probs, -coverage_penalty * jnp.log(covered).sum(axis=1)
+    return log_probs, coverage_costs(jnp.where(source_segments > 0, seen, 1.0), coverage_penalty)

@@ -81,6 +81,16 @@ def inverse_length_penalties(config: DecodingConfig, max_length: int) -> Float[n
     return (base**-config.alpha).astype(np.float32)
 
 
+def coverage_costs(attended: Float[Array, "*rows source"], penalty: float) -> Float[Array, "*rows"]:
+    """Returns what scores lose for source tokens that were hardly attended to (Wu et al. 2016, equation 14).
+
+    Args:
+      attended: the sum of the target's attention to each source token; 1 for padding, which costs nothing.
+      penalty: beta.
+    """
+    return -penalty * jnp.log(jnp.clip(attended, jnp.finfo(jnp.float32).tiny, 1.0)).sum(axis=-1)
+
+
 class Allowed(NamedTuple):
     """What may come next; None: anything that is ever written."""
 
