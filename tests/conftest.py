@@ -32,10 +32,8 @@ CHECKPOINTS = ("storage", "metrics_file", "checksums", "checkpoint_items")
 CHECKED = [
     *(f"tfmr.{name}" for name in ("nn", "models", "decoding", "training", "analysis", "interop", "cli")),
     *(f"tfmr.{name}" for name in ("config", "evaluation", "parameters", "run_directory", *CHECKPOINTS)),
-    *(
-        f"tfmr.data.{name}"
-        for name in ("batching", "loader", "packing", "prepare", "sentence_pieces", "token_arrays", "tokenizer")
-    ),
+    *(f"tfmr.data.{name}" for name in ("batching", "layout", "loader", "packing", "prepare", "prepared_folder")),
+    *(f"tfmr.data.{name}" for name in ("running_text", "sentence_pieces", "text_batches", "token_arrays", "tokenizer")),
 ]
 install_import_hook(CHECKED, "beartype.beartype")
 

@@ -81,16 +81,20 @@ ACTIVATIONS = {
 
 
 def feed_forward(params, x, activation="relu"):
-    """Equation 2, with another activation where one is given, and without the biases that are not there."""
-    inner = ACTIVATIONS[activation](x @ params["up"]["kernel"] + params["up"].get("bias", 0))
+    """Equation 2, with another activation where one is given, without the biases and with the gate that are there."""
+    inner = x @ params["up"]["kernel"] + params["up"].get("bias", 0)
+    if "gate" in params:
+        inner = ACTIVATIONS[activation](x @ params["gate"]["kernel"] + params["gate"].get("bias", 0)) * inner
+    else:
+        inner = ACTIVATIONS[activation](inner)
     return inner @ params["down"]["kernel"] + params["down"].get("bias", 0)
 
 
 def layer_norm(params, x, epsilon=1e-6):
-    """Ba, Kiros and Hinton, equation 4."""
+    """Ba, Kiros and Hinton, equation 4; without beta where there is none."""
     mean = x.mean(axis=-1, keepdims=True)
     variance = x.var(axis=-1, keepdims=True)
-    return (x - mean) / np.sqrt(variance + epsilon) * params["gamma"] + params["beta"]
+    return (x - mean) / np.sqrt(variance + epsilon) * params["gamma"] + params.get("beta", 0)
 
 
 def sinusoids(positions, d_model):
@@ -103,18 +107,21 @@ def sinusoids(positions, d_model):
     return table
 
 
-def _sublayer(params, name, x, function, norm):
+def _sublayer(params, name, x, function, norm, epsilon=1e-6):
     if norm == "post":
-        return layer_norm(params[f"{name}_norm"], x + function(x))
-    return x + function(layer_norm(params[f"{name}_norm"], x))
+        return layer_norm(params[f"{name}_norm"], x + function(x), epsilon)
+    return x + function(layer_norm(params[f"{name}_norm"], x, epsilon))
 
 
-def encoder_layer(params, x, mask=None, norm="post", activation="relu"):
+def encoder_layer(params, x, mask=None, norm="post", activation="relu", epsilon=1e-6):
     def self_attention(x):
         return multi_head_attention(params["self_attention"], x, x, mask)[0]
 
-    x = _sublayer(params, "self_attention", x, self_attention, norm)
-    return _sublayer(params, "feed_forward", x, lambda x: feed_forward(params["feed_forward"], x, activation), norm)
+    def position_wise(x):
+        return feed_forward(params["feed_forward"], x, activation)
+
+    x = _sublayer(params, "self_attention", x, self_attention, norm, epsilon)
+    return _sublayer(params, "feed_forward", x, position_wise, norm, epsilon)
 
 
 def decoder_layer(params, x, memory, self_mask=None, cross_mask=None, norm="post", activation="relu"):
@@ -158,3 +165,19 @@ def transformer(params, config, source, target_input):
     if config.norm == "pre":
         x = layer_norm(params["decoder"]["norm"], x)
     return x @ output_table.T + params.get("output_bias", 0)
+
+
+def causal_lm(params, config, tokens):
+    """A decoder alone, for one text: token ids -> logits [length vocab]."""
+    places = np.arange(len(tokens))
+    learned = config.positions == "learned"
+    vectors = params["positions"]["embedding"][places] if learned else sinusoids(places, config.d_model)
+    table = params["embedding"]["embedding"]
+    x = table[tokens] * (np.sqrt(config.d_model) if config.scale_embeddings else 1) + vectors
+    before = places[:, None] >= places[None, :]
+    for i in range(config.num_layers):
+        layer = params["decoder"][f"layer_{i}"]
+        x = encoder_layer(layer, x, before, config.norm, config.activation, config.norm_epsilon)
+    if config.norm == "pre":
+        x = layer_norm(params["decoder"]["norm"], x, config.norm_epsilon)
+    return x @ (table if config.tie_embeddings else params["output_embedding"]["embedding"]).T

@@ -5,11 +5,14 @@
 """
 
 from tfmr.config import (
+    CausalLMConfig,
     Config,
     DataConfig,
     DecodingConfig,
     DistributedConfig,
+    GenerationConfig,
     MeshConfig,
+    RunningTextConfig,
     SamplingConfig,
     TrainingConfig,
     TransformerConfig,
@@ -18,11 +21,14 @@ from tfmr.config import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "CausalLMConfig",
     "Config",
     "DataConfig",
     "DecodingConfig",
     "DistributedConfig",
+    "GenerationConfig",
     "MeshConfig",
+    "RunningTextConfig",
     "SamplingConfig",
     "TrainingConfig",
     "TransformerConfig",

@@ -96,8 +96,77 @@ class TransformerConfig:
 
 
 @dataclass(frozen=True)
+class CausalLMConfig:
+    """The shape of a language model: a decoder alone, which predicts each token from those before it.
+
+    The defaults are GPT-2's smallest.
+    """
+
+    vocab_size: int = 0
+    """Number of tokens. 0: the tokenizer's."""
+    num_layers: int = 12
+    """N."""
+    d_model: int = 768
+    """Width of every sub-layer's input and output."""
+    d_ff: int = 3072
+    """Inner width of the position-wise feed-forward networks."""
+    num_heads: int = 12
+    """Number of attention heads, h."""
+    d_k: int = 64
+    """Width of a head's queries and keys; free of d_model / num_heads."""
+    d_v: int = 64
+    """Width of a head's values; free of d_model / num_heads."""
+    max_length: int = 1024
+    """The context window: most tokens that are looked at to predict the next one."""
+    dropout_rate: float = 0.1
+    """Dropout on embeddings plus positions and on every sub-layer's output."""
+    attention_dropout_rate: float = 0.1
+    """Dropout on attention probabilities."""
+    norm: Literal["post", "pre"] = "pre"
+    """LayerNorm after the residual sum, or before the sub-layer and once more after the last layer."""
+    norm_epsilon: float = 1e-5
+    """Added to the variance in LayerNorm."""
+    positions: Literal["sinusoidal", "learned"] = "learned"
+    """How positions are encoded."""
+    bias: bool = True
+    """Biases, of projections, feed-forward networks and norms."""
+    activation: Literal["relu", "gelu", "swish"] = "gelu"
+    """Of the feed-forward networks; gelu in its tanh form."""
+    gated: bool = False
+    """Feed-forward networks with a gate, activation(x W_gate) * (x W_up): a third matrix."""
+    tie_embeddings: bool = True
+    """The logits are made by the embedding matrix, or by one of their own."""
+    scale_embeddings: bool = False
+    """Embeddings times sqrt(d_model), as in the paper: they then match sinusoidal positions in size."""
+    init_std: float = 0.02
+    """Standard deviation of the initial weights; of the projections that write to the residual stream, attention's
+    output and what goes down, it is divided by sqrt(2 num_layers)."""
+    scan_layers: bool = False
+    """Compile one layer and scan over stacked parameters: for deep models; the loop is faster to run."""
+    remat: bool = False
+    """Recompute each layer in the backward pass instead of keeping its activations."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the computation; parameters, softmax and norms stay float32."""
+
+    def __post_init__(self):
+        positive = ("num_layers", "d_model", "d_ff", "num_heads", "d_k", "d_v", "max_length", "norm_epsilon")
+        _require_positive("model", self, *positive, "init_std")
+        _require_share("model", self, "dropout_rate", "attention_dropout_rate")
+        _require(self.vocab_size >= 0, "model.vocab_size", self.vocab_size, "must be 0 (the tokenizer's) or more")
+        _require(
+            self.positions != "sinusoidal" or self.d_model % 2 == 0,
+            "model.d_model",
+            self.d_model,
+            "sinusoidal positions need an even d_model",
+        )
+
+
+ModelConfig = TransformerConfig | CausalLMConfig
+
+
+@dataclass(frozen=True)
 class DataConfig:
-    """Which corpus, cut into which tokens and batches."""
+    """Which corpus of translation pairs, cut into which tokens and batches."""
 
     corpus: str = "grammar"
     """grammar (built in), multi30k, text (your own files), or a translation dataset of
@@ -159,6 +228,68 @@ class DataConfig:
             self.target_file,
             "give data.source_file as well",
         )
+
+
+@dataclass(frozen=True)
+class RunningTextConfig:
+    """Which text a language model is trained on, cut into which tokens and batches."""
+
+    files: tuple[str, ...] = ()
+    """Text files, plain or .gz, in UTF-8."""
+    validation_files: tuple[str, ...] = ()
+    """Text files to validate on. Empty: the end of `files` is held out."""
+    validation_share: float = 0.1
+    """Without validation_files: this share of all characters, the last ones, is validated on and not trained on."""
+    document_separator: str = ""
+    """What stands between two documents of a file, such as <|endoftext|>; a line feed makes each line a document.
+    Empty: each file is one document."""
+    cache: str = ""
+    """Folder for prepared corpora. Empty: $TFMR_CACHE, or else ~/.cache/tfmr."""
+    tokenizer: Literal["bpe", "characters"] = "bpe"
+    """Kind of tokenizer to train on the training text."""
+    tokenizer_file: str = ""
+    """A tokenizer.json to use instead of training one."""
+    vocab_size: int = 32_000
+    """Largest vocabulary of a trained tokenizer."""
+    batching: Literal["crops", "blocks", "packed"] = "blocks"
+    """What a row holds. crops: a part of the text from a random place; an epoch is as many tokens as the text has.
+    blocks: consecutive parts from a random beginning, each once an epoch in random order. packed: whole documents,
+    several to a row, none of which sees another; those longer than a row are cut."""
+    max_length: int = 256
+    """Tokens in a row."""
+    tokens_per_batch: int = 4096
+    """Tokens of a batch (rows times max_length)."""
+    evaluation_crops: int = 0
+    """Random crops of the validation text on which the loss is measured as well, as others publish it; 0: none."""
+    seed: int = 0
+    """Decides the batches and the evaluation's crops."""
+
+    def __post_init__(self):
+        _require_positive("data", self, "max_length", "tokens_per_batch")
+        _require(0.0 < self.validation_share < 1.0, "data.validation_share", self.validation_share, "must be in (0, 1)")
+        _require(
+            self.vocab_size >= 260 or self.tokenizer != "bpe",
+            "data.vocab_size",
+            self.vocab_size,
+            "a byte-level BPE needs at least 260",
+        )
+        _require(self.vocab_size > 4, "data.vocab_size", self.vocab_size, "must hold more than the 4 special tokens")
+        for name in ("evaluation_crops", "seed"):
+            _require(getattr(self, name) >= 0, f"data.{name}", getattr(self, name), "must be 0 or more")
+        _require(
+            self.tokens_per_batch >= self.max_length,
+            "data.tokens_per_batch",
+            self.tokens_per_batch,
+            f"must hold one row of data.max_length = {self.max_length}",
+        )
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether the text is told apart into documents, which begin and end with marks; else it is one without any."""
+        return bool(self.document_separator) or len(self.files) > 1 or self.batching == "packed"
+
+
+CorpusConfig = DataConfig | RunningTextConfig
 
 
 @dataclass(frozen=True)
@@ -300,6 +431,28 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True)
+class GenerationConfig(SamplingConfig):
+    """How a language model goes on with a text: how its tokens are drawn, and when it ends."""
+
+    temperature: float = 1.0
+    """Logits are divided by this: higher gives rarer tokens more chance; 0: always the most probable token."""
+    max_new_tokens: int = 256
+    """Most tokens that are written."""
+    stop: tuple[str, ...] = ()
+    """Texts that end the output where the first of them begins; they are not part of it."""
+    window: bool = False
+    """Where prompt and output are longer than the model's context, go on with the last half of the context whenever
+    it is full; without this they are refused."""
+    batch_size: int = 64
+    """Texts that are written together; does not change what is written."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        _require_positive("generation", self, "max_new_tokens", "batch_size")
+        _require(all(self.stop), "generation.stop", self.stop, "holds an empty text")
+
+
+@dataclass(frozen=True)
 class DecodingConfig:
     """How translations are searched for (section 6.1)."""
 
@@ -380,9 +533,9 @@ class Config:
 
     workdir: str = ""
     """The run directory. Empty: runs/ and the name of the config file."""
-    model: TransformerConfig = field(default_factory=TransformerConfig)
-    """The shape of the model."""
-    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=TransformerConfig)
+    """The shape of the model, which also says what kind of model it is."""
+    data: CorpusConfig = field(default_factory=DataConfig)
     """The corpus, its tokens and its batches."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """Optimizer, schedule, evaluation and checkpoints."""
@@ -394,12 +547,32 @@ class Config:
     """The processes, where there are several."""
 
     def __post_init__(self):
+        is_lm, is_text = isinstance(self.model, CausalLMConfig), isinstance(self.data, RunningTextConfig)
         _require(
-            self.model.positions != "learned" or self.data.max_length <= self.model.max_length,
+            is_lm == is_text,
+            "data",
+            type(self.data).__name__,
+            f"{type(self.model).__name__} needs {'RunningTextConfig' if is_lm else 'DataConfig'}",
+        )
+        _require(
+            self.data.max_length <= self.model.max_length or (not is_lm and self.model.positions != "learned"),
             "data.max_length",
             self.data.max_length,
-            f"learned positions reach only to model.max_length = {self.model.max_length}",
+            f"{'the' if is_lm else 'learned'} positions reach only to model.max_length = {self.model.max_length}",
         )
+        _require(
+            not is_lm or self.training.best_metric == "loss",
+            "training.best_metric",
+            self.training.best_metric,
+            "a language model has no translations to score: give loss",
+        )
+
+
+_KINDS: dict[str, dict[str, type]] = {
+    "model": {"transformer": TransformerConfig, "causal_lm": CausalLMConfig},
+    "data": {"pairs": DataConfig, "running_text": RunningTextConfig},
+}
+"""What the sections that may be of several kinds are called in JSON; the first is that of files without a kind."""
 
 
 def default_cache() -> Path:
@@ -409,7 +582,11 @@ def default_cache() -> Path:
 
 def config_to_dict(config: Config) -> dict:
     """Returns the configuration as nested dictionaries of plain values, for JSON."""
-    return dataclasses.asdict(config)
+    values = dataclasses.asdict(config)
+    for section, kinds in _KINDS.items():
+        kind = next(name for name, cls in kinds.items() if cls is type(getattr(config, section)))
+        values[section] = {"kind": kind, **values[section]}
+    return values
 
 
 def config_from_dict(values: dict) -> Config:
@@ -431,5 +608,15 @@ def _from_dict(cls: type, values: dict, path: str) -> Any:
 
 def _from_plain(kind: Any, value: Any, path: str) -> Any:
     if isinstance(value, dict):
+        if path.removesuffix(".") in _KINDS:
+            kind, value = _kind_of(path.removesuffix("."), value)
         return _from_dict(kind, value, path)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _kind_of(section: str, values: dict) -> tuple[type, dict]:
+    """Returns the class of a section that may be of several kinds, and the values without the kind's name."""
+    kinds = _KINDS[section]
+    kind = values.get("kind", next(iter(kinds)))
+    _require(kind in kinds, f"{section}.kind", kind, f"must be one of {', '.join(kinds)}{nearest(str(kind), kinds)}")
+    return kinds[kind], {name: value for name, value in values.items() if name != "kind"}

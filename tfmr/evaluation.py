@@ -13,11 +13,11 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from tfmr.config import DataConfig
+from tfmr.config import CorpusConfig, DataConfig
 from tfmr.data.tokenizer import PAD_ID
 from tfmr.decoding import Translator
 from tfmr.errors import InputError
-from tfmr.models import Transformer, token_log_probs
+from tfmr.models import Model, log_probs_of
 
 Batch = Mapping[str, ArrayLike]
 """int32 arrays: source, source_segments, source_positions, target_input, target_output, target_segments,
@@ -121,11 +121,13 @@ def evaluate_loss(batch_sums: Callable[[Batch], tuple[ArrayLike, ArrayLike]], ba
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def negative_log_likelihood(model: Transformer, params: dict, batch: Batch) -> tuple[Float[Array, ""], Int[Array, ""]]:
+def negative_log_likelihood(model: Model, params: dict, batch: Batch) -> tuple[Float[Array, ""], Int[Array, ""]]:
     """Returns the summed negative log-likelihood of the target's tokens in nats, unsmoothed, and their number."""
-    arrays = {name: jnp.asarray(array) for name, array in batch.items()}
-    losses = -token_log_probs(model, params, **arrays)
-    counted = arrays["target_output"] != PAD_ID
+    apply: Any = model.apply
+    states, table = apply({"params": params}, *model.inputs_of(batch), method="states_and_output_table")
+    targets = jnp.asarray(batch["target_output"])
+    losses = -log_probs_of(states, table, targets)
+    counted = targets != PAD_ID
     return jnp.where(counted, losses, 0.0).sum(), counted.sum()
 
 
@@ -134,6 +136,8 @@ def perplexity(loss: float) -> float:
     return math.exp(loss) if loss < 700 else math.inf
 
 
-def scoring_tokenizer(config: DataConfig) -> Tokenize:
+def scoring_tokenizer(config: CorpusConfig) -> Tokenize:
     """Returns how sacrebleu is to cut a corpus's text into words: not at all where it is tokenised already."""
-    return "none" if config.corpus == "multi30k" and config.variant == "tok" else "13a"
+    return (
+        "none" if isinstance(config, DataConfig) and config.corpus == "multi30k" and config.variant == "tok" else "13a"
+    )

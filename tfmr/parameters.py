@@ -12,9 +12,9 @@ import jax
 import orbax.checkpoint as ocp
 
 from tfmr.checkpoint_items import read_arrays
-from tfmr.config import TransformerConfig
+from tfmr.config import ModelConfig
 from tfmr.errors import InputError
-from tfmr.models import Transformer
+from tfmr.models import build_model, init_params
 from tfmr.run_directory import RunDirectory
 from tfmr.storage import AnyPath
 
@@ -31,9 +31,7 @@ def has_checkpoints(run: RunDirectory) -> bool:
     return any(_steps(folder) for folder in (run.checkpoints, run.best, run.averaged))
 
 
-def read_params(
-    run: RunDirectory, config: TransformerConfig, checkpoint: str = "", *, moving_average: bool = True
-) -> Any:
+def read_params(run: RunDirectory, config: ModelConfig, checkpoint: str = "", *, moving_average: bool = True) -> Any:
     """Returns parameters to translate with, on the first device.
 
     Args:
@@ -54,11 +52,9 @@ def read_params(
     return read_arrays(folder, {name: target})[name]
 
 
-def abstract_params(config: TransformerConfig) -> Any:
+def abstract_params(config: ModelConfig) -> Any:
     """Returns the shapes of a model's parameters."""
-    tokens = jax.ShapeDtypeStruct((1, 1), "int32")
-    variables = jax.eval_shape(Transformer(config).init, jax.random.key(0), tokens, tokens, tokens, tokens)
-    return nn.unbox(variables["params"])
+    return nn.unbox(jax.eval_shape(lambda: init_params(build_model(config), jax.random.key(0))))
 
 
 def _find(run: RunDirectory, checkpoint: str) -> AnyPath:

@@ -3,7 +3,7 @@
 config.json        the configuration
 tokenizer.json     the tokenizer
 metrics.jsonl      a line of numbers for each logged step and each evaluation
-evaluation/        the validation and test sentences
+evaluation/        the validation and test sentences, or the tokens of a validation text
 checkpoints/       the newest whole states, by step
 best/              the parameters of the best evaluation
 averaged/          the average that `tfmr average` made
@@ -13,14 +13,19 @@ It may be a folder of this machine or of an object store (gs://bucket/run).
 """
 
 import dataclasses
+import io
 import json
 import os
+import zipfile
 from typing import Any
 
+import numpy as np
+
 from tfmr.config import Config, config_from_dict, config_to_dict
+from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
-from tfmr.storage import AnyPath, first_line, storage_path, write_text
+from tfmr.storage import AnyPath, first_line, storage_path, write_bytes, write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +116,23 @@ class RunDirectory:
         folder.mkdir(parents=True, exist_ok=True)
         for side, lines in (("source", source), ("target", target)):
             write_text(folder / f"{split}.{side}.txt", "".join(line + "\n" for line in lines))
+
+    def write_token_split(self, split: str, text: TokenArrays) -> None:
+        """Keeps the tokens of a running text's "validation" in the run directory."""
+        folder = self.path / "evaluation"
+        folder.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        np.savez(content, tokens=text.tokens, offsets=text.offsets)
+        write_bytes(folder / f"{split}.npz", content.getvalue())
+
+    def read_token_split(self, split: str) -> TokenArrays:
+        """Returns the tokens of a running text's "validation"; raises InputError where they are missing or damaged."""
+        file = self.path / "evaluation" / f"{split}.npz"
+        try:
+            arrays = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
+            return TokenArrays(arrays["tokens"], arrays["offsets"])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise InputError(f"{file}: is missing or cannot be read ({first_line(error)})") from None
 
     def read_text_split(self, split: str) -> tuple[list[str], list[str]]:
         """Returns source and target lines of "validation" or "test"; raises InputError where they are missing."""

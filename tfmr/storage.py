@@ -47,13 +47,18 @@ def is_remote(path: AnyPath) -> bool:
 
 
 def write_text(file: AnyPath, text: str) -> None:
+    """Writes a text as `write_bytes` does, in UTF-8."""
+    write_bytes(file, text.encode("utf-8"))
+
+
+def write_bytes(file: AnyPath, content: bytes) -> None:
     """Writes a file whole or not at all: under a temporary name and renamed, so that it is never seen half written."""
     if is_remote(file):
-        file.write_bytes(text.encode("utf-8"))  # an object appears when all of it is there
+        file.write_bytes(content)  # an object appears when all of it is there
         return
     temporary = file.with_name(f".{file.name}.tmp-{os.getpid()}")
     try:
-        temporary.write_bytes(text.encode("utf-8"))
+        temporary.write_bytes(content)
         os.replace(temporary, file)
     except OSError:
         temporary.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ COMMANDS = {
     "translate": "translate lines with a trained model",
     "score": "log-probabilities of given translations",
     "align": "attention from given translations to their sources, as numbers",
+    "generate": "go on with a text, by a trained language model",
     "evaluate": "BLEU, chrF, loss and perplexity of a trained model on a test set",
     "average": "average the newest checkpoints of a run",
     "export": "write a model for transformers (Marian), CTranslate2, or as safetensors",

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import types
 from typing import Any, TypeVar, get_type_hints
 
 import tyro
@@ -24,14 +25,17 @@ def parse(cls: type[T], arguments: list[str], *, prog: str, default: T | None = 
     Raises:
       InputError: for an unknown key, with the nearest known one, a wrong type, or a value that the dataclass refuses.
     """
-    kwargs: dict[str, Any] = {"prog": prog} | ({} if default is None else {"default": default})
+    # A section that may be of several kinds stays of the kind that it is: no subcommand chooses another.
+    kwargs: dict[str, Any] = {"prog": prog, "config": (tyro.conf.AvoidSubcommands,)}
+    kwargs |= {} if default is None else {"default": default}
     if {"-h", "--help"} & set(arguments):
         return tyro.cli(cls, args=arguments, **kwargs)
-    _check_keys(cls, arguments)
+    known = _fields(cls, default)
+    _check_keys(known, arguments)
     try:
         return _quietly(cls, arguments, kwargs)
     except SystemExit as exit_:
-        raise _refusal(exit_) or InputError(_what_is_wrong(cls, arguments, kwargs)) from None
+        raise _refusal(exit_) or InputError(_what_is_wrong(cls, known, arguments, kwargs)) from None
 
 
 def split_options(cls: type, arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -71,13 +75,19 @@ def _quietly(cls: type[T], arguments: list[str], kwargs: dict[str, Any]) -> T:
         return tyro.cli(cls, args=arguments, **kwargs)
 
 
-def _fields(cls: Any, prefix: str = "") -> dict[str, Any]:
-    """Returns the type of each field by its dotted name, nested dataclasses opened."""
+def _fields(cls: Any, default: Any = None, prefix: str = "") -> dict[str, Any]:
+    """Returns the type of each field by its dotted name, nested dataclasses opened.
+
+    A section that may be of several kinds has the fields of the kind that the default is of, else of the first.
+    """
     found = {}
-    types: dict[str, Any] = get_type_hints(cls)
-    for name, kind in types.items():
+    hints: dict[str, Any] = get_type_hints(cls)
+    for name, kind in hints.items():
+        value = getattr(default, name, None)
+        if isinstance(kind, types.UnionType) and all(map(dataclasses.is_dataclass, kind.__args__)):
+            kind = kind.__args__[0] if value is None else type(value)
         if dataclasses.is_dataclass(kind):
-            found |= _fields(kind, f"{prefix}{name}.")
+            found |= _fields(kind, value, f"{prefix}{name}.")
         else:
             found[prefix + name] = kind
     return found
@@ -87,8 +97,7 @@ def _key(argument: str) -> str:
     return argument[2:].split("=")[0].replace("-", "_")
 
 
-def _check_keys(cls: type, arguments: list[str]) -> None:
-    known = _fields(cls)
+def _check_keys(known: dict[str, Any], arguments: list[str]) -> None:
     for argument in arguments:
         key = _key(argument)
         negated = ".".join([*key.split(".")[:-1], key.split(".")[-1].removeprefix("no_")])
@@ -104,9 +113,8 @@ def _nearest_key(key: str, known: dict[str, Any]) -> str:
     return nearest(f"--{key}", [f"--{name}" for name in known])
 
 
-def _what_is_wrong(cls: type, arguments: list[str], kwargs: dict[str, Any]) -> str:
+def _what_is_wrong(cls: type, known: dict[str, Any], arguments: list[str], kwargs: dict[str, Any]) -> str:
     """Finds the option that tyro refuses by trying each alone."""
-    types = _fields(cls)
     for i, argument in enumerate(arguments):
         if not argument.startswith("--"):
             continue
@@ -115,9 +123,9 @@ def _what_is_wrong(cls: type, arguments: list[str], kwargs: dict[str, Any]) -> s
         try:
             _quietly(cls, option, kwargs)
         except SystemExit as exit_:
-            if _key(argument) in types and _refusal(exit_) is None:
+            if _key(argument) in known and _refusal(exit_) is None:
                 value = option[-1].split("=", 1)[-1] if len(option) > 1 or "=" in argument else None
-                return _wrong_value(_key(argument), value, types[_key(argument)])
+                return _wrong_value(_key(argument), value, known[_key(argument)])
     return f"cannot read the command line {' '.join(arguments)!r}; {kwargs['prog']} --help shows it"
 
 

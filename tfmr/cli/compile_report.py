@@ -21,7 +21,8 @@ def print_inputs(inputs: StepInputs, chip: Chip | None) -> None:
     mesh = " ".join(f"{name}={size}" for name, size in inputs.mesh.shape.items())
     print(f"model      {parameters:,} parameters (vocabulary {model.vocab_size:,}), computed in {model.dtype}")
     print(f"chips      {inputs.mesh.size} x {chip.name if chip else 'CPU device'}, mesh {mesh}")
-    print(f"batch      {inputs.rows} rows of {bucket.source_length} source and {bucket.target_length} target tokens")
+    of_source = f"{bucket.source_length} source and " if bucket.source_length else ""  # language models have none
+    print(f"batch      {inputs.rows} rows of {of_source}{bucket.target_length} target tokens")
     if inputs.rows > bucket.rows:
         given, needed = inputs.config.data.tokens_per_batch, inputs.rows * bucket.target_length
         print(

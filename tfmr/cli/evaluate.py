@@ -1,15 +1,16 @@
 """`tfmr evaluate RUN`: BLEU, chrF, loss and perplexity on a test set."""
 
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
 from tfmr.cli.run_arguments import parse_with_run
-from tfmr.config import DecodingConfig
+from tfmr.config import DecodingConfig, RunningTextConfig
 from tfmr.errors import InputError
 from tfmr.run_directory import RunDirectory, write_text
 
@@ -30,6 +31,9 @@ class Arguments:
     """The reference translations of `source`, line by line."""
     output: str = ""
     """File to write the translations to."""
+    stride: int = 0
+    """Language models: tokens that each row predicts, its last ones, with the others of the row before them. 0: all, so
+    that a token is predicted from half a row before it in the mean."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     """How to search; what is not given is as in the run's config."""
 
@@ -39,11 +43,14 @@ def main(arguments: list[str]) -> None:
     options = parse_with_run(Arguments, arguments, "tfmr evaluate")
     if bool(options.source) != bool(options.target):
         raise InputError("--source and --target: give both or none")
+    run = RunDirectory.open(options.run)
+    if isinstance(run.read_config().data, RunningTextConfig):
+        _evaluate_text(run, options)
+        return
     from tfmr.data.loader import encode_pairs, evaluation_batches
     from tfmr.decoding import Translator
     from tfmr.evaluation import score_translations, scoring_tokenizer
 
-    run = RunDirectory.open(options.run)
     sources, references = _read_pairs(run, options)
     translator = Translator.from_run(options.run, options.checkpoint, options.decoding)
     translations = translator.translate(sources)
@@ -55,6 +62,26 @@ def main(arguments: list[str]) -> None:
     for name, value in dataclasses.asdict(scores).items():
         print(f"{name:11} {value:.4f}" if isinstance(value, float) else f"{name:11} {value}")
     print(json.dumps(dataclasses.asdict(scores)))
+
+
+def _evaluate_text(run: RunDirectory, options: Arguments) -> None:
+    """Prints the loss of a language model on the whole validation text, every token of it predicted once."""
+    from tfmr.data.text_batches import crop_batches, evaluation_batches_of_text
+    from tfmr.evaluation import evaluate_loss, negative_log_likelihood, perplexity
+    from tfmr.models import build_model
+    from tfmr.parameters import read_params
+
+    config, text = run.read_config(), run.read_token_split("validation")
+    data: Any = config.data
+    params = read_params(run, config.model, options.checkpoint)
+    sums = functools.partial(negative_log_likelihood, build_model(config.model), params)
+    loss = evaluate_loss(sums, evaluation_batches_of_text(text, data, stride=options.stride))
+    scores = {"loss": loss, "perplexity": perplexity(loss), "tokens": len(text.tokens)}
+    if data.evaluation_crops:
+        scores["crop_loss"] = evaluate_loss(sums, crop_batches(text, data))
+    for name, value in scores.items():
+        print(f"{name:11} {value:.4f}" if isinstance(value, float) else f"{name:11} {value}")
+    print(json.dumps(scores))
 
 
 def _read_pairs(run: RunDirectory, options: Arguments) -> tuple[list[str], list[str]]:

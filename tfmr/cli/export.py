@@ -30,15 +30,18 @@ def main(arguments: list[str]) -> None:
     options = parse(Arguments, arguments, prog="tfmr export")
     if not options.output:
         raise InputError("--output: is missing: give the folder or file to write")
+    from tfmr.config import TransformerConfig
     from tfmr.interop import check_ctranslate2, check_exportable, save_safetensors
     from tfmr.run_directory import RunDirectory, load_run
 
     model = RunDirectory.open(options.run).read_config().model
+    if not isinstance(model, TransformerConfig):
+        raise InputError(f"{options.run}: is a language model; only translation models are written yet")
     # Before the weights are read, which takes a while.
     {"marian": check_exportable, "ctranslate2": check_ctranslate2}.get(options.format, lambda _: None)(model)
     config, tokenizer, params = load_run(options.run, options.checkpoint)
     if options.format == "safetensors":
-        save_safetensors(options.output, config.model, params)
+        save_safetensors(options.output, model, params)
     else:
         _write_folder(options, config, tokenizer.to_json(), params)
     print(f"wrote {options.output}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfmr.cli.arguments import parse, print_options, split_options
-from tfmr.config import Config, TransformerConfig
+from tfmr.config import Config, ModelConfig, TransformerConfig
 from tfmr.errors import InputError
 
 PROG = "tfmr inspect"
@@ -44,7 +44,33 @@ def main(arguments: list[str]) -> None:
         print(f"{name:32} {count:>15,}")
     total = sum(parameter_table(model).values())
     print(f"{'total':32} {total:>15,}   (vocabulary {model.vocab_size:,})")
+    _print_breakdown(model)
+    _print_memory(config, model)
     _print_training(config, model, options)
+
+
+def _print_breakdown(model: ModelConfig) -> None:
+    from tfmr.analysis.breakdown import attention_share, weight_breakdown
+
+    table = weight_breakdown(model)
+    total = sum(table.values())
+    print("\nmatrices by their use, without biases, norms and positions, the unembedding counted also where it is tied")
+    for name, count in {**table, "all": total}.items():
+        print(f"  {name:30} {count / total:>7.2%} {count:>20,}")
+    print(f"  {'attention (query to output)':30} {attention_share(model):>7.2%}\n")
+
+
+def _print_memory(config: Config, model: ModelConfig) -> None:
+    from tfmr.analysis.breakdown import cache_bytes, training_bytes
+
+    length = config.data.max_length
+    state = training_bytes(model, moving_average=config.training.ema_decay > 0) / 2**30
+    kept = "parameters, gradient, two moments" + (", average" if config.training.ema_decay > 0 else "")
+    print(f"{'GiB of training, activations not':32} {state:>15.3f}   (float32: {kept})")
+    print(
+        f"{'GiB of the cache of one text':32} {cache_bytes(model, length) / 2**30:>15.3f}   "
+        f"({length:,} tokens, {model.dtype})"
+    )
 
 
 def _config(arguments: list[str]) -> Config:
@@ -61,13 +87,19 @@ def _config(arguments: list[str]) -> Config:
     return RunDirectory.open(arguments[0]).read_config()
 
 
-def _print_training(config: Config, model: TransformerConfig, options: Options) -> None:
+def _lengths(config: Config) -> tuple[int, int]:
+    """Tokens of a source and of a target; a language model has only the latter."""
+    return (32, 32) if isinstance(config.model, TransformerConfig) else (0, config.data.max_length)
+
+
+def _print_training(config: Config, model: ModelConfig, options: Options) -> None:
     from tfmr.analysis.account import training_flops_per_token
     from tfmr.analysis.chips import chip_named
     from tfmr.analysis.roofline import training_seconds
 
     chip = chip_named(options.chip)
-    per_token, tokens = training_flops_per_token(model), config.data.tokens_per_batch
+    tokens, lengths = config.data.tokens_per_batch, _lengths(config)
+    per_token = training_flops_per_token(model, *lengths)
     print(f"{'training FLOPs per target token':32} {per_token:>15.3e}")
     print(f"{'training FLOPs per step':32} {per_token * tokens:>15.3e}   ({tokens:,} target tokens)")
     for steps in sorted({PAPERS_STEPS, config.training.steps}):
@@ -75,8 +107,13 @@ def _print_training(config: Config, model: TransformerConfig, options: Options) 
         print(
             f"{f'hours for {steps:,} steps':32} {hours:>15.2f}   ({options.chips} x {chip.name}, MFU {options.mfu:g})"
         )
+    of = (
+        f"sentences of {lengths[0]} source and {lengths[1]} target tokens"
+        if lengths[0]
+        else f"rows of {lengths[1]} tokens"
+    )
     print(
-        "\nAssumed: sentences of 32 source and 32 target tokens, data.tokens_per_batch target tokens a step without\n"
+        f"\nAssumed: {of}, data.tokens_per_batch target tokens a step without\n"
         "padding; 2 operations a multiplication and addition, matrix products only; the backward pass twice the\n"
         f"forward pass, nothing recomputed; a peak of {chip.flops / 1e12:g} TFLOP/s a chip; evaluation not counted."
     )

@@ -45,14 +45,14 @@ def main(arguments: list[str]) -> None:
     folder = storage_path(options.output or options.run)
     folder.mkdir(parents=True, exist_ok=True)
     from tfmr.analysis import plot_learning_curves
+    from tfmr.config import TransformerConfig
     from tfmr.decoding import Translator
 
-    translator = Translator.from_run(options.run, options.checkpoint)
-    sentence = options.sentence or run.read_text_split("test")[0][0]
-    pictures = {
-        "learning_curve.png": plot_learning_curves([run.path]),
-        "attention.png": _attention_picture(translator, sentence, options),
-    }
+    pictures = {"learning_curve.png": plot_learning_curves([run.path])}
+    if isinstance(run.read_config().model, TransformerConfig):  # a language model translates nothing
+        translator = Translator.from_run(options.run, options.checkpoint)
+        sentence = options.sentence or run.read_text_split("test")[0][0]
+        pictures["attention.png"] = _attention_picture(translator, sentence, options)
     for name, figure in pictures.items():
         with (folder / name).open("wb") as file:
             figure.savefig(file, dpi=120, format="png")

@@ -8,15 +8,16 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Int
 
-from tfmr.config import DataConfig
+from tfmr.config import CorpusConfig, RunningTextConfig
 from tfmr.data.batching import Batch, BatchPlan, make_plan, with_rows
+from tfmr.data.layout import Arrays, lay_out
 from tfmr.data.packing import make_packed_plan
-from tfmr.data.prepare import PreparedSplit
+from tfmr.data.prepare import PreparedSplit, Split
+from tfmr.data.text_batches import TextBatch, make_text_arrays, plan_for_text
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 
 T = TypeVar("T")
-Arrays = dict[str, Int[np.ndarray, "rows length"]]
 
 
 class Place(NamedTuple):
@@ -27,7 +28,7 @@ class Place(NamedTuple):
 
 
 def make_arrays(
-    split: PreparedSplit, batch: Batch, *, rows_multiple: int = 1, rows_of: Callable[[int], Sequence[int]] = range
+    split: Split, batch: Batch | TextBatch, *, rows_multiple: int = 1, rows_of: Callable[[int], Sequence[int]] = range
 ) -> Arrays:
     """Returns a batch, or the rows of it that a host wants, as int32 arrays.
 
@@ -40,7 +41,13 @@ def make_arrays(
       batch: which sentences, in which rows, at which shape.
       rows_multiple: the rows are rounded up to a multiple of this; rows without a sentence are all padding.
       rows_of: gives the numbers of the rows that are wanted, ascending, of a batch of so many.
+
+    Of running text there are the arrays of the target alone.
     """
+    if isinstance(batch, TextBatch):
+        assert isinstance(split, TokenArrays)
+        return make_text_arrays(split, batch, rows_multiple=rows_multiple, rows_of=rows_of)
+    assert isinstance(split, PreparedSplit)
     bucket = with_rows(batch.bucket, rows_multiple)
     wanted = np.asarray(rows_of(bucket.rows), np.int64)
     rows = len(wanted)
@@ -75,21 +82,20 @@ def _lay_out(
     shape: tuple[int, int],
 ) -> _Side:
     """Lays sentences one after another into their rows."""
-    lengths = sentences.lengths[indices]
-    begin = np.cumsum(lengths) - lengths  # of each sentence, if all stood in one line
-    number = np.arange(len(indices))
-    first_of_row = np.searchsorted(row_of, row_of)
-    position = np.arange(lengths.sum()) - np.repeat(begin, lengths)
-    place = np.repeat(row_of, lengths), np.repeat(begin - begin[first_of_row], lengths) + position
-    side = _Side(np.full(shape, PAD_ID, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32))
-    side.tokens[place] = sentences.tokens[np.repeat(sentences.offsets[indices], lengths) + position]
-    side.segments[place] = np.repeat(number - first_of_row + 1, lengths)
-    side.positions[place] = position
-    return side
+    layout = lay_out(sentences.offsets[indices], sentences.lengths[indices], row_of)
+    return _Side(
+        tokens=layout.fill(shape, sentences.tokens[layout.source], PAD_ID),
+        segments=layout.fill(shape, layout.segment),
+        positions=layout.fill(shape, layout.position),
+    )
 
 
-def plan_for(split: PreparedSplit, config: DataConfig) -> BatchPlan:
+def plan_for(split: Split, config: CorpusConfig) -> BatchPlan:
     """Returns the batch plan of a training split; raises InputError where no pair is short enough."""
+    if isinstance(config, RunningTextConfig):
+        assert isinstance(split, TokenArrays)
+        return plan_for_text(split, config)
+    assert isinstance(split, PreparedSplit)
     lengths = split.source.lengths, split.target.lengths
     arguments = dict(tokens_per_batch=config.tokens_per_batch, max_length=config.max_length, seed=config.seed)
     if config.batching == "packed":

@@ -1,29 +1,20 @@
-"""Corpus and tokenizer to token arrays on disk, once: training reads those.
+"""Corpus and tokenizer to token arrays on disk, once: training reads those."""
 
-A prepared corpus is a folder of the cache whose name ends in a hash of all
-that decides its content. It is written under another name and renamed when it
-is whole, and holds the size of each of its files.
-"""
-
-import contextlib
-import hashlib
 import itertools
-import json
 import logging
-import os
 import re
-import secrets
-import shutil
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfmr.config import DataConfig
+from tfmr.config import CorpusConfig, DataConfig, RunningTextConfig
 from tfmr.data.corpora import Corpus, cache_folder, load_corpus
 from tfmr.data.corpora.corpus import SPLITS, fingerprint
 from tfmr.data.corpora.lines import read_lines
+from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
+from tfmr.data.running_text import PreparedText, prepare_running_text
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
 from tfmr.data.tokenizer import UNK_ID, Tokenizer
 from tfmr.errors import InputError
@@ -38,7 +29,6 @@ MAX_TOKENIZER_PAIRS = 1_000_000
 _SIDES = ("source", "target")
 _TEXT_SPLITS = ("validation", "test")
 _CHUNK = 10_000  # pairs that are encoded together
-_ABANDONED_AFTER = 24 * 3600.0  # seconds after which a temporary folder is no longer another process's
 
 
 @dataclass(frozen=True)
@@ -53,46 +43,12 @@ class PreparedSplit:
 
 
 @dataclass(frozen=True)
-class PreparedCorpus:
-    """A prepared corpus in its folder."""
-
-    directory: Path
-    """Where it lies."""
-    manifest: dict[str, Any] = field(repr=False)
-    """What it was made from, and counts: see manifest.json."""
-    tokenizer: Tokenizer = field(repr=False)
-    """The tokenizer its arrays were made with."""
-
-    @classmethod
-    def open(cls, directory: Path) -> "PreparedCorpus":
-        """Opens a prepared corpus.
-
-        Raises:
-          InputError: if a file is missing or has another size than when it was written.
-        """
-        try:
-            manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
-            sizes = manifest["files"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(f"{directory}: holds no readable manifest.json of a prepared corpus") from None
-        for name, size in sizes.items():
-            path = directory / name
-            found = path.stat().st_size if path.is_file() else None
-            if found != size:
-                raise InputError(f"{path}: has {found} bytes instead of {size}" if found else f"{path}: is missing")
-        return cls(directory, manifest, Tokenizer.from_file(directory / "tokenizer.json"))
+class PreparedCorpus(PreparedFolder):
+    """Translation pairs in their folder."""
 
     def split(self, split: str) -> PreparedSplit:
         """Returns the token arrays of "train", "validation" or "test"."""
         return PreparedSplit(*(TokenArrays.open(self.directory, f"{split}.{side}") for side in _SIDES))
-
-    def content_hash(self) -> str:
-        """Returns a hash of what all its files hold; reads them whole."""
-        total = hashlib.blake2b(digest_size=16)
-        for name in sorted(self.manifest["files"]):
-            with (self.directory / name).open("rb") as file:
-                total.update(f"{name} {hashlib.file_digest(file, hashlib.blake2b).hexdigest()}\n".encode())
-        return total.hexdigest()
 
     def text(self, split: str) -> tuple[list[str], list[str]]:
         """Returns the source and target lines of "validation" or "test", as they were before tokenization."""
@@ -100,33 +56,27 @@ class PreparedCorpus:
         return source, target
 
 
-def prepare(config: DataConfig) -> PreparedCorpus:
+Prepared = PreparedCorpus | PreparedText
+Split = PreparedSplit | TokenArrays
+"""What `Prepared.split` gives: of pairs, or of running text."""
+
+
+def prepare(config: CorpusConfig) -> Prepared:
     """Returns the prepared corpus that a configuration describes; makes it first if it is not in the cache.
 
-    `data.max_length` plays no part: long pairs are left out when batches are made.
+    `data.max_length` plays no part: what is too long is left out, or cut, when batches are made.
 
     Raises:
       InputError: for anything wrong with the corpus, its files, or the given tokenizer.
     """
+    if isinstance(config, RunningTextConfig):
+        return prepare_running_text(config)
     corpus = load_corpus(config)
     given = Tokenizer.from_file(config.tokenizer_file) if config.tokenizer_file else None
     recipe = _recipe(config, corpus, given)
     name = re.sub(r"[^\w-]+", "_", corpus.name)
     directory = cache_folder(config) / "prepared" / f"{name}-{fingerprint(recipe)[:16]}"
-    found = _open_or_discard(directory)
-    if found:
-        log.info("Found the prepared corpus %s", directory)
-        return found
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(directory)
-    temporary = directory.with_name(f"{directory.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
-    temporary.mkdir()
-    try:
-        _write(temporary, corpus, given, config, recipe)
-        _rename(temporary, directory)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return PreparedCorpus.open(directory)
+    return open_or_make(PreparedCorpus, directory, lambda folder: _write(folder, corpus, given, config, recipe))
 
 
 def _recipe(config: DataConfig, corpus: Corpus, given: Tokenizer | None) -> dict[str, Any]:
@@ -141,56 +91,12 @@ def _recipe(config: DataConfig, corpus: Corpus, given: Tokenizer | None) -> dict
     }
 
 
-def _open_or_discard(directory: Path) -> PreparedCorpus | None:
-    if not directory.exists():
-        return None
-    try:
-        return PreparedCorpus.open(directory)
-    except InputError as error:
-        log.warning("The prepared corpus is damaged and made again: %s", error)
-        _discard(directory)
-        return None
-
-
-def _discard(directory: Path) -> None:
-    # Renamed first: another process must never see it half removed.
-    doomed = directory.with_name(f"{directory.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        directory.rename(doomed)
-    except FileNotFoundError:
-        return  # another process did
-    shutil.rmtree(doomed, ignore_errors=True)
-
-
-def _remove_abandoned(directory: Path) -> None:
-    for leftover in directory.parent.glob(f"{directory.name}.tmp-*"):
-        with contextlib.suppress(FileNotFoundError):  # another process has just finished it
-            if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
-                shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _rename(temporary: Path, directory: Path) -> None:
-    try:
-        temporary.rename(directory)
-    except OSError:
-        # A folder that is not empty is never replaced: another process was first, with the same content.
-        if _open_or_discard(directory) is None:
-            temporary.rename(directory)
-
-
 def _write(folder: Path, corpus: Corpus, given: Tokenizer | None, config: DataConfig, recipe: dict[str, Any]) -> None:
     log.info("Preparing %s, %s to %s", corpus.name, config.source_language, config.target_language)
     tokenizer = given or _train_tokenizer(corpus, config)
     tokenizer.save(folder / "tokenizer.json")
     counts = {split: _write_split(folder, corpus, split, tokenizer) for split in SPLITS}
-    manifest = {
-        **recipe,
-        "vocab_size": tokenizer.vocab_size,
-        "kind": tokenizer.kind,
-        "splits": counts,
-        "files": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    write_manifest(folder, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts})
 
 
 def _train_tokenizer(corpus: Corpus, config: DataConfig) -> Tokenizer:

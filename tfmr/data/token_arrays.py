@@ -12,7 +12,10 @@ from tfmr.data.tokenizer import EOS_ID
 
 @dataclass(frozen=True)
 class TokenArrays:
-    """Sentences of token ids, each with its end mark, read from disk as they are used."""
+    """Sentences of token ids, each with its end mark, read from disk as they are used.
+
+    Or the documents of a running text; one that is cut off, or that is the whole text, has no end mark.
+    """
 
     tokens: Integer[np.ndarray, "total"]
     """All sentences one after another: uint16 where the vocabulary fits, else int32."""
@@ -68,6 +71,13 @@ class TokenWriter:
         self._file.write(tokens.tobytes())
         self._lengths.append(lengths)
         self._total += len(tokens)
+
+    def append(self, tokens: Integer[np.ndarray, " length"], *, end_mark: bool) -> None:
+        """Adds one text as it is, or with an end mark."""
+        ids = np.append(tokens, EOS_ID if end_mark else []).astype(self._dtype)
+        self._file.write(ids.tobytes())
+        self._lengths.append(np.array([len(ids)], np.int64))
+        self._total += len(ids)
 
     @property
     def total(self) -> int:

@@ -3,7 +3,8 @@
 All three are pipelines of the `tokenizers` library whose whole behaviour stands
 in one `tokenizer.json`. A space is put before every line and taken away again
 when it is decoded, so that a word is the same token at the start of a line as
-inside it. No special token is ever read out of text: `<s>` in a line is three
+inside it; not so for running text, whose parts may be put together as they are.
+No special token is ever read out of text: `<s>` in a line is three
 characters.
 """
 
@@ -57,14 +58,20 @@ class Tokenizer:
         self.vocab_size = max(backend.get_vocab(with_added_tokens=True).values()) + 1
 
     @classmethod
-    def train(cls, kind: str, texts: Iterable[str], vocab_size: int) -> "Tokenizer":
+    def train(cls, kind: str, texts: Iterable[str], vocab_size: int, *, running_text: bool = False) -> "Tokenizer":
         """Learns a vocabulary of at most `vocab_size` tokens from lines of text.
+
+        Args:
+          kind: "bpe", "wordpiece" or "characters".
+          texts: lines, or parts of a running text.
+          vocab_size: most tokens.
+          running_text: put no space before what is encoded: it may be any part of a text. Not for wordpiece.
 
         Raises:
           InputError: for an unknown kind.
         """
         if kind == "bpe":
-            return cls(_train_bpe(texts, vocab_size), kind)
+            return cls(_train_bpe(texts, vocab_size, running_text), kind)
         if kind == "wordpiece":
             return cls(_train_wordpiece(texts, vocab_size), kind)
         if kind == "characters":
@@ -208,14 +215,17 @@ def _byte_of_character() -> dict[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(others)}
 
 
-def _train_bpe(texts: Iterable[str], vocab_size: int) -> Any:
+def _train_bpe(texts: Iterable[str], vocab_size: int, running_text: bool) -> Any:
     """Byte pair encoding over bytes: the 256 bytes are always in the vocabulary, so no text is unknown."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     backend = Tokenizer(models.BPE())
-    backend.normalizer = normalizers.Prepend(" ")
+    if running_text:
+        backend.decoder = decoders.ByteLevel()
+    else:
+        backend.normalizer = normalizers.Prepend(" ")
+        backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=2,

@@ -4,6 +4,7 @@ from tfmr.config import DecodingConfig
 from tfmr.decoding.alignment import Alignment
 from tfmr.decoding.beam import beam_search
 from tfmr.decoding.constraints import Constraints
+from tfmr.decoding.generator import Continuation, Generator, Piece
 from tfmr.decoding.greedy import greedy_search, sample
 from tfmr.decoding.scoring import Score
 from tfmr.decoding.search import SearchResult, StepOutput
@@ -13,8 +14,11 @@ from tfmr.decoding.translator import Hypothesis, Translator
 __all__ = [
     "Alignment",
     "Constraints",
+    "Continuation",
     "DecodingConfig",
+    "Generator",
     "Hypothesis",
+    "Piece",
     "Score",
     "SearchResult",
     "StepOutput",

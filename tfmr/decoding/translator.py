@@ -14,7 +14,7 @@ from jax import Array
 from jax.sharding import NamedSharding
 from jaxtyping import Int
 
-from tfmr.config import DecodingConfig
+from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.tokenizer import EOS_ID, PAD_ID, Tokenizer
 from tfmr.decoding.alignment import NOT_ALIGNED, Alignment, align_pairs, check_layer_and_head
 from tfmr.decoding.batches import Sentence, SentenceBatch, make_batches, output_limit
@@ -110,6 +110,10 @@ class Translator:
         from tfmr.run_directory import load_run
 
         run_config, tokenizer, params = load_run(directory, checkpoint)
+        if not isinstance(run_config.model, TransformerConfig):
+            raise InputError(
+                f"{directory}: is a language model, which does not translate; tfmr generate goes on with a text"
+            )
         return cls(Transformer(run_config.model), params, tokenizer, config or run_config.decoding)
 
     @classmethod

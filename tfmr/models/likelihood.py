@@ -49,6 +49,13 @@ def token_log_probs(
         target_positions,
         method="states_and_output_table",
     )
+    return log_probs_of(states, table, target_output)
+
+
+def log_probs_of(
+    states: Float[Array, "batch target width"], table: Float[Array, "vocab width"], tokens: Int[Array, "batch target"]
+) -> Float[Array, "batch target"]:
+    """Returns the log-probability of a token at each place, where the logits are states @ table.T; never positive."""
     narrow_table = table.astype(states.dtype)
 
     def of_place(place: tuple[Array, Array]) -> Float[Array, " batch"]:
@@ -59,7 +66,7 @@ def token_log_probs(
         return jnp.minimum(chosen - jax.nn.logsumexp(logits, axis=1), 0.0)
 
     # Cut along the target, so that rows that are spread over devices stay where they are.
-    places = states.swapaxes(0, 1), target_output.T
+    places = states.swapaxes(0, 1), tokens.T
     return lax.map(of_place, places, batch_size=max(1, _TOKENS_AT_ONCE // states.shape[0])).T
 
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import flax.struct
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
 from tfmr.config import TransformerConfig
@@ -86,6 +88,12 @@ class Transformer(nn.Module):
         self.encoder = Encoder(functools.partial(EncoderLayer, **layer), config.num_encoder_layers, **stack)
         self.decoder = Decoder(functools.partial(DecoderLayer, **layer), config.num_decoder_layers, **stack)
         self.dropout = nn.Dropout(config.dropout_rate)
+
+    @staticmethod
+    def inputs_of(batch: Mapping[str, ArrayLike]) -> tuple[ArrayLike, ...]:
+        """Returns the arrays of a batch that the model takes, in the order of its arguments."""
+        target = batch["target_input"], batch["target_segments"]
+        return batch["source"], batch["source_segments"], *target, batch["source_positions"], batch["target_positions"]
 
     def __call__(
         self,

@@ -1,6 +1,7 @@
 """Scaled dot-product attention, several heads of it, and its key/value cache (section 3.2)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -89,6 +90,8 @@ class MultiHeadAttention(nn.Module):
       dropout_rate: dropout on the attention weights.
       dtype: type of the computation; parameters and softmax are float32.
       use_bias: biases on the four projections, which the paper's formulas do not have.
+      input_init: initialiser of queries, keys and values; None: uniform, by Glorot and Bengio.
+      output_init: that of the output.
     """
 
     num_heads: int
@@ -98,6 +101,8 @@ class MultiHeadAttention(nn.Module):
     dropout_rate: float = 0.0
     dtype: DTypeLike = jnp.float32
     use_bias: bool = False
+    input_init: Callable[..., Any] | None = None
+    output_init: Callable[..., Any] | None = None
 
     def setup(self):
         d_k = self.d_k or self.d_model // self.num_heads
@@ -105,7 +110,8 @@ class MultiHeadAttention(nn.Module):
         self.query_kernel = self._input_kernel("query", d_k)
         self.key_kernel = self._input_kernel("key", d_k)
         self.value_kernel = self._input_kernel("value", d_v)
-        init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=(0, 1), out_axis=2)
+        glorot = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=(0, 1), out_axis=2)
+        init = self.output_init or glorot
         shape = (self.num_heads, d_v, self.d_model)
         self.output_kernel = parameter(self, "output", init, ("heads", "kv", "embed"), shape)
         self.query_bias = self._bias("query_bias", ("heads", "kv"), (self.num_heads, d_k))
@@ -115,7 +121,8 @@ class MultiHeadAttention(nn.Module):
         self.dropout = nn.Dropout(self.dropout_rate)
 
     def _input_kernel(self, name: str, width: int) -> Float[Array, "d_model heads {width}"]:
-        init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=0, out_axis=(1, 2))
+        glorot = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=0, out_axis=(1, 2))
+        init = self.input_init or glorot
         return parameter(self, name, init, ("embed", "heads", "kv"), (self.d_model, self.num_heads, width))
 
     def _bias(self, name: str, axes: tuple[str, ...], shape: tuple[int, ...]) -> Float[Array, "..."] | None:

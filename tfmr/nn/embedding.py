@@ -1,5 +1,8 @@
 """Token embeddings shared with the output (section 3.4) and positions (section 3.5)."""
 
+from collections.abc import Callable
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
@@ -17,21 +20,26 @@ class TokenEmbedding(nn.Module):
       vocab_size: number of tokens.
       d_model: width of a vector.
       dtype: type of the vectors; the matrix is float32.
+      scaled: vectors are the rows times sqrt(d_model), as in the paper; GPT takes the rows as they are.
+      init: initialiser; None: normal, rows of expected length 1.
     """
 
     vocab_size: int
     d_model: int
     dtype: DTypeLike = jnp.float32
+    scaled: bool = True
+    init: Callable[..., Any] | None = None
 
     def setup(self):
         # Rows of expected length 1: times sqrt(d_model) they match the positions in size. The embed axis has a name
         # of its own, so that no mesh axis of the batch ever shards the table there (XLA would copy it whole).
-        init = nn.initializers.normal(stddev=self.d_model**-0.5)
+        init = self.init or nn.initializers.normal(stddev=self.d_model**-0.5)
         self.embedding = parameter(self, "embedding", init, ("vocab", "table_embed"), (self.vocab_size, self.d_model))
 
     def __call__(self, tokens: Int[Array, "*batch"]) -> Float[Array, "*batch d_model"]:
-        """Returns the tokens' rows, times sqrt(d_model)."""
-        return self.embedding[tokens].astype(self.dtype) * self.d_model**0.5
+        """Returns the tokens' rows, times sqrt(d_model) where they are scaled."""
+        rows = self.embedding[tokens].astype(self.dtype)
+        return rows * self.d_model**0.5 if self.scaled else rows
 
     def attend(self, x: Float[Array, "*batch d_model"]) -> Float[Array, "*batch vocab"]:
         """Returns the logits of every token, in float32: x times the matrix transposed."""
@@ -59,14 +67,16 @@ class LearnedPositions(nn.Module):
     Attributes:
       max_length: number of places.
       d_model: width of a vector.
+      init: initialiser; None: normal, rows of expected length 1.
     """
 
     max_length: int
     d_model: int
+    init: Callable[..., Any] | None = None
 
     @nn.compact
     def __call__(self, positions: Int[Array, "*length"]) -> Float[Array, "*length d_model"]:
         """Returns the vectors of the places. A place beyond the table is NaN, never a silent neighbour."""
-        init = nn.initializers.normal(self.d_model**-0.5)
+        init = self.init or nn.initializers.normal(self.d_model**-0.5)
         table = parameter(self, "embedding", init, ("positions", "table_embed"), (self.max_length, self.d_model))
         return table.at[positions].get(mode="fill", fill_value=jnp.nan)

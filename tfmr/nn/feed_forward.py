@@ -1,7 +1,8 @@
 """Position-wise feed-forward networks (section 3.3)."""
 
 import functools
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -23,25 +24,37 @@ class PositionwiseFeedForward(nn.Module):
       activation: what stands for max(0, x): "relu" is just that; "gelu" is x Phi(x) in the tanh form,
         0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), as in GPT-2; "swish" is x / (1 + exp(-x)).
       use_bias: b_1 and b_2.
+      gated: what goes down is activation(x W_gate) * (x W_1): one more matrix of the same size (Shazeer 2020).
+      up_init: initialiser of what goes up; None: uniform, by Glorot and Bengio.
+      down_init: that of what goes down.
     """
 
     d_ff: int
     dtype: DTypeLike = jnp.float32
     activation: Activation = "relu"
     use_bias: bool = True
+    gated: bool = False
+    up_init: Callable[..., Any] | None = None
+    down_init: Callable[..., Any] | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch length d_model"]) -> Float[Array, "*batch length d_model"]:
         """Returns FFN(x)."""
-        inner = _ACTIVATIONS[self.activation](self._dense("up", self.d_ff, ("embed", "mlp"))(x))
-        return self._dense("down", x.shape[-1], ("mlp", "embed"))(inner)
+        activation = _ACTIVATIONS[self.activation]
+        inner = self._dense("up", self.d_ff, ("embed", "mlp"), self.up_init)(x)
+        if self.gated:
+            inner = activation(self._dense("gate", self.d_ff, ("embed", "mlp"), self.up_init)(x)) * inner
+        else:
+            inner = activation(inner)
+        return self._dense("down", x.shape[-1], ("mlp", "embed"), self.down_init)(inner)
 
-    def _dense(self, name: str, features: int, axes: tuple[str, str]) -> nn.Dense:
+    def _dense(self, name: str, features: int, axes: tuple[str, str], init: Callable[..., Any] | None) -> nn.Dense:
+        init = init or nn.initializers.glorot_uniform()
         return nn.Dense(
             features,
             use_bias=self.use_bias,
             dtype=self.dtype,
-            kernel_init=nn.with_logical_partitioning(nn.initializers.glorot_uniform(), axes),
+            kernel_init=nn.with_logical_partitioning(init, axes),
             bias_init=nn.with_logical_partitioning(nn.initializers.zeros, axes[1:]),
             name=name,
         )

@@ -15,18 +15,21 @@ class LayerNorm(nn.Module):
     Attributes:
       epsilon: added to the (biased) variance.
       dtype: type of the result; the statistics are always computed in float32.
+      use_bias: beta.
     """
 
     epsilon: float = 1e-6
     dtype: DTypeLike = jnp.float32
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch d_model"]) -> Float[Array, "*batch d_model"]:
         """Returns gamma * (x - mean) / sqrt(variance + epsilon) + beta, over the last axis."""
         shape = (x.shape[-1],)
         gamma = parameter(self, "gamma", nn.initializers.ones, ("embed",), shape)
-        beta = parameter(self, "beta", nn.initializers.zeros, ("embed",), shape)
+        beta = parameter(self, "beta", nn.initializers.zeros, ("embed",), shape) if self.use_bias else None
         x = x.astype(jnp.float32)
         centred = x - x.mean(axis=-1, keepdims=True)
         variance = jnp.square(centred).mean(axis=-1, keepdims=True)
-        return (centred * lax.rsqrt(variance + self.epsilon) * gamma + beta).astype(self.dtype)
+        scaled = centred * lax.rsqrt(variance + self.epsilon) * gamma
+        return (scaled if beta is None else scaled + beta).astype(self.dtype)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import flax.struct
@@ -33,6 +33,10 @@ class TransformerLayer(nn.Module):
       attention_bias: biases on the projections of the attention blocks.
       activation: of the feed-forward network, see `PositionwiseFeedForward`.
       feed_forward_bias: biases in the feed-forward network.
+      gated: the feed-forward network has a gate.
+      norm_bias: the beta of the norms.
+      kernel_init: initialiser of the matrices that read from the residual stream; None: as the blocks have it.
+      residual_init: that of the two that write to it, attention's output and what goes down.
     """
 
     num_heads: int
@@ -48,6 +52,10 @@ class TransformerLayer(nn.Module):
     attention_bias: bool = False
     activation: Activation = "relu"
     feed_forward_bias: bool = True
+    gated: bool = False
+    norm_bias: bool = True
+    kernel_init: Callable[..., Any] | None = None
+    residual_init: Callable[..., Any] | None = None
 
     def _attention(self) -> MultiHeadAttention:
         return MultiHeadAttention(
@@ -58,13 +66,23 @@ class TransformerLayer(nn.Module):
             dropout_rate=self.attention_dropout_rate,
             dtype=self.dtype,
             use_bias=self.attention_bias,
+            input_init=self.kernel_init,
+            output_init=self.residual_init,
         )
 
     def _feed_forward(self) -> PositionwiseFeedForward:
-        return PositionwiseFeedForward(self.d_ff, self.dtype, self.activation, self.feed_forward_bias)
+        return PositionwiseFeedForward(
+            d_ff=self.d_ff,
+            dtype=self.dtype,
+            activation=self.activation,
+            use_bias=self.feed_forward_bias,
+            gated=self.gated,
+            up_init=self.kernel_init,
+            down_init=self.residual_init,
+        )
 
     def _norm(self) -> LayerNorm:
-        return LayerNorm(self.norm_epsilon, self.dtype)
+        return LayerNorm(self.norm_epsilon, self.dtype, self.norm_bias)
 
     def _attend(
         self,
@@ -112,6 +130,31 @@ class EncoderLayer(TransformerLayer):
 
         x = self._residual(x, self.self_attention_norm, attend, deterministic)
         return self._residual(x, self.feed_forward_norm, self.feed_forward, deterministic)
+
+    def start_cache(self, batch: tuple[int, ...], length: int) -> KeyValueCache:
+        """Returns a cache for `length` places, for layers under a look-ahead mask."""
+        return self.self_attention.empty_cache(batch, length)
+
+    def step(
+        self,
+        x: Float[Array, "*batch new d_model"],
+        cache: KeyValueCache,
+        place: Int[Array, ""],
+        mask: Bool[Array, "*#batch #heads new length"] | None = None,
+    ) -> tuple[Float[Array, "*batch new d_model"], KeyValueCache]:
+        """Returns the layer's output at new places, `place` the first of them, and the cache that now holds them.
+
+        See `MultiHeadAttention.step` for the mask.
+        """
+        written = cache
+
+        def attend(x: Array) -> Array:
+            nonlocal written
+            output, written = self.self_attention.step(x, cache, place, mask)
+            return output
+
+        x = self._residual(x, self.self_attention_norm, attend, True)
+        return self._residual(x, self.feed_forward_norm, self.feed_forward, True), written
 
 
 @flax.struct.dataclass

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
+from tfmr.nn.attention import KeyValueCache
 from tfmr.nn.layer_norm import LayerNorm
 from tfmr.nn.layers import DecoderLayerCache
 
@@ -45,7 +46,7 @@ class Stack(nn.Module):
             self.layer = [self.make_layer() for _ in range(self.num_layers)]
         if self.final_norm:
             template = self.layers if self.scan else self.layer[0]
-            self.norm = LayerNorm(template.norm_epsilon, template.dtype)
+            self.norm = LayerNorm(template.norm_epsilon, template.dtype, template.norm_bias)
 
     def _run(self, x: Array, *context: Array | None, deterministic: bool) -> Array:
         """Sends x through all layers; `context` are the layers' other arguments, the same for each."""
@@ -73,7 +74,7 @@ class Stack(nn.Module):
 
 
 class Encoder(Stack):
-    """N encoder layers."""
+    """N encoder layers; under a look-ahead mask they are a decoder without an encoder, and can go step by step."""
 
     def __call__(
         self,
@@ -84,6 +85,29 @@ class Encoder(Stack):
     ) -> Float[Array, "*batch length d_model"]:
         """Returns the last layer's output. `make_layer` makes `EncoderLayer`s."""
         return self._run(x, mask, deterministic=deterministic)
+
+    def start_cache(self, batch: tuple[int, ...], length: int) -> tuple[KeyValueCache, ...]:
+        """Returns each layer's cache for `length` places.
+
+        Raises:
+          ValueError: with scan; decode with a loop and `unstack_layers` of the parameters.
+        """
+        _refuse_scan(self.scan)
+        return tuple(layer.start_cache(batch, length) for layer in self.layer)
+
+    def step(
+        self,
+        x: Float[Array, "*batch new d_model"],
+        caches: tuple[KeyValueCache, ...],
+        place: Int[Array, ""],
+        mask: Bool[Array, "*#batch #heads new length"] | None = None,
+    ) -> tuple[Float[Array, "*batch new d_model"], tuple[KeyValueCache, ...]]:
+        """Returns the output at new places and the layers' caches that now hold them; see `EncoderLayer.step`."""
+        written = []
+        for layer, cache in zip(self.layer, caches, strict=True):
+            x, cache = layer.step(x, cache, place, mask)
+            written.append(cache)
+        return (self.norm(x) if self.final_norm else x), tuple(written)
 
 
 class Decoder(Stack):
@@ -107,8 +131,7 @@ class Decoder(Stack):
         Raises:
           ValueError: with scan; decode with a loop and `unstack_layers` of the parameters.
         """
-        if self.scan:
-            raise ValueError("scan=True cannot decode step by step: use scan=False and unstack_layers(params)")
+        _refuse_scan(self.scan)
         return tuple(layer.start_cache(memory, length) for layer in self.layer)
 
     def step(
@@ -125,6 +148,11 @@ class Decoder(Stack):
             x, cache = layer.step(x, cache, place, cross_mask, self_mask)
             written.append(cache)
         return (self.norm(x) if self.final_norm else x), tuple(written)
+
+
+def _refuse_scan(scan: bool) -> None:
+    if scan:
+        raise ValueError("scan=True cannot decode step by step: use scan=False and unstack_layers(params)")
 
 
 def stack_layers(params: Any) -> Any:

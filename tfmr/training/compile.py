@@ -11,13 +11,14 @@ from jax.sharding import Mesh
 from tfmr.analysis.collectives import Collective, collectives
 from tfmr.analysis.matrix_products import matrix_product_flops
 from tfmr.analysis.memory_traffic import memory_traffic
-from tfmr.config import Config, DataConfig
+from tfmr.config import Config, CorpusConfig, RunningTextConfig
 from tfmr.data.batching import LENGTH_MULTIPLE, Batch, Bucket, rows_of
 from tfmr.data.loader import make_arrays
-from tfmr.data.prepare import PreparedSplit
+from tfmr.data.prepare import PreparedSplit, Split
+from tfmr.data.text_batches import TextBatch
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.errors import InputError
-from tfmr.models import Transformer
+from tfmr.models import build_model
 from tfmr.training.optimizer import make_optimizer
 from tfmr.training.sharding import batch_parts, batch_sharding
 from tfmr.training.state import TrainState, abstract_state
@@ -40,7 +41,7 @@ class StepInputs:
     @property
     def rows(self) -> int:
         """Rows of the batch's arrays, all chips together."""
-        return self.batch["source"].shape[0]
+        return self.batch["target_input"].shape[0]
 
 
 @dataclass(frozen=True)
@@ -78,25 +79,27 @@ def step_inputs(config: Config, mesh: Mesh) -> StepInputs:
     """
     training = config.training
     optimizer = make_optimizer(training, config.model.d_model)
-    state, sharding = abstract_state(Transformer(config.model), optimizer, mesh, ema=training.ema_decay > 0)
+    state, sharding = abstract_state(build_model(config.model), optimizer, mesh, ema=training.ema_decay > 0)
     bucket = _longest_bucket(config.data)
-    arrays = make_arrays(
-        *(_no_sentences(), Batch(bucket, np.empty(0, np.int64))),
-        rows_multiple=batch_parts(mesh) * training.accumulation,
-    )
+    arrays = make_arrays(*_nothing(config.data, bucket), rows_multiple=batch_parts(mesh) * training.accumulation)
     batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=batch_sharding(mesh)) for name, x in arrays.items()}
     return StepInputs(config, mesh, bucket, state, sharding, batch)
 
 
-def _longest_bucket(data: DataConfig) -> Bucket:
+def _longest_bucket(data: CorpusConfig) -> Bucket:
     """The plan's longest shape. Packed rows are as long or somewhat longer, which only the corpus tells."""
+    if isinstance(data, RunningTextConfig):
+        return Bucket(data.tokens_per_batch // data.max_length, 0, data.max_length)
     length = -(-data.max_length // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
     return Bucket(rows_of(data.tokens_per_batch, length), length, length)
 
 
-def _no_sentences() -> PreparedSplit:
-    nothing = TokenArrays(np.empty(0, np.int32), np.zeros(1, np.int64))
-    return PreparedSplit(nothing, nothing)
+def _nothing(data: CorpusConfig, bucket: Bucket) -> tuple[Split, Batch | TextBatch]:
+    """A split without any text, and the batch of nothing."""
+    text, none = TokenArrays(np.empty(0, np.int32), np.zeros(1, np.int64)), np.empty(0, np.int64)
+    if isinstance(data, RunningTextConfig):
+        return text, TextBatch(bucket, none, none, none)
+    return PreparedSplit(text, text), Batch(bucket, none)
 
 
 def compile_step(inputs: StepInputs) -> CompiledStep:
@@ -108,7 +111,7 @@ def compile_step(inputs: StepInputs) -> CompiledStep:
     config, mesh = inputs.config, inputs.mesh
     optimizer = make_optimizer(config.training, config.model.d_model)
     chunk = loss_chunk(config.training, mesh)
-    step = make_train_step(Transformer(config.model), optimizer, config.training, chunk=chunk)
+    step = make_train_step(build_model(config.model), optimizer, config.training, chunk=chunk)
     start = time.perf_counter()
     with logical_names_on(mesh):
         traced = jit_for_sharding(step, inputs.sharding).trace(inputs.state, inputs.batch)

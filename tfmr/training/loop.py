@@ -12,12 +12,13 @@ from typing import Any
 
 import jax
 
-from tfmr.config import Config, DistributedConfig, TransformerConfig
+from tfmr.config import Config, DistributedConfig, ModelConfig
 from tfmr.data.batching import BatchPlan, with_rows
 from tfmr.data.loader import Place, batches_from, make_arrays, plan_for, prefetch
-from tfmr.data.prepare import PreparedCorpus, PreparedSplit, prepare
+from tfmr.data.prepare import Prepared, PreparedCorpus, Split, prepare
+from tfmr.data.running_text import PreparedText
 from tfmr.errors import InputError
-from tfmr.models import Transformer
+from tfmr.models import CausalLM, Model, build_model
 from tfmr.run_directory import RunDirectory
 from tfmr.storage import check_writable, writing_named
 from tfmr.training import distributed
@@ -29,6 +30,7 @@ from tfmr.training.resume import check_same_run, check_same_tokenizer, what_must
 from tfmr.training.sharding import batch_parts, make_mesh, rows_here, to_devices
 from tfmr.training.state import TrainState, make_sharded_state
 from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step
+from tfmr.training.text_validation import TextValidation
 from tfmr.training.validation import Validation
 
 log = logging.getLogger("tfmr")
@@ -88,7 +90,7 @@ def _train(config: Config, hosts: Hosts) -> RunDirectory:
     split = corpus.split("train")
     plan = plan_for(split, config.data)
 
-    model = Transformer(config.model)
+    model = build_model(config.model)
     optimizer = make_optimizer(config.training, config.model.d_model)
     key = jax.random.key(config.training.seed)
     state, sharding = make_sharded_state(model, optimizer, key, mesh, ema=config.training.ema_decay > 0)
@@ -101,13 +103,13 @@ def _train(config: Config, hosts: Hosts) -> RunDirectory:
         run=run,
         step=compile_for_mesh(train_step, mesh, sharding),
         batches=lambda place: _device_batches(plan, split, place, mesh, config.training.accumulation),
-        validation=Validation(model, corpus, config, mesh),
+        validation=_validation(model, corpus, config, mesh),
         checkpointer=Checkpointer(run, config.training.keep_last, config.training.keep_every),
         hosts=hosts,
     )
     parameters = sum(x.size for x in jax.tree.leaves(state.params))
     log.info(
-        "%s: %s parameters; %d batches an epoch in %d shapes, %.1f%% padding, %d pairs left out",
+        "%s: %s parameters; %d batches an epoch in %d shapes, %.1f%% padding, %d left out",
         *(run.path, f"{parameters:,}", len(plan.epoch(0)), len(plan.buckets)),
         *(100 * plan.padding_share(), plan.left_out),
     )
@@ -115,7 +117,15 @@ def _train(config: Config, hosts: Hosts) -> RunDirectory:
     return run
 
 
-def with_vocabulary(config: Config, corpus: PreparedCorpus) -> TransformerConfig:
+def _validation(model: Model, corpus: Prepared, config: Config, mesh: jax.sharding.Mesh) -> Callable:
+    if isinstance(model, CausalLM):
+        assert isinstance(corpus, PreparedText)
+        return TextValidation(model, corpus, config, mesh)
+    assert isinstance(corpus, PreparedCorpus)
+    return Validation(model, corpus, config, mesh)
+
+
+def with_vocabulary(config: Config, corpus: Prepared) -> ModelConfig:
     """Returns the model's configuration with the vocabulary size of the corpus's tokenizer, if it has none.
 
     Raises:
@@ -129,11 +139,14 @@ def with_vocabulary(config: Config, corpus: PreparedCorpus) -> TransformerConfig
     return dataclasses.replace(config.model, vocab_size=config.model.vocab_size or tokens)
 
 
-def _write_run_files(run: RunDirectory, config: Config, corpus: PreparedCorpus) -> None:
+def _write_run_files(run: RunDirectory, config: Config, corpus: Prepared) -> None:
     with writing_named(run.path):
         # How the processes found each other is not the run's.
         run.write_config(dataclasses.replace(config, distributed=DistributedConfig()))
         run.write_tokenizer(corpus.tokenizer)
+        if isinstance(corpus, PreparedText):
+            run.write_token_split("validation", corpus.split("validation"))
+            return
         for split in ("validation", "test"):
             run.write_text_split(split, *corpus.text(split))
 
@@ -147,7 +160,7 @@ def _see_run_files(run: RunDirectory) -> None:
 
 
 def _device_batches(
-    plan: BatchPlan, split: PreparedSplit, place: Place, mesh: jax.sharding.Mesh, accumulation: int
+    plan: BatchPlan, split: Split, place: Place, mesh: jax.sharding.Mesh, accumulation: int
 ) -> Iterator[tuple[dict, Place]]:
     multiple = batch_parts(mesh) * accumulation
     for batch, following in batches_from(plan, place):
@@ -178,7 +191,7 @@ class _Loop:
     run: RunDirectory
     step: Callable
     batches: Callable[[Place], Iterator[tuple[dict, Place]]]
-    validation: Validation
+    validation: Callable[[Any], dict[str, float]]
     checkpointer: Checkpointer
     hosts: Hosts
 

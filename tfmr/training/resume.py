@@ -7,7 +7,7 @@ import jax
 
 import tfmr
 from tfmr.config import Config, config_to_dict
-from tfmr.data.prepare import PreparedCorpus
+from tfmr.data.prepare import Prepared
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 from tfmr.parameters import has_checkpoints
@@ -20,6 +20,7 @@ FREE = {
     "distributed",
     "data.cache",
     "data.dir",
+    "data.evaluation_crops",
     "training.steps",
     "training.log_every",
     "training.evaluate_every",
@@ -69,12 +70,14 @@ HOST_SPECIFIC = {
     "data.dir",
     "data.source_file",
     "data.target_file",
+    "data.files",
+    "data.validation_files",
     "data.tokenizer_file",
 }
 """Sections and fields that each host may have its own of: names of folders, whose content is compared instead."""
 
 
-def what_must_agree(config: Config, corpus: PreparedCorpus) -> dict[str, Any]:
+def what_must_agree(config: Config, corpus: Prepared) -> dict[str, Any]:
     """Returns by name what must be the same in all processes of a run, as plain values."""
     fields = flatten(config_to_dict(config))
     same = {name: v for name, v in fields.items() if not {name, name.split(".")[0]} & HOST_SPECIFIC}

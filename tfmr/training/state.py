@@ -11,7 +11,7 @@ from jax import Array
 from jax.sharding import Mesh
 from jaxtyping import Int, PRNGKeyArray, Scalar
 
-from tfmr.models import Transformer
+from tfmr.models import Model, init_params
 from tfmr.training.sharding import check_divides, tree_sharding
 
 
@@ -34,11 +34,10 @@ class TrainState:
 
 
 def make_state(
-    model: Transformer, optimizer: optax.GradientTransformation, key: PRNGKeyArray | Scalar, *, ema: bool
+    model: Model, optimizer: optax.GradientTransformation, key: PRNGKeyArray | Scalar, *, ema: bool
 ) -> TrainState:
     """Returns the state before the first step, its parameters boxed with their logical axis names."""
-    tokens = jnp.ones((1, 1), jnp.int32)
-    params = model.init(key, tokens, tokens, tokens, tokens)["params"]
+    params = init_params(model, key)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         skipped=jnp.zeros((), jnp.int32),
@@ -50,7 +49,7 @@ def make_state(
 
 
 def make_sharded_state(
-    model: Transformer, optimizer: optax.GradientTransformation, key: PRNGKeyArray, mesh: Mesh, *, ema: bool
+    model: Model, optimizer: optax.GradientTransformation, key: PRNGKeyArray, mesh: Mesh, *, ema: bool
 ) -> tuple[TrainState, TrainState]:
     """Returns the state before the first step, made where it is to live, and its shardings (a tree of its form).
 
@@ -66,7 +65,7 @@ def make_sharded_state(
 
 
 def abstract_state(
-    model: Transformer, optimizer: optax.GradientTransformation, mesh: Mesh, *, ema: bool
+    model: Model, optimizer: optax.GradientTransformation, mesh: Mesh, *, ema: bool
 ) -> tuple[TrainState, TrainState]:
     """Returns the shapes and types of the state on a mesh, and its shardings: no array is made.
 

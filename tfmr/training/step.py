@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
 
 from tfmr.config import TrainingConfig
-from tfmr.models import Transformer
+from tfmr.models import Model
 from tfmr.training.loss import LossSums, label_smoothed_cross_entropy
 from tfmr.training.optimizer import make_schedule
 from tfmr.training.sharding import LOGICAL_AXIS_RULES, batch_parts
@@ -25,7 +25,7 @@ Metrics = dict[str, Array]
 
 
 def batch_loss(
-    model: Transformer,
+    model: Model,
     params: Any,
     batch: Batch,
     *,
@@ -45,12 +45,7 @@ def batch_loss(
     """
     factors: Any = model.apply(
         {"params": params},
-        batch["source"],
-        batch["source_segments"],
-        batch["target_input"],
-        batch["target_segments"],
-        batch["source_positions"],
-        batch["target_positions"],
+        *model.inputs_of(batch),
         deterministic=dropout_key is None,
         rngs=None if dropout_key is None else {"dropout": dropout_key},
         method="states_and_output_table",
@@ -63,7 +58,7 @@ def batch_loss(
 
 
 def make_train_step(
-    model: Transformer,
+    model: Model,
     optimizer: optax.GradientTransformation,
     config: TrainingConfig,
     *,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfmr.config import DataConfig, default_cache
+from tfmr.config import CorpusConfig, default_cache
 from tfmr.errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -78,6 +78,6 @@ def held_out_size(pairs: int) -> int:
     return min(1000, max(1, pairs // 100))
 
 
-def cache_folder(config: DataConfig) -> Path:
+def cache_folder(config: CorpusConfig) -> Path:
     """Returns the folder for prepared corpora: `data.cache`, $TFMR_CACHE, or ~/.cache/tfmr."""
     return Path(config.cache).expanduser() if config.cache else default_cache()

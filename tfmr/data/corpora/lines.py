@@ -53,6 +53,18 @@ def _read_raw_lines(path: Path) -> Iterator[bytes]:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
+def read_text(path: Path) -> str:
+    """Returns the whole text of a file with line feeds as line ends, without a byte order mark; see `read_lines`."""
+    raw = b"".join(_read_raw_lines(path))
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: is not UTF-8: byte {error.start + 1} is 0x{raw[error.start]:02x}; save the file as UTF-8"
+        ) from None
+    return text.removeprefix(_BYTE_ORDER_MARK).replace("\r\n", "\n")
+
+
 def missing_file(path: Path) -> InputError:
     """Returns the error for a file that is not there, naming the nearest that is."""
     if not path.parent.is_dir():

@@ -1,0 +1,223 @@
+"""Running text: what is split, encoded and batched is the text, each token where it belongs."""
+
+import dataclasses
+import gzip
+
+import numpy as np
+import pytest
+
+from tfmr.config import RunningTextConfig
+from tfmr.data import running_text
+from tfmr.data.loader import make_arrays, plan_for
+from tfmr.data.prepare import prepare
+from tfmr.data.running_text import documents
+from tfmr.data.text_batches import crop_batches, evaluation_batches_of_text
+from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
+from tfmr.errors import InputError
+
+WORDS = ["the", "old", "woman", "sees", "a", "small", "dog,", "Größe\n", "and\n", "\n", "won't", " 12", "no 3 ☃."]
+
+
+def some_text(words: int, seed: int = 0) -> str:
+    return " ".join(np.random.default_rng(seed).choice(WORDS, words)) + "\n"
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Makes a configuration of some texts, one a file."""
+
+    def make(*texts: str, **options) -> RunningTextConfig:
+        names = []
+        for number, text in enumerate(texts):
+            file = tmp_path / f"{number}.txt"
+            if number % 2:
+                file = tmp_path / f"{number}.txt.gz"
+                file.write_bytes(gzip.compress(text.encode()))
+            else:
+                file.write_bytes(text.encode())
+            names.append(str(file))
+        usual = dict(cache=str(tmp_path / "cache"), vocab_size=300, max_length=16, tokens_per_batch=64)
+        return RunningTextConfig(**{"files": tuple(names), **usual, **options})
+
+    return make
+
+
+def decoded(text, tokenizer):
+    return [tokenizer.decode(document[document != EOS_ID]) for document in text]
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "characters"])
+def test_the_last_part_validates_and_nothing_is_lost(make, tokenizer):
+    text = some_text(700)
+    corpus = prepare(make(text, tokenizer=tokenizer))
+    (train,), (validation,) = (decoded(corpus.split(name), corpus.tokenizer) for name in ("train", "validation"))
+    assert len(train) == int(len(text) * 0.9)
+    assert train + validation == text
+    # One text: it neither begins nor ends.
+    assert not any(EOS_ID in corpus.split(name).tokens for name in ("train", "validation"))
+
+
+def test_pieces_that_are_encoded_alone_change_no_token(make, monkeypatch):
+    text = some_text(2000).replace("\n ", "\n")
+    config = make(text, validation_share=0.01)
+    corpus = prepare(config)
+    whole = corpus.tokenizer.encode(text[: int(len(text) * 0.99)])
+    monkeypatch.setattr(running_text, "_PIECE", 40)
+    assert len(list(running_text._pieces(text))) > 20
+    np.testing.assert_array_equal(running_text.encode_text(corpus.tokenizer, text[: int(len(text) * 0.99)]), whole)
+
+
+def test_documents_of_several_files(make):
+    first, second = "a b\n<|end|>\nc\n\nd<|end|>", "\n<|end|>e" * 20
+    config = make(first, second, document_separator="<|end|>", tokenizer="characters")
+    texts = [document.text for split in ("train", "validation") for document in documents(config, split)]
+    assert "".join(texts) == "a b" + "c\n\nd" + 20 * "e"
+    corpus = prepare(config)
+    assert decoded(corpus.split("train"), corpus.tokenizer)[:3] == ["a b", "c\n\nd", "e"]
+    assert all(document[-1] == EOS_ID for name in ("train", "validation") for document in corpus.split(name))
+
+
+def test_a_document_that_is_cut_ends_in_validation(make):
+    config = make("a" * 10, "b" * 10, validation_share=0.25, tokenizer="characters")
+    assert [tuple(d) for d in documents(config, "train")] == [("a" * 10, True), ("b" * 5, False)]
+    assert [tuple(d) for d in documents(config, "validation")] == [("b" * 5, True)]
+
+
+def test_files_to_validate_on(make, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("xyz" * 10, encoding="utf-8")
+    config = make("a b c\r\n" * 10, validation_files=(str(other),), tokenizer="characters")
+    corpus = prepare(config)
+    assert decoded(corpus.split("train"), corpus.tokenizer) == ["a b c\n" * 10]
+    assert len(corpus.split("validation").tokens) == 30
+
+
+def predicted(text, arrays, single: bool = False):
+    """Checks the arrays of a batch against the text; returns the numbers of the tokens that it predicts.
+
+    The texts of these tests are 0, 1, 2, ... (without the marks), so that a token tells its number.
+    """
+    found = []
+    outputs, inputs = arrays["target_output"], arrays["target_input"]
+    segments, positions = arrays["target_segments"], arrays["target_positions"]
+    assert outputs.dtype == np.int32
+    assert ((segments == 0) <= (outputs == PAD_ID)).all()
+    for row in range(len(outputs)):
+        for segment in range(1, segments[row].max() + 1):
+            inside = np.flatnonzero(segments[row] == segment)
+            np.testing.assert_array_equal(positions[row, inside], np.arange(len(inside)))
+            np.testing.assert_array_equal(np.diff(inside), 1)
+            for place in inside[outputs[row, inside] != PAD_ID]:
+                number = np.flatnonzero(text.tokens == outputs[row, place])
+                number = number[0] if single else number
+                begins = single and number in text.offsets
+                assert inputs[row, place] == (BOS_ID if begins else outputs[row, place] - 1)
+                found.append((int(number), int(positions[row, place])))
+    return found
+
+
+@pytest.fixture
+def counting():
+    """A text of the tokens 4, 5, 6, ..., so that each of them is there once, in one document."""
+    from tfmr.data.token_arrays import TokenArrays
+
+    return TokenArrays(np.arange(4, 4 + 203), np.array([0, 203]))
+
+
+def epochs(text, config):
+    plan = plan_for(text, config)
+    for epoch in (0, 1, 0):
+        yield [make_arrays(text, batch) for batch in plan.epoch(epoch)]
+
+
+def test_blocks_predict_each_token_once_an_epoch(counting):
+    first, second, again = epochs(counting, RunningTextConfig(max_length=16, tokens_per_batch=64, batching="blocks"))
+    for batches in (first, second):
+        found = [number for batch in batches for number, _ in predicted(counting, batch, single=True)]
+        assert sorted(found) == list(range(203))
+        assert {batch["target_input"].shape for batch in batches} == {(4, 16)}
+    assert any((a["target_output"] != b["target_output"]).any() for a, b in zip(first, second, strict=False))
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a["target_output"], b["target_output"])
+
+
+def test_crops_are_whole_rows_from_anywhere(counting):
+    first, second, _ = epochs(counting, RunningTextConfig(max_length=16, tokens_per_batch=64, batching="crops"))
+    assert len(first) == 4  # as many as the text would fill
+    starts = []
+    for batch in (*first, *second):
+        assert (batch["target_segments"] == 1).all()
+        found = predicted(counting, batch, single=True)
+        assert [position for _, position in found] == 4 * list(range(16))
+        starts += [number for number, position in found if position == 0]
+    assert len(set(starts)) > 20
+
+
+@pytest.mark.parametrize("stride", [0, 5])
+def test_evaluation_predicts_each_token_once_in_a_stated_context(counting, stride):
+    config = RunningTextConfig(max_length=16, tokens_per_batch=64)
+    batches = list(evaluation_batches_of_text(counting, config, stride=stride, rows_multiple=8))
+    assert all(len(batch["target_input"]) % 8 == 0 for batch in batches)
+    found = [place for batch in batches for place in predicted(counting, batch, single=True)]
+    assert [number for number, _ in found] == list(range(203))
+    for number, position in found:
+        assert position == number if number < 16 else position >= (16 - stride if stride else 0)
+
+
+def test_crops_for_evaluation_are_always_the_same(counting):
+    config = RunningTextConfig(max_length=16, tokens_per_batch=64, evaluation_crops=7)
+    one, two = (list(crop_batches(counting, config)) for _ in range(2))
+    found = [place for batch in one for place in predicted(counting, batch, single=True)]
+    assert [position for _, position in found] == 7 * list(range(16))
+    np.testing.assert_array_equal(one[0]["target_output"], two[0]["target_output"])
+
+
+def test_packed_documents_are_whole_and_apart(make):
+    texts = [some_text(words, seed) for seed, words in enumerate([1, 2, 3, 30, 4, 2, 1, 5, 9, 2, 7, 1, 3])]
+    config = make(*texts, batching="packed", validation_files=(), validation_share=0.01)
+    text = prepare(config).split("train")
+    assert text.lengths.max() > 16 > np.median(text.lengths)
+    for batches in epochs(text, config):
+        parts = []
+        for batch in batches:
+            for row in range(len(batch["target_output"])):
+                for segment in range(1, batch["target_segments"][row].max() + 1):
+                    inside = batch["target_segments"][row] == segment
+                    parts.append((batch["target_input"][row, inside], batch["target_output"][row, inside]))
+        expected = []
+        for document in text:
+            before = np.array([BOS_ID, *document[:-1]])
+            expected += [(before[i : i + 16], document[i : i + 16]) for i in range(0, len(document), 16)]
+        as_lists = [sorted((a.tolist(), b.tolist()) for a, b in found) for found in (parts, expected)]
+        assert as_lists[0] == as_lists[1]
+    rows = sum(len(batch["target_output"]) for batch in batches)
+    assert rows < len(expected)
+
+
+def test_a_host_gets_its_rows(counting):
+    config = RunningTextConfig(max_length=16, tokens_per_batch=64)
+    batch = plan_for(counting, config).epoch(0)[0]
+    whole = make_arrays(counting, batch, rows_multiple=3)
+    part = make_arrays(counting, batch, rows_multiple=3, rows_of=lambda rows: [1, rows - 1])
+    for name, array in whole.items():
+        assert len(array) == 6
+        np.testing.assert_array_equal(part[name], array[[1, 5]])
+
+
+def test_what_is_refused(make, tmp_path):
+    lines = Tokenizer.train("bpe", ["a b"], 300)
+    lines.save(tmp_path / "lines.json")
+    for text, options, message in (
+        ("a", dict(files=()), r"data\.files = \(\): name"),
+        ("a", dict(files=(str(tmp_path / "none.txt"),)), r"none\.txt: there is no such file"),
+        ("a", {}, r"0\.txt: the train split has no text"),
+        ("a b c", dict(tokenizer_file=str(tmp_path / "lines.json")), r"lines\.json': is for lines"),
+    ):
+        with pytest.raises(InputError, match=message):
+            prepare(make(text, **options))
+    (tmp_path / "bad.txt").write_bytes(b"abc\xff")
+    with pytest.raises(InputError, match=r"bad\.txt: is not UTF-8: byte 4 is 0xff"):
+        prepare(dataclasses.replace(make("a b"), files=(str(tmp_path / "bad.txt"),)))
+    config = make("a b c " * 3, tokenizer="characters", max_length=20)
+    with pytest.raises(InputError, match=r"data\.max_length = 20: the training text has only 16 tokens"):
+        plan_for(prepare(config).split("train"), config)

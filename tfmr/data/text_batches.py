@@ -1,0 +1,239 @@
+"""Batches of running text: crops, blocks or whole documents, and every token of a split once for evaluation.
+
+A part of the text is a run of tokens to predict; each is predicted from the ones before it in its part, and from the
+token before the part: the begin mark where a document begins there.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from tfmr.config import RunningTextConfig
+from tfmr.data.batching import BatchPlan, Bucket, with_rows
+from tfmr.data.layout import Arrays, lay_out
+from tfmr.data.packing import PackedPlan, pack
+from tfmr.data.token_arrays import TokenArrays
+from tfmr.data.tokenizer import BOS_ID, PAD_ID
+from tfmr.errors import InputError
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Parts of a text that are computed together."""
+
+    bucket: Bucket
+    """Its source_length is 0."""
+    starts: Int[np.ndarray, " parts"]
+    """Number in the text of the first token that each part predicts."""
+    lengths: Int[np.ndarray, " parts"]
+    """How many it predicts."""
+    rows: Int[np.ndarray, " parts"]
+    """The row that each of them stands in, ascending."""
+    skip: int = 0
+    """So many tokens of each part are not predicted but only looked at, except of the part at the text's beginning."""
+
+
+def make_text_arrays(
+    text: TokenArrays, batch: TextBatch, *, rows_multiple: int = 1, rows_of: Callable[[int], Sequence[int]] = range
+) -> Arrays:
+    """Returns a batch, or the rows of it that a host wants, as int32 arrays; see `tfmr.data.loader.make_arrays`."""
+    bucket = with_rows(batch.bucket, rows_multiple)
+    wanted = np.asarray(rows_of(bucket.rows), np.int64)
+    inside = np.isin(batch.rows, wanted)
+    layout = lay_out(batch.starts[inside], batch.lengths[inside], np.searchsorted(wanted, batch.rows[inside]))
+    shape = len(wanted), bucket.target_length
+    tokens = text.tokens[layout.source]
+    document = np.searchsorted(text.offsets, layout.source)
+    begins = text.offsets[np.minimum(document, len(text.offsets) - 1)] == layout.source
+    before = np.where(begins, BOS_ID, text.tokens[np.maximum(layout.source - 1, 0)])
+    looked_at = (layout.position < batch.skip) & (layout.source > layout.position)
+    return dict(
+        target_input=layout.fill(shape, before, PAD_ID),
+        target_output=layout.fill(shape, np.where(looked_at, PAD_ID, tokens), PAD_ID),
+        target_segments=layout.fill(shape, layout.segment),
+        target_positions=layout.fill(shape, layout.position),
+    )
+
+
+@dataclass(frozen=True)
+class TextPlan(BatchPlan):
+    """The batches of every epoch of a running text.
+
+    Attributes:
+      size: tokens of the text.
+    """
+
+    size: int
+
+    @abc.abstractmethod
+    def epoch(self, epoch: int) -> list[TextBatch]:
+        """Returns the batches of an epoch in their order."""
+
+    def _batches(
+        self, starts: Int[np.ndarray, " parts"], lengths: Int[np.ndarray, " parts"], skip: int = 0
+    ) -> list[TextBatch]:
+        """Puts parts into the rows of as few batches, one to a row."""
+        (bucket,) = self.buckets
+        return [
+            TextBatch(
+                bucket,
+                starts[i : i + bucket.rows],
+                lengths[i : i + bucket.rows],
+                np.arange(bucket.rows)[: len(starts) - i],
+                skip,
+            )
+            for i in range(0, len(starts), bucket.rows)
+        ]
+
+
+@dataclass(frozen=True)
+class CropsPlan(TextPlan):
+    """Rows from random places, as many a epoch as the text would fill."""
+
+    def epoch(self, epoch: int) -> list[TextBatch]:
+        """Returns the batches of an epoch: any token may be in several of them, or in none."""
+        (bucket,) = self.buckets
+        number = -(-self.size // (bucket.rows * bucket.target_length)) * bucket.rows
+        return self._batches(*crops(self.size, bucket.target_length, number, [self.seed, epoch]))
+
+
+@dataclass(frozen=True)
+class BlocksPlan(TextPlan):
+    """Rows of consecutive tokens, cut elsewhere in each epoch."""
+
+    def epoch(self, epoch: int) -> list[TextBatch]:
+        """Returns the batches of an epoch, in random order: each token is predicted once."""
+        (bucket,) = self.buckets
+        random = np.random.default_rng([self.seed, epoch])
+        length = bucket.target_length
+        cuts = np.arange(random.integers(length), self.size, length)
+        boundaries = np.unique(np.concatenate([[0], cuts, [self.size]]))
+        order = random.permutation(len(boundaries) - 1)
+        return self._batches(boundaries[:-1][order], np.diff(boundaries)[order])
+
+
+@dataclass(frozen=True)
+class WindowsPlan(TextPlan):
+    """Rows one after another over the whole text, for evaluation: each token is predicted once.
+
+    Attributes:
+      stride: tokens that a row predicts; the others of it are only looked at.
+    """
+
+    stride: int
+
+    def epoch(self, epoch: int) -> list[TextBatch]:
+        """Returns the batches in the order of the text, the same in every epoch."""
+        (bucket,) = self.buckets
+        skip = bucket.target_length - self.stride
+        starts = np.arange(0, max(self.size - skip, 1), self.stride)
+        return self._batches(starts, np.minimum(bucket.target_length, self.size - starts), skip)
+
+
+@dataclass(frozen=True)
+class PackedTextPlan(TextPlan):
+    """Rows that are filled with whole documents; those longer than a row are cut into parts.
+
+    Attributes:
+      packed: which of the parts stand together.
+      starts: where each part begins.
+      lengths: its tokens.
+    """
+
+    packed: PackedPlan
+    starts: Int[np.ndarray, " parts"]
+    lengths: Int[np.ndarray, " parts"]
+
+    def epoch(self, epoch: int) -> list[TextBatch]:
+        """Returns the batches of an epoch: each part once, in random company."""
+        batches = self.packed.epoch(epoch)
+        return [
+            TextBatch(b.bucket, self.starts[b.indices], self.lengths[b.indices], np.asarray(b.rows)) for b in batches
+        ]
+
+
+def crops(size: int, length: int, number: int, seed: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the starts and lengths of so many random parts of a text of `size` tokens."""
+    starts = np.random.default_rng(seed).integers(0, size - length + 1, number)
+    return starts, np.full(number, length)
+
+
+def plan_for_text(text: TokenArrays, config: RunningTextConfig) -> TextPlan:
+    """Returns the batch plan of a training split; raises InputError where it has fewer tokens than a row."""
+    size, length = len(text.tokens), config.max_length
+    if size < length:
+        raise InputError(f"data.max_length = {length}: the training text has only {size} tokens; give fewer")
+    bucket = Bucket(config.tokens_per_batch // length, 0, length)
+    common: dict[str, Any] = dict(buckets=(bucket,), tokens=size, left_out=0, seed=config.seed, size=size)
+    if config.batching == "packed":
+        return _packed_plan(text, common)
+    return CropsPlan(**common) if config.batching == "crops" else BlocksPlan(**common)
+
+
+def _packed_plan(text: TokenArrays, common: dict[str, Any]) -> PackedTextPlan:
+    (bucket,) = common["buckets"]
+    length = bucket.target_length
+    parts = -(-text.lengths // length)  # of each document
+    number = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)  # of each part in its document
+    starts = np.repeat(text.offsets[:-1], parts) + number * length
+    lengths = np.minimum(length, np.repeat(text.offsets[1:], parts) - starts)
+    values, kinds, counts = np.unique(lengths, return_inverse=True, return_counts=True)
+    patterns, times = pack(values, values, counts, (length, length))
+    place_kinds = np.concatenate([np.tile(pattern, n) for pattern, n in zip(patterns, times, strict=True)])
+    packed = PackedPlan(
+        **{name: value for name, value in common.items() if name != "size"},
+        pairs=np.arange(len(starts)),
+        kinds=kinds,
+        places=np.argsort(place_kinds, kind="stable"),
+        row_sizes=np.repeat([len(pattern) for pattern in patterns], times),
+    )
+    return PackedTextPlan(**common, packed=packed, starts=starts, lengths=lengths)
+
+
+def evaluation_plan(text: TokenArrays, config: RunningTextConfig, stride: int = 0) -> TextPlan:
+    """Returns the plan whose epoch 0 predicts every token of a split once.
+
+    Each token is predicted from those before it in its row: between none and max_length - 1, besides the one before the
+    row. With a stride a row predicts only so many tokens, its last ones, each from max_length - stride or more. Packed
+    documents are packed here as well, with no stride.
+
+    Args:
+      text: the split.
+      config: gives rows and lengths.
+      stride: tokens that a row predicts; 0: all.
+
+    Raises:
+      InputError: for a stride that is longer than a row, or for packed documents.
+    """
+    length = config.max_length
+    if not 0 <= stride <= length:
+        raise InputError(f"stride = {stride}: must be at most data.max_length = {length}")
+    bucket = Bucket(max(1, max(config.tokens_per_batch, 8192) // length), 0, length)
+    common: dict[str, Any] = dict(buckets=(bucket,), tokens=len(text.tokens), left_out=0, seed=0, size=len(text.tokens))
+    if config.batching != "packed":
+        return WindowsPlan(**common, stride=stride or length)
+    if stride:
+        raise InputError(f"stride = {stride}: not for packed documents; give data.batching blocks")
+    return _packed_plan(text, common)
+
+
+def evaluation_batches_of_text(
+    text: TokenArrays, config: RunningTextConfig, *, stride: int = 0, rows_multiple: int = 1
+) -> Iterator[Arrays]:
+    """Yields batches that predict every token of a split once; see `evaluation_plan`."""
+    for batch in evaluation_plan(text, config, stride).epoch(0):
+        yield make_text_arrays(text, batch, rows_multiple=rows_multiple)
+
+
+def crop_batches(text: TokenArrays, config: RunningTextConfig, *, rows_multiple: int = 1) -> Iterator[Arrays]:
+    """Yields `evaluation_crops` random rows of a split, the same at every call; none where the split is too short."""
+    plan = evaluation_plan(text, dataclasses.replace(config, batching="crops"))
+    if plan.size < config.max_length:
+        return
+    for batch in plan._batches(*crops(plan.size, config.max_length, config.evaluation_crops, [config.seed, 1 << 40])):
+        yield make_text_arrays(text, batch, rows_multiple=rows_multiple)
