@@ -48,7 +48,7 @@ class CausalLM(nn.Module):
         # Each of the 2N sub-layers adds to the residual stream: so the sum at the end does not grow with N.
         residual_init = nn.initializers.normal(config.init_std / (2 * config.num_layers) ** 0.5)
         embedding = functools.partial(
-            TokenEmbedding, config.vocab_size, config.d_model, dtype, scaled=config.scale_embeddings, init=init
+            TokenEmbedding, config.vocab_size, config.d_model, dtype, scaled=config.scale_embeddings, initializer=init
         )
         self.embedding = embedding()
         if not config.tie_embeddings:

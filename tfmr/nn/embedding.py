@@ -21,19 +21,19 @@ class TokenEmbedding(nn.Module):
       d_model: width of a vector.
       dtype: type of the vectors; the matrix is float32.
       scaled: vectors are the rows times sqrt(d_model), as in the paper; GPT takes the rows as they are.
-      init: initialiser; None: normal, rows of expected length 1.
+      initializer: of the matrix; None: normal, rows of expected length 1.
     """
 
     vocab_size: int
     d_model: int
     dtype: DTypeLike = jnp.float32
     scaled: bool = True
-    init: Callable[..., Any] | None = None
+    initializer: Callable[..., Any] | None = None
 
     def setup(self):
         # Rows of expected length 1: times sqrt(d_model) they match the positions in size. The embed axis has a name
         # of its own, so that no mesh axis of the batch ever shards the table there (XLA would copy it whole).
-        init = self.init or nn.initializers.normal(stddev=self.d_model**-0.5)
+        init = self.initializer or nn.initializers.normal(stddev=self.d_model**-0.5)
         self.embedding = parameter(self, "embedding", init, ("vocab", "table_embed"), (self.vocab_size, self.d_model))
 
     def __call__(self, tokens: Int[Array, "*batch"]) -> Float[Array, "*batch d_model"]:
@@ -67,16 +67,16 @@ class LearnedPositions(nn.Module):
     Attributes:
       max_length: number of places.
       d_model: width of a vector.
-      init: initialiser; None: normal, rows of expected length 1.
+      initializer: of the matrix; None: normal, rows of expected length 1.
     """
 
     max_length: int
     d_model: int
-    init: Callable[..., Any] | None = None
+    initializer: Callable[..., Any] | None = None
 
     @nn.compact
     def __call__(self, positions: Int[Array, "*length"]) -> Float[Array, "*length d_model"]:
         """Returns the vectors of the places. A place beyond the table is NaN, never a silent neighbour."""
-        init = self.init or nn.initializers.normal(self.d_model**-0.5)
+        init = self.initializer or nn.initializers.normal(self.d_model**-0.5)
         table = parameter(self, "embedding", init, ("positions", "table_embed"), (self.max_length, self.d_model))
         return table.at[positions].get(mode="fill", fill_value=jnp.nan)
