@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def shown(items: Iterable[T], what: str, path: str) -> Iterator[T]:
-    """Yields the items, one for each line of a file; a bar on a terminal shows how many there were and the time left."""
+    """Yields items, one for each line of a file; a bar on a terminal shows how many there were and the time left."""
     if not sys.stderr.isatty():
         yield from items
         return
