@@ -83,11 +83,15 @@ class TestDropout:
     config = dataclasses.replace(BASE, dropout_rate=0.3)
 
     @staticmethod
-    @functools.partial(jax.jit, static_argnums=0)
     def run(config, seed):
+        return TestDropout.encode(config, params_of(BASE), seed)
+
+    @staticmethod
+    @functools.partial(jax.jit, static_argnums=0)
+    def encode(config, params, seed):
         """Returns the memory, and the embedded source after its dropout."""
         memory, captured = Transformer(config).apply(
-            {"params": params_of(BASE)},
+            {"params": params},
             *SENTENCES[:2],
             deterministic=False,
             rngs={"dropout": jax.random.key(seed)},
