@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint format types check clean
+.PHONY: help setup demo notebooks test test-long lint format types check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ demo: $(VENV)/ready ## train on the built-in corpus, evaluate, translate, draw: 
 	@echo; echo "Held-out sentences, their translations, and the references:"
 	@paste -d '\n' runs/demo/evaluation/test.source.txt runs/demo/test.translations.txt runs/demo/evaluation/test.target.txt /dev/null | head -32
 	$(BIN)/tfmr plot runs/demo
+
+notebooks: $(VENV)/ready ## run the notebooks again and write what they show into them (minutes)
+	$(BIN)/python tests/executed_notebooks.py
 
 test: $(VENV)/ready ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadscope

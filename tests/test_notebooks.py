@@ -1,0 +1,136 @@
+"""Every notebook runs, and is committed as it ran: in order, with its pictures, and with nothing of the machine."""
+
+import ast
+import re
+
+import nbformat
+import pytest
+from executed_notebooks import METADATA, NOTEBOOKS, REPOSITORY, execute
+from nbclient.exceptions import CellExecutionError
+
+MOST_BYTES = 700_000
+OF_A_MACHINE = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|var|usr|opt|work|Users)/\S+|\b[A-Z]:\\\S+| at 0x[0-9a-f]{6,}")
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def faults_of_outputs(cell):
+    """What no output may hold, by itself or after a new run with other versions."""
+    for output in cell.outputs:
+        if output.output_type == "error":
+            yield f"an error: {output.ename}: {output.evalue}"
+        if output.get("name") == "stderr":
+            yield f"a warning: {output.text}"
+        text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
+        if re.match(r"<?Figure\b", text) and "image/png" not in output.get("data", {}):
+            yield "a picture is not shown: begin with %matplotlib inline"
+        yield from (f"of one machine only: {found}" for found in OF_A_MACHINE.findall(text))
+
+
+def faults_of_imports(source):
+    """Imports of what is not public: tfmr's modules below tfmr.nn and the like, and names with an underscore."""
+    python = "\n".join("pass" if line.startswith(("%", "!")) else line for line in source.split("\n"))
+    for node in ast.walk(ast.parse(python)):
+        modules, names = [], []
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules, names = [node.module or ""], [alias.name for alias in node.names]
+        deep = [module for module in modules if module.startswith("tfmr.") and module.count(".") > 1]
+        private = [name for name in names if name.startswith("_") and modules[0].startswith("tfmr")]
+        yield from (f"imports what is not public: {name}" for name in deep + private)
+
+
+def faults(notebook):
+    """All that keeps a notebook from being committed."""
+    found = []
+    cells = code_cells(notebook)
+    if [cell.execution_count for cell in cells] != list(range(1, len(cells) + 1)):
+        found.append("is not executed from top to bottom")
+    for number, cell in enumerate(cells, 1):
+        parts = [*faults_of_outputs(cell), *faults_of_imports(cell.source)]
+        found += [f"cell {number}: {part}" for part in parts]
+        before = notebook.cells[notebook.cells.index(cell) - 1]
+        if before is cell or before.cell_type != "markdown":
+            found.append(f"cell {number}: has no prose before it")
+    for cell in notebook.cells:
+        found += [f"of one machine only: {path}" for path in OF_A_MACHINE.findall(cell.source)]
+        if cell.metadata:
+            found.append(f"metadata of a cell: {dict(cell.metadata)}")
+    if not any("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs):
+        found.append("has no picture")
+    if notebook.metadata != METADATA:
+        found.append(f"metadata: {dict(notebook.metadata)}")
+    return found
+
+
+class NotebookTests:
+    """A class for each notebook, which is what xdist gives to a worker: so two workers share the notebooks."""
+
+    path = REPOSITORY
+
+    # First: while a worker has three tests of a class before it, it is not given the next class.
+    def test_it_runs(self):
+        notebook = nbformat.read(self.path, as_version=4)
+        execute(notebook)
+        assert faults(notebook) == []
+
+    def test_it_is_committed_as_it_ran(self):
+        notebook = nbformat.read(self.path, as_version=4)
+        nbformat.validate(notebook)
+        assert faults(notebook) == [], "run: make notebooks"
+
+    def test_it_is_not_large(self):
+        assert self.path.stat().st_size <= MOST_BYTES
+
+
+for _path in NOTEBOOKS:
+    _name = f"Test_{_path.stem}"
+    globals()[_name] = type(_name, (NotebookTests,), {"path": _path, "__module__": __name__})
+
+
+def notebook_of(*sources):
+    """A notebook of some code, with prose and a picture before."""
+    drawn = "%matplotlib inline\nfrom matplotlib.figure import Figure\nFigure((1, 1)).subplots().figure"
+    pairs = [(nbformat.v4.new_markdown_cell("Some prose."), nbformat.v4.new_code_cell(c)) for c in (drawn, *sources)]
+    return nbformat.v4.new_notebook(cells=[cell for pair in pairs for cell in pair])
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """A notebook that was executed, and has no fault."""
+    what = "import os, sys, jax, tfmr\nprint(tfmr.__file__, jax.device_count(), os.environ.get('XLA_FLAGS'))"
+    notebook = notebook_of(what, "print(sys.executable, tfmr.__file__)", "os.write(2, b'from below')", "Figure((1, 1))")
+    execute(notebook)
+    return notebook
+
+
+def test_a_notebook_has_our_package_and_a_readers_environment(plain):
+    assert code_cells(plain)[1].outputs[0].text.split() == [str(REPOSITORY / "tfmr/__init__.py"), "1", "None"]
+
+
+def test_what_must_not_be_committed_is_found(plain):
+    notebook = nbformat.from_dict(plain)
+    stated = "\n".join(faults(notebook))
+    assert "cell 3: of one machine only: /" in stated
+    assert "cell 4: a warning: from below" in stated
+    assert "cell 5: a picture is not shown" in stated
+    assert "no picture" not in stated
+    assert "metadata" not in stated
+    del notebook.cells[0], notebook.cells[0].outputs[0]
+    notebook.cells[0].execution_count = None
+    notebook.cells[0].source = "import tfmr.nn.attention\nfrom tfmr.nn import _SHORTEST, Encoder"
+    stated = faults(notebook)
+    for fault in ("is not executed from top to bottom", "cell 1: has no prose before it", "has no picture"):
+        assert fault in stated
+    assert "cell 1: imports what is not public: tfmr.nn.attention" in stated
+    assert "cell 1: imports what is not public: _SHORTEST" in stated
+
+
+def test_an_error_and_a_left_file_are_found():
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        execute(notebook_of("1 / 0"))
+    with pytest.raises(AssertionError, match="leaves"):
+        execute(notebook_of("open('left.txt', 'w').close()"))
