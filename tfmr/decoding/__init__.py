@@ -3,6 +3,7 @@
 from tfmr.config import DecodingConfig
 from tfmr.decoding.alignment import Alignment
 from tfmr.decoding.beam import beam_search
+from tfmr.decoding.beam_tree import BeamNode, BeamTree
 from tfmr.decoding.constraints import Constraints
 from tfmr.decoding.generator import Continuation, Generator, Piece
 from tfmr.decoding.greedy import greedy_search, sample
@@ -13,6 +14,8 @@ from tfmr.decoding.translator import Hypothesis, Translator
 
 __all__ = [
     "Alignment",
+    "BeamNode",
+    "BeamTree",
     "Constraints",
     "Continuation",
     "DecodingConfig",

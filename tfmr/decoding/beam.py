@@ -90,6 +90,21 @@ class _Continuations(NamedTuple):
         )
 
 
+class BeamSteps(NamedTuple):
+    """What steps of a search took of the continuations. A `parent` is a place in the beam before the step."""
+
+    ended_parents: Int[Array, "*steps batch beam"]
+    """Of the hypotheses that ended."""
+    ended_log_probs: Float[Array, "*steps batch beam"]
+    ended_scores: Float[Array, "*steps batch beam"]
+    """-inf: none ended here."""
+    tokens: Int[Array, "*steps batch beam"]
+    """Of the next beam, place by place."""
+    parents: Int[Array, "*steps batch beam"]
+    log_probs: Float[Array, "*steps batch beam"]
+    """Of the whole hypotheses; -inf: none stands here, or the search is done."""
+
+
 class _State(NamedTuple):
     position: Int[Array, ""]
     beam: _Beam
@@ -120,45 +135,76 @@ def beam_search(
       num_hypotheses: how many to return, at most the beam's size. The first n are the same for any number.
       shrink: go on with half of the rows once half are done.
     """
-    size = config.beam_size
     inverse_penalties = jnp.asarray(inverse_length_penalties(config, max_length))
 
     def advance(state: _State) -> _State:
-        position = state.position
-        beam, cache, candidates = _extend(step, state, config)
-        best = candidates.take(_top(candidates.keys, 2 * size))
-        ends = best.tokens == EOS_ID
-
-        first = best.take(jnp.broadcast_to(jnp.arange(size), (len(ends), size)))
-        finishing = ends[:, :size] & (first.log_probs > -jnp.inf)
-        grown = beam.take(first.parents).write(first.tokens, position)
-        scores = first.log_probs * inverse_penalties[position + 1]
-        if grown.coverage is not None:
-            scores = scores - coverage_costs(grown.coverage, config.coverage_penalty)
-        scores = jnp.where(finishing, scores, -jnp.inf)
-        finished = _keep_best(state.finished, grown.tokens, scores, position + 1)
-        num_finished = state.num_finished + finishing.sum(axis=1)
-
-        best = best.take(_top(jnp.where(ends, -jnp.inf, best.keys), size))
-        log_probs = jnp.where(best.tokens == EOS_ID, -jnp.inf, best.log_probs)
-        # The best that a hypothesis can still become: no further log-probability, and the largest penalty.
-        best_possible = log_probs.max(axis=1) * inverse_penalties[state.constraints.limits]
-        done = (num_finished >= size) | (best_possible <= finished.scores[:, -1])
-        beam = beam.take(best.parents).write(best.tokens, position)
-        beam = beam._replace(
-            log_probs=jnp.where(done[:, None], -jnp.inf, log_probs),
-            words=follow_words(state.constraints, beam.words, best.tokens),
-        )
-        return _State(position + 1, beam, cache, finished, num_finished, state.constraints)
+        return _advance(step, state, config, inverse_penalties)[0]
 
     return run_until_done(
         advance,
-        running=lambda state: (state.beam.log_probs > -jnp.inf).any(axis=1),
+        running=_running,
         results=lambda state: state.finished,
         take_rows=take_rows,
         state=advance(_start(cache, constraints, max_length, num_hypotheses)),
         shrink=shrink,
     )
+
+
+def record_beam_search(
+    step: Step, cache: Cache, constraints: Constraints, max_length: int, config: DecodingConfig, num_hypotheses: int = 1
+) -> tuple[SearchResult, BeamSteps]:
+    """`beam_search` that also returns what each of its steps took: the same steps, none left out."""
+    inverse_penalties = jnp.asarray(inverse_length_penalties(config, max_length))
+
+    def advance(state: _State) -> tuple[_State, BeamSteps]:
+        return _advance(step, state, config, inverse_penalties)
+
+    state, first = advance(_start(cache, constraints, max_length, num_hypotheses))
+    nothing = jax.tree.map(lambda x: jnp.full_like(x, -jnp.inf if x.dtype == jnp.float32 else PAD_ID), first)
+
+    def advance_or_rest(state: _State, _: None) -> tuple[_State, BeamSteps]:
+        return lax.cond(_running(state).any(), advance, lambda state: (state, nothing), state)
+
+    state, rest = lax.scan(advance_or_rest, state, length=max_length - 1)
+    steps = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, rest)
+    return state.finished, steps
+
+
+def _running(state: _State) -> Bool[Array, " batch"]:
+    return (state.beam.log_probs > -jnp.inf).any(axis=1)
+
+
+def _advance(
+    step: Step, state: _State, config: DecodingConfig, inverse_penalties: Float[Array, " lengths"]
+) -> tuple[_State, BeamSteps]:
+    """Returns the state after one more step, and what the step took."""
+    position, size = state.position, config.beam_size
+    beam, cache, candidates = _extend(step, state, config)
+    best = candidates.take(_top(candidates.keys, 2 * size))
+    ends = best.tokens == EOS_ID
+
+    first = best.take(jnp.broadcast_to(jnp.arange(size), (len(ends), size)))
+    finishing = ends[:, :size] & (first.log_probs > -jnp.inf)
+    ended = beam.take(first.parents).write(first.tokens, position)
+    scores = first.log_probs * inverse_penalties[position + 1]
+    if ended.coverage is not None:
+        scores = scores - coverage_costs(ended.coverage, config.coverage_penalty)
+    scores = jnp.where(finishing, scores, -jnp.inf)
+    finished = _keep_best(state.finished, ended.tokens, scores, position + 1)
+    num_finished = state.num_finished + finishing.sum(axis=1)
+
+    best = best.take(_top(jnp.where(ends, -jnp.inf, best.keys), size))
+    log_probs = jnp.where(best.tokens == EOS_ID, -jnp.inf, best.log_probs)
+    # The best that a hypothesis can still become: no further log-probability, and the largest penalty.
+    best_possible = log_probs.max(axis=1) * inverse_penalties[state.constraints.limits]
+    done = (num_finished >= size) | (best_possible <= finished.scores[:, -1])
+    beam = beam.take(best.parents).write(best.tokens, position)
+    beam = beam._replace(
+        log_probs=jnp.where(done[:, None], -jnp.inf, log_probs),
+        words=follow_words(state.constraints, beam.words, best.tokens),
+    )
+    taken = BeamSteps(first.parents, first.log_probs, scores, best.tokens, best.parents, beam.log_probs)
+    return _State(position + 1, beam, cache, finished, num_finished, state.constraints), taken
 
 
 def _start(cache: Cache, constraints: Constraints, max_length: int, num_hypotheses: int) -> _State:

@@ -6,7 +6,7 @@ import itertools
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -18,7 +18,8 @@ from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.tokenizer import EOS_ID, PAD_ID, Tokenizer
 from tfmr.decoding.alignment import NOT_ALIGNED, Alignment, align_pairs, check_layer_and_head
 from tfmr.decoding.batches import Sentence, SentenceBatch, make_batches, output_limit
-from tfmr.decoding.beam import beam_search
+from tfmr.decoding.beam import BeamSteps, beam_search, record_beam_search
+from tfmr.decoding.beam_tree import BeamTree, make_beam_tree
 from tfmr.decoding.constraints import Constraints
 from tfmr.decoding.ensemble import Member, ensemble_step
 from tfmr.decoding.greedy import greedy_search, sample
@@ -27,7 +28,7 @@ from tfmr.decoding.pairs import Line, Pair, encode_pairs, without_too_long
 from tfmr.decoding.rows import Rows
 from tfmr.decoding.rules import WordRules, encode_prefix
 from tfmr.decoding.scoring import NOT_SCORED, Score, score_pairs
-from tfmr.decoding.search import SearchResult
+from tfmr.decoding.search import Cache, SearchResult, Step
 from tfmr.errors import InputError
 from tfmr.models import Transformer
 from tfmr.nn.stacks import unstack_layers
@@ -214,6 +215,32 @@ class Translator:
         for first, window in self._windows(pairs):
             yield from self._translate_window(window, first, number)
 
+    def beam_tree(self, line: str, number: int = 1, prefix: str = "") -> BeamTree:
+        """Returns what beam search does to translate a line: all hypotheses that it holds on the way.
+
+        The search is that of `n_best`, also where the beam is 1. `analysis.plot_beam_tree` draws it.
+
+        Args:
+          line: the source.
+          number: how many translations are asked for; with fewer, the search may be done sooner.
+          prefix: what the translation must begin with.
+
+        Raises:
+          InputError: as `n_best`, or if the line is blank or the config draws samples.
+        """
+        if self._samples():
+            raise InputError("decoding.sampling.temperature is above 0: samples are drawn without a beam: give 0")
+        if not 0 < number <= self.config.beam_size:
+            raise InputError(f"number = {number}: must be from 1 to decoding.beam_size = {self.config.beam_size}")
+        sentences = self._encode([(line, prefix)], 1)
+        if not sentences:
+            raise InputError(f"line = {line!r}: there is nothing to translate")
+        [batch] = make_batches(sentences, self.config, self._positions(), self._rows.parts)
+        inputs, options = self._search_arguments(batch, 1, number)
+        result, steps = jax.tree.map(self._rows.fetch, record_batch(*inputs, **options))
+        texts = self.tokenizer.token_texts(range(self.tokenizer.vocab_size))
+        return make_beam_tree(jax.tree.map(lambda x: x[:, 0], steps), result.tokens[0], result.lengths[0], texts)
+
     def _windows(self, items: Iterable[T], batches: int = 0) -> Iterator[tuple[int, list[T]]]:
         """Yields the number of its first item, and the items, of one window after another."""
         items = iter(items)
@@ -349,6 +376,11 @@ class Translator:
         return self.config.sampling.temperature > 0
 
     def _search(self, batch: SentenceBatch, first: int, number: int) -> SearchResult:
+        inputs, options = self._search_arguments(batch, first, number)
+        return search_batch(*inputs, **options, shrink=self._rows.sharding is None)
+
+    def _search_arguments(self, batch: SentenceBatch, first: int, number: int) -> tuple[tuple, dict[str, Any]]:
+        """Returns the arrays that a search takes, and its static arguments."""
         lines = np.zeros(len(batch.limits), np.int32)
         lines[: len(batch.places)] = np.asarray(batch.places) + first
         constraints = Constraints(
@@ -358,17 +390,8 @@ class Translator:
             required=self._rules.required,
         )
         models, params = zip(*self.members, strict=True)
-        return search_batch(
-            params,
-            self._rows.put(batch.source),
-            constraints,
-            self._rows.put(lines),
-            models=models,
-            config=self.config,
-            max_length=batch.max_length,
-            number=number,
-            shrink=self._rows.sharding is None,
-        )
+        inputs = params, self._rows.put(batch.source), constraints, self._rows.put(lines)
+        return inputs, dict(models=models, config=self.config, max_length=batch.max_length, number=number)
 
     def _hypotheses(self, result: SearchResult, rows: int) -> Iterator[list[Hypothesis]]:
         """Yields the hypotheses of each of the first rows."""
@@ -419,19 +442,45 @@ def search_batch(
     number: int,
     shrink: bool,
 ) -> SearchResult:
-    segments = (source != PAD_ID).astype(np.int32)
     samples = config.sampling.temperature > 0
     size = number if samples else config.beam_size
-    arguments = source, segments, max_length, size, config.coverage_penalty > 0
-    step, cache = ensemble_step(
-        [model_step(model, each, *arguments) for model, each in zip(models, params, strict=True)]
-    )
+    step, cache = _start(models, params, source, max_length, size, config)
     if samples:
         keys = _sample_keys(config.sampling.seed, lines, number)
         return sample(step, cache, constraints, keys, max_length, config, shrink=shrink)
     if size == 1 and constraints.required is None and config.coverage_penalty == 0:
         return greedy_search(step, cache, constraints, max_length, config, shrink=shrink)
     return beam_search(step, cache, constraints, max_length, config, number, shrink=shrink)
+
+
+@functools.partial(jax.jit, static_argnames=("models", "config", "max_length", "number"))
+def record_batch(
+    params: tuple[dict, ...],
+    source: Int[Array, "batch source"],
+    constraints: Constraints,
+    lines: Int[Array, " batch"],
+    *,
+    models: tuple[Transformer, ...],
+    config: DecodingConfig,
+    max_length: int,
+    number: int,
+) -> tuple[SearchResult, BeamSteps]:
+    del lines  # only samples depend on them
+    step, cache = _start(models, params, source, max_length, config.beam_size, config)
+    return record_beam_search(step, cache, constraints, max_length, config, number)
+
+
+def _start(
+    models: tuple[Transformer, ...],
+    params: tuple[dict, ...],
+    source: Int[Array, "batch source"],
+    max_length: int,
+    size: int,
+    config: DecodingConfig,
+) -> tuple[Step, Cache]:
+    segments = (source != PAD_ID).astype(np.int32)
+    arguments = source, segments, max_length, size, config.coverage_penalty > 0
+    return ensemble_step([model_step(model, each, *arguments) for model, each in zip(models, params, strict=True)])
 
 
 def _sample_keys(seed: int, lines: Int[Array, " batch"], number: int) -> Array:
