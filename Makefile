@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo notebooks test test-long lint format types check clean
+.PHONY: help setup demo notebooks test test-long docs lint format types check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -35,6 +35,11 @@ test: $(VENV)/ready ## run the tests
 test-long: $(VENV)/ready ## kill a training run 20 times at random moments: it must end the same (5-10 minutes)
 	$(BIN)/python -m pytest -s tests/long/kills.py
 
+docs: $(VENV)/ready ## build the documentation into build/docs, and look for dead links in it
+	rm -rf build/docs build/doctrees
+	$(BIN)/sphinx-build --quiet -W --keep-going -d build/doctrees docs build/docs
+	$(BIN)/python docs/check_site.py build/docs
+
 lint: $(VENV)/ready ## check style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -46,7 +51,7 @@ format: $(VENV)/ready ## apply the style
 types: $(VENV)/ready ## check types
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-check: lint types test ## all of the above
+check: lint types test docs ## all of the above
 
 clean: ## remove the environment and the caches, but no run
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build *.egg-info

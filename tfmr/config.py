@@ -241,7 +241,7 @@ class RunningTextConfig:
     validation_share: float = 0.1
     """Without validation_files: this share of all characters, the last ones, is validated on and not trained on."""
     document_separator: str = ""
-    """What stands between two documents of a file, such as <|endoftext|>; a line feed makes each line a document.
+    """What stands between two documents of a file, such as `<|endoftext|>`; a line feed makes each line a document.
     Empty: each file is one document."""
     cache: str = ""
     """Folder for prepared corpora. Empty: $TFMR_CACHE, or else ~/.cache/tfmr."""

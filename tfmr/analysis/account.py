@@ -84,12 +84,13 @@ def forward_flops(config: ModelConfig, source_length: int, target_length: int) -
     Or over one text, which is the target: a language model has no source.
 
     For sequences of n and m tokens:
-      projections: 2 operations a weight and token. Keys and values of the cross-attention are made of the source,
-        its queries and outputs of the target.
-      attention: 2 n m h (d_k + d_v) for the scores and the weighted sums. The look-ahead mask saves nothing, as
-        scores are computed first and masked then.
-      feed_forward: 4 n d_model d_ff; with a gate 6 n d_model d_ff.
-      logits: 2 m d_model V.
+
+    - projections: 2 operations a weight and token. Keys and values of the cross-attention are made of the source, its
+      queries and outputs of the target.
+    - attention: 2 n m h (d_k + d_v) for the scores and the weighted sums. The look-ahead mask saves nothing, as scores
+      are computed first and masked then.
+    - feed_forward: 4 n d_model d_ff; with a gate 6 n d_model d_ff.
+    - logits: 2 m d_model V.
 
     Softmax, norms, biases, dropout and residual sums are left out: they grow with d_model, not with its square.
     """

@@ -83,7 +83,7 @@ class Encoder(Stack):
         *,
         deterministic: bool = True,
     ) -> Float[Array, "*batch length d_model"]:
-        """Returns the last layer's output. `make_layer` makes `EncoderLayer`s."""
+        """Returns the last layer's output. `make_layer` makes each `EncoderLayer`."""
         return self._run(x, mask, deterministic=deterministic)
 
     def start_cache(self, batch: tuple[int, ...], length: int) -> tuple[KeyValueCache, ...]:
@@ -122,7 +122,7 @@ class Decoder(Stack):
         *,
         deterministic: bool = True,
     ) -> Float[Array, "*batch target d_model"]:
-        """Returns the last layer's output. `make_layer` makes `DecoderLayer`s."""
+        """Returns the last layer's output. `make_layer` makes each `DecoderLayer`."""
         return self._run(x, memory, self_mask, cross_mask, deterministic=deterministic)
 
     def start_cache(self, memory: Float[Array, "*batch source d_model"], length: int) -> tuple[DecoderLayerCache, ...]:
