@@ -1,0 +1,123 @@
+"""Draws the two pictures of the page on the architecture, as SVG with a background that suits light and dark pages.
+
+python docs/pictures/draw_architecture.py docs/pictures
+"""
+
+import sys
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+WIDTH = 600
+BLUE, GREEN, ORANGE, GREY = "#dbe9f8", "#dff0dd", "#fbe8d0", "#eceff2"
+INK, FAINT = "#1f2933", "#52606d"
+DASHED = f'stroke="{FAINT}" stroke-dasharray="5 4"'
+
+
+def box(x: int, y: int, width: int, height: int, title: str, lines: Iterable[str] = (), fill: str = BLUE) -> list[str]:
+    """Returns a box with a title and lines of smaller text below it."""
+    parts = [f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="7" fill="{fill}" stroke="#9aa5b1"/>']
+    parts.append(text(x + 12, y + 22, title, weight="bold"))
+    return parts + [text(x + 12, y + 41 + 17 * i, line, size=13, fill=FAINT) for i, line in enumerate(lines)]
+
+
+def text(x: int, y: int, words: str, size: int = 15, weight: str = "normal", fill: str = INK, face: str = "sans") -> str:
+    """Returns a line of text."""
+    family = "DejaVu Sans Mono, Menlo, Consolas, monospace" if face == "mono" else "DejaVu Sans, Helvetica, sans-serif"
+    style = f'font-family="{family}" font-size="{size}" font-weight="{weight}" fill="{fill}"'
+    return f'<text x="{x}" y="{y}" {style}>{escape(words)}</text>'
+
+
+def arrow(x1: int, y1: int, x2: int, y2: int) -> str:
+    """Returns an arrow."""
+    return f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{INK}" stroke-width="1.6" marker-end="url(#head)"/>'
+
+
+def picture(height: int, title: str, parts: Iterable[str]) -> str:
+    """Returns an SVG with a background and a title for those who hear it."""
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
+        f'role="img"><title>{escape(title)}</title>'
+    )
+    marker = (
+        '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+        f'<path d="M0 0 L8 4 L0 8 z" fill="{INK}"/></marker></defs>'
+    )
+    background = f'<rect width="{WIDTH}" height="{height}" rx="10" fill="#ffffff" stroke="#cbd2d9"/>'
+    return "\n".join([head, marker, background, *parts, "</svg>"]) + "\n"
+
+
+CHAIN = [
+    ("cli, train.py, configs", "the commands and the recipes"),
+    ("training", "loss, optimizer, step, sharding, checkpoints, loop"),
+    ("evaluation.py", "BLEU, chrF, loss"),
+    ("decoding", "searches, Translator, Generator, scores"),
+    ("models", "Transformer, CausalLM, presets"),
+    ("nn", "the paper's blocks; jax and flax only"),
+]
+"""The parts, each of which imports those below it."""
+
+
+def folders() -> str:
+    """Returns the picture of the folders of tfmr and of what imports what."""
+    parts = []
+    for i, (name, what) in enumerate(CHAIN):
+        y = 24 + 78 * i
+        parts += box(24, y, 362, 52, name, [what], GREEN if name == "nn" else BLUE)
+        if i:
+            parts.append(arrow(205, y - 26, 205, y - 2))
+    parts += box(436, 24, 140, 130, "data", ["text to batches;", "numpy only,", "no jax"], ORANGE)
+    for y in (50, 128):  # cli and training
+        parts.append(arrow(386, y, 434, y))
+    for y in (206, 284):  # evaluation and decoding
+        parts.append(f'<path d="M386 {y} H506" stroke="{INK}" stroke-width="1.6"/>')
+    parts.append(arrow(506, 284, 506, 156))
+    parts += box(436, 322, 140, 52, "analysis", ["accounts, pictures"], GREY)
+    parts += box(436, 400, 140, 52, "interop", ["models in and out"], GREY)
+    parts += [arrow(434, 352, 388, 358), arrow(434, 424, 388, 376)]
+    parts.append(text(24, 500, "An arrow: imports. cli imports all, training analysis too; no import runs back.", 13))
+    return picture(516, "The folders of tfmr and what imports what", parts)
+
+
+STEPS = [
+    ("lines of text, in pairs", "I go home.   Ich gehe nach Hause.", "data/corpora", ORANGE),
+    ("token ids", "one tokenizer for both languages", "data/tokenizer.py", ORANGE),
+    ("token arrays on disk", "and their lengths; once for a corpus", "data/prepare.py", ORANGE),
+    ("batch plan", "a function of lengths, seed and epoch", "data/batching.py", ORANGE),
+    ("a batch", "tokens, segments, positions: [rows, length]", "data/loader.py", ORANGE),
+    ("on the devices", "rows are divided over the mesh", "training/sharding.py", BLUE),
+    ("embedding + position", "[batch, length, d_model]", "nn/embedding.py", GREEN),
+    ("encoder, of the source", "N x self-attention, feed-forward", "nn/stacks.py", GREEN),
+    ("decoder, of the target so far", "N x self-, cross-attention, feed-forward", "nn/layers.py", GREEN),
+    ("logits", "times the embedding; a chunk at a time", "training/loss.py", BLUE),
+    ("loss", "sum over tokens / tokens of all devices", "training/loss.py", BLUE),
+    ("gradient, Adam", "the next state: parameters, step", "training/step.py", BLUE),
+]
+"""What becomes of text: title, explanation, file."""
+
+
+def text_to_loss() -> str:
+    """Returns the picture of the data's way from text to loss."""
+    first = next(i for i, (_, _, file, _) in enumerate(STEPS) if file.startswith("nn/"))
+    top = 14 + 76 * first
+    parts = [f'<rect x="14" y="{top}" width="360" height="224" rx="9" fill="none" {DASHED}/>']
+    for i, (title, what, file, fill) in enumerate(STEPS):
+        y = 24 + 76 * i
+        parts += box(24, y, 340, 52, title, [what], fill)
+        parts.append(text(384, y + 31, f"tfmr/{file}", 13, face="mono"))
+        if i:
+            parts.append(arrow(194, y - 24, 194, y - 2))
+    height = 24 + 76 * len(STEPS)
+    parts += [text(384, top + 217, "the dashed frame:", 13, fill=FAINT)]
+    parts += [text(384, top + 234, "tfmr/models/transformer.py", 13, face="mono")]
+    return picture(height, "The way of the data from text to loss", parts)
+
+
+def main(folder: str) -> None:
+    """Writes both."""
+    for name, svg in (("folders", folders()), ("text_to_loss", text_to_loss())):
+        (Path(folder) / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
