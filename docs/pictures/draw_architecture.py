@@ -21,7 +21,9 @@ def box(x: int, y: int, width: int, height: int, title: str, lines: Iterable[str
     return parts + [text(x + 12, y + 41 + 17 * i, line, size=13, fill=FAINT) for i, line in enumerate(lines)]
 
 
-def text(x: int, y: int, words: str, size: int = 15, weight: str = "normal", fill: str = INK, face: str = "sans") -> str:
+def text(
+    x: int, y: int, words: str, size: int = 15, weight: str = "normal", fill: str = INK, face: str = "sans"
+) -> str:
     """Returns a line of text."""
     family = "DejaVu Sans Mono, Menlo, Consolas, monospace" if face == "mono" else "DejaVu Sans, Helvetica, sans-serif"
     style = f'font-family="{family}" font-size="{size}" font-weight="{weight}" fill="{fill}"'
