@@ -1,21 +1,53 @@
-"""Looking at models: where parameters and operations go, attention maps, learning curves."""
+"""Looking at models: where parameters and operations go, and pictures: attention, curves, positions, beams, tokens."""
 
 from tfmr.analysis.account import forward_flops, parameter_count, parameter_table, training_flops_per_token
-from tfmr.analysis.attention_maps import attention_weights, plot_attention
+from tfmr.analysis.attention_maps import attention_weights
+from tfmr.analysis.attention_pictures import plot_attention, plot_attention_layers
+from tfmr.analysis.beam_pictures import plot_beam_tree
 from tfmr.analysis.breakdown import attention_share, cache_bytes, training_bytes, weight_breakdown
 from tfmr.analysis.learning_curves import Curve, plot_learning_curves, read_metrics
+from tfmr.analysis.neighbours import (
+    Neighbours,
+    nearest_tokens,
+    plot_embedding_map,
+    plot_neighbours,
+    token_embeddings,
+)
+from tfmr.analysis.position_pictures import plot_position_products, plot_positions, position_vectors
+from tfmr.analysis.schedules import plot_schedules
+from tfmr.analysis.text_attention import (
+    SentenceAttention,
+    plot_sentence_attention,
+    plot_text_attention,
+    sentence_attention,
+)
 
 __all__ = [
     "Curve",
+    "Neighbours",
+    "SentenceAttention",
     "attention_share",
     "attention_weights",
     "cache_bytes",
     "forward_flops",
+    "nearest_tokens",
     "parameter_count",
     "parameter_table",
     "plot_attention",
+    "plot_attention_layers",
+    "plot_beam_tree",
+    "plot_embedding_map",
     "plot_learning_curves",
+    "plot_neighbours",
+    "plot_position_products",
+    "plot_positions",
+    "plot_schedules",
+    "plot_sentence_attention",
+    "plot_text_attention",
+    "position_vectors",
     "read_metrics",
+    "sentence_attention",
+    "token_embeddings",
     "training_bytes",
     "training_flops_per_token",
     "weight_breakdown",

@@ -7,13 +7,14 @@ DEFAULT_FONT = "DejaVu Sans"
 # Has a glyph for every character, but it is a box that names the character's block.
 LAST_RESORT = "Last Resort"
 SPACE = "·"
+LINE_FEED = "↵"
 
 
 def visible_labels(labels: Iterable[str], longest: int = 20) -> tuple[list[str], list[str]]:
     """Returns the labels as they can be drawn, and the families of fonts that draw them.
 
-    Spaces at the ends become `·`, a combining mark at the start stands on `◌`, and a character that is invisible or
-    that no installed font has is written as its code point, `U+4E2D`. What is longer than `longest`
+    Spaces at the ends become `·`, a line feed `↵`, a combining mark at the start stands on `◌`, and a character that
+    is invisible or that no installed font has is written as its code point, `U+4E2D`. What is longer than `longest`
     is cut.
     """
     labels = [_visible(label) for label in labels]
@@ -37,7 +38,7 @@ def _visible(label: str) -> str:
 
 
 def _code_point(character: str) -> str:
-    return f"U+{ord(character):04X}"
+    return LINE_FEED if character == "\n" else f"U+{ord(character):04X}"
 
 
 def _families(characters: set[str]) -> tuple[list[str], set[str]]:

@@ -61,6 +61,8 @@ class Panel(NamedTuple):
     """Metrics of which the first that a run has is drawn as a line."""
     validation: str = ""
     """Metric that is drawn as a line with a mark at each evaluation."""
+    crops: str = ""
+    """Metric that is drawn as a dashed line: the validation's on random crops, as language models may have it."""
     scale: str = "linear"
     smooth: bool = True
     """Whether training is drawn as a moving mean over its points."""
@@ -68,7 +70,7 @@ class Panel(NamedTuple):
 
 PANELS = (
     # The loss that is trained on is smoothed; its cross-entropy is what the validation loss can be compared with.
-    Panel("loss (nats a token)", ("cross_entropy", "loss"), "validation/loss"),
+    Panel("loss (nats a token)", ("cross_entropy", "loss"), "validation/loss", "validation/crop_loss"),
     Panel("validation perplexity", (), "validation/perplexity", scale="log"),
     Panel("validation BLEU", (), "validation/bleu"),
     Panel("learning rate", ("learning_rate",), smooth=False),
@@ -112,7 +114,8 @@ def plot_learning_curves(runs: Sequence[str | os.PathLike], names: Sequence[str]
         for number, curves in enumerate(metrics):
             _draw(axis, panel, curves, f"C{number % 10}")
         _style(axis, panel)
-    _add_legends(figure, axes.flat[0], names, panels[0])
+    _add_run_legend(figure, names)
+    _add_line_legend(axes.flat[0], panels[0], known)
     return figure
 
 
@@ -126,6 +129,8 @@ def _draw(axis: "Axes", panel: Panel, curves: dict[str, Curve], colour: str) -> 
         axis.plot(trained.steps, values, color=colour, linewidth=1.4)
     if panel.validation in curves:
         axis.plot(*curves[panel.validation], color=colour, linewidth=1.4, marker="o", markersize=3.5)
+    if panel.crops in curves:
+        axis.plot(*curves[panel.crops], color=colour, linewidth=1.2, linestyle="--")
 
 
 def _moving_mean(values: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
@@ -142,7 +147,8 @@ def _style(axis: "Axes", panel: Panel) -> None:
     axis.set_xlabel("step", fontsize=9)
     if panel.scale == "log":
         axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = axis.get_ylim()
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 8 * low else tuple(range(1, 10))))
         axis.yaxis.set_minor_formatter(NullFormatter())
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     if panel.title == "tokens per second":
@@ -153,8 +159,8 @@ def _style(axis: "Axes", panel: Panel) -> None:
     axis.tick_params(labelsize=8, labelbottom=True)
 
 
-def _add_legends(figure: "Figure", axis: "Axes", names: Sequence[str], panel: Panel) -> None:
-    """Says which colour is which run, above, and in the first panel which line is training and which validation."""
+def _add_run_legend(figure: "Figure", names: Sequence[str]) -> None:
+    """Says above all panels which colour is which run."""
     from matplotlib.lines import Line2D
 
     from tfmr.analysis.labels import visible_labels
@@ -165,6 +171,17 @@ def _add_legends(figure: "Figure", axis: "Axes", names: Sequence[str], panel: Pa
     legend = figure.legend(lines, texts, loc="outside upper left", ncols=min(len(names), 4), frameon=False, prop=prop)
     for text in legend.get_texts():
         text.set_parse_math(False)
-    if panel.training and panel.validation:
-        styles = [Line2D([], [], color="0.4", linewidth=1.4, marker=mark, markersize=3.5) for mark in ("", "o")]
-        axis.legend(styles, ["training", "validation"], frameon=False, fontsize=9)
+
+
+def _add_line_legend(axis: "Axes", panel: Panel, known: set[str]) -> None:
+    """Says which line is training and which validation, where a panel has both."""
+    from matplotlib.lines import Line2D
+
+    kinds = {
+        "training": ({*panel.training}, dict(linewidth=1.4)),
+        "validation": ({panel.validation}, dict(linewidth=1.4, marker="o", markersize=3.5)),
+        "validation, random crops": ({panel.crops}, dict(linewidth=1.2, linestyle="--")),
+    }
+    there = {name: Line2D([], [], color="0.4", **style) for name, (metrics, style) in kinds.items() if metrics & known}
+    if len(there) > 1:
+        axis.legend(list(there.values()), list(there), frameon=False, fontsize=9)

@@ -43,10 +43,14 @@ class Tokenizer:
     Attributes:
       kind: "bpe", "wordpiece", "characters", or "sentencepiece" of an imported model.
       vocab_size: number of token ids, the four special ones included.
+      bos_id: begins what a decoder reads.
+      eos_id: ends a sentence.
     """
 
     kind: str
     vocab_size: int
+    bos_id = BOS_ID
+    eos_id = EOS_ID
 
     def __init__(self, backend: Any, kind: Kind):
         """Wraps a `tokenizers.Tokenizer`; use `train`, `from_file` or `from_json`."""
