@@ -1,79 +1,65 @@
-"""`tfmr plot RUN`: learning curve and attention maps, as PNG."""
+"""`tfmr plot RUN`: pictures of a run, as PNG."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import Literal
 
 import tyro
 
-from tfmr.errors import InputError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from tfmr.decoding import Translator
+from tfmr.config import DecodingConfig
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Draws a run's learning curve, and what the model attends to when it translates a sentence."""
+    """Draws a run: what `--what` names, each into a PNG of its own. Without it the learning curve, and where the
+    model looks when it translates a sentence or reads a text."""
 
     run: tyro.conf.Positional[str]
     """The run directory."""
+    what: tuple[Literal["curves", "attention", "beam", "neighbours", "embeddings", "positions", "schedule"], ...] = (
+        "curves",
+        "attention",
+    )
+    """curves: learning curves. attention: where heads look. beam: the search for a translation, as a tree. neighbours:
+    tokens with like embeddings, as bars; embeddings: the same as a map. positions: the vectors of positions, and how
+    alike they are. schedule: the learning rate."""
+    compare: tuple[str, ...] = ()
+    """curves and schedule: other run directories, drawn over this one."""
     checkpoint: str = ""
     """averaged, best, last, or a step; empty: the first of these that is there."""
     sentence: str = ""
-    """The sentence to translate; empty: the first of the test set."""
+    """attention and beam: what is translated; empty: the first sentence of the test set. For a language model the text
+    that it reads; empty: the beginning of the validation text."""
     target: str = ""
-    """A translation of it to draw instead of the model's own."""
+    """attention: a translation to draw instead of the model's own."""
+    stack: Literal["encoder", "decoder", "cross"] = "cross"
+    """attention: of the source to itself, of the target to itself, or of the target to the source."""
     layer: int = -1
-    """Layer of the decoder whose attention to draw, from 0; -1: the last."""
+    """attention: layer of the stack, from 0; -1: the last."""
+    all_layers: bool = False
+    """attention: every layer, in small."""
     head: int = -1
-    """Head of the layer, from 0; -1: each."""
+    """attention: head of the layer, from 0; -1: each."""
+    tokens: tuple[str, ...] = ()
+    """neighbours and embeddings: words that are a token each; empty: the first such words of the sentence."""
+    number: int = 8
+    """neighbours and embeddings: how many of each."""
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    """How translations are searched for; what is not given is as in the run's config."""
     output: str = ""
-    """Folder for learning_curve.png and attention.png; empty: the run directory."""
+    """Folder for the pictures; empty: the run directory."""
 
 
 def main(arguments: list[str]) -> None:
-    """Writes the two pictures and prints their paths."""
-    from tfmr.cli.arguments import parse
+    """Writes the pictures and prints their paths."""
+    from tfmr.cli.run_arguments import parse_with_run
 
-    options = parse(Arguments, arguments, prog="tfmr plot")
-    from tfmr.run_directory import RunDirectory
+    options = parse_with_run(Arguments, arguments, prog="tfmr plot")
+    from tfmr.cli.pictures import draw  # slow to import: after what is wrong with the command line was told
     from tfmr.storage import storage_path
 
-    run = RunDirectory.open(options.run)
     folder = storage_path(options.output or options.run)
     folder.mkdir(parents=True, exist_ok=True)
-    from tfmr.analysis import plot_learning_curves
-    from tfmr.config import TransformerConfig
-    from tfmr.decoding import Translator
-
-    pictures = {"learning_curve.png": plot_learning_curves([run.path])}
-    if isinstance(run.read_config().model, TransformerConfig):  # a language model translates nothing
-        translator = Translator.from_run(options.run, options.checkpoint)
-        sentence = options.sentence or run.read_text_split("test")[0][0]
-        pictures["attention.png"] = _attention_picture(translator, sentence, options)
-    for name, figure in pictures.items():
+    for name, figure in draw(options):
         with (folder / name).open("wb") as file:
             figure.savefig(file, dpi=120, format="png")
         print(folder / name)
-
-
-def _attention_picture(translator: "Translator", sentence: str, options: Arguments) -> "Figure":
-    """Draws a layer's attention from the translation to the sentence, head by head."""
-    from tfmr.analysis import attention_weights, plot_attention
-    from tfmr.data.tokenizer import BOS_ID, EOS_ID
-    from tfmr.decoding.alignment import check_layer_and_head
-
-    if not sentence.strip():
-        raise InputError(f"--sentence = {sentence!r}: there is nothing to translate")
-    tokenizer, config = translator.tokenizer, translator.model.config
-    head = None if options.head == -1 else options.head
-    layer = check_layer_and_head(config, options.layer, head)
-    source = [*tokenizer.encode(sentence), EOS_ID]
-    [target] = tokenizer.encode_targets([options.target or translator.translate([sentence])[0]])
-    maps = attention_weights(config, translator.params, source, [BOS_ID, *target])
-    # Row i is where the model looks when it writes token i.
-    labels = [[*tokenizer.token_texts(tokens), "end"] for tokens in (target, source[:-1])]
-    title = f"Decoder, layer {layer}: where each head looks in the source"
-    return plot_attention(maps[f"decoder/layer_{layer}/cross_attention"], *labels, head=head, title=title)
