@@ -21,10 +21,10 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 from flax.linen import unbox  # noqa: E402
 
-from tfmr import DecodingConfig, MeshConfig, TrainingConfig, TransformerConfig  # noqa: E402
+from tfmr import CausalLMConfig, DecodingConfig, MeshConfig, TrainingConfig, TransformerConfig  # noqa: E402
 from tfmr.decoding import Constraints  # noqa: E402
 from tfmr.decoding.translator import search_batch  # noqa: E402
-from tfmr.models import Transformer  # noqa: E402
+from tfmr.models import CausalLM, Model, Transformer  # noqa: E402
 from tfmr.training.optimizer import make_optimizer  # noqa: E402
 from tfmr.training.sharding import make_mesh  # noqa: E402
 from tfmr.training.state import make_sharded_state  # noqa: E402
@@ -33,7 +33,9 @@ from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step  # 
 
 def build(peer: str, work: str) -> SimpleNamespace:
     """Returns the session of a workload."""
-    return _decoding(work) if work.startswith("decode") else _training(work)
+    if work.startswith("decode"):
+        return _decoding(work)
+    return _language_model(work) if work.startswith("gpt") else _translation(work)
 
 
 def _config(name: str) -> TransformerConfig:
@@ -94,26 +96,61 @@ def _decoding(work: str) -> SimpleNamespace:
     return session
 
 
-def _training(work: str) -> SimpleNamespace:
-    """The real training step of the real trainer."""
-    config = _config(work.removeprefix("train_"))
+def _translation(work: str) -> SimpleNamespace:
+    raw = common.train_batches(work)
     training = TrainingConfig(schedule="constant", learning_rate=common.LR, warmup_steps=0, label_smoothing=0.1)
-    model = Transformer(config)
-    optimizer = make_optimizer(training, config.d_model)
+    model = Transformer(_config(work.removeprefix("train_")))
+    batches = [(_arrays(*batch[:3]), batch[3]) for batch in raw]
+    return _training(model, training, batches, warm=[*common.shape_units(raw), 0])
+
+
+def _language_model(work: str) -> SimpleNamespace:
+    sizes = common.MODELS[work]
+    training = TrainingConfig(
+        schedule="constant",
+        learning_rate=1e-3,
+        warmup_steps=0,
+        adam_b2=0.99,
+        adam_epsilon=1e-8,
+        weight_decay=0.1,
+        gradient_clip=1.0,
+        label_smoothing=0.0,
+    )
+    config = CausalLMConfig(
+        vocab_size=sizes["vocab"],
+        num_layers=sizes["layers"],
+        d_model=sizes["d"],
+        d_ff=4 * sizes["d"],
+        num_heads=sizes["heads"],
+        d_k=sizes["d"] // sizes["heads"],
+        d_v=sizes["d"] // sizes["heads"],
+        max_length=sizes["block"],
+        dropout_rate=sizes["dropout"],
+        attention_dropout_rate=sizes["dropout"],
+        bias=False,
+    )
+    batches = [(_rows_of_text(*batch), batch[0].size) for batch in common.gpt_batches(work)]
+    return _training(CausalLM(config), training, batches, warm=[0, 1, 2])
+
+
+def _training(
+    model: Model, training: TrainingConfig, batches: list[tuple[dict[str, np.ndarray], int]], warm: list[int]
+) -> SimpleNamespace:
+    """The real training step of the real trainer, on batches with their numbers of tokens."""
+    optimizer = make_optimizer(training, model.config.d_model)
     mesh = make_mesh(MeshConfig())
     state, sharding = make_sharded_state(model, optimizer, jax.random.key(0), mesh, ema=False)
     train_step = make_train_step(model, optimizer, training, chunk=loss_chunk(training, mesh))
     step = compile_for_mesh(train_step, mesh, sharding)
-    raw = common.train_batches(work)
-    batches = [jax.device_put(_arrays(*batch[:3])) for batch in raw]
-    session = SimpleNamespace(n_units=len(raw), warm=[*common.shape_units(raw), 0], state=state)
+    arrays = [jax.device_put(batch) for batch, _ in batches]
+    session = SimpleNamespace(n_units=len(batches), warm=warm, state=state)
     parameters = sum(x.size for x in jax.tree.leaves(state.params))
     session.info = dict(jax=jax.__version__, params=parameters, threads=os.cpu_count())
 
     def run(i: int) -> int:
-        session.state, metrics = step(session.state, batches[i])
+        session.state, metrics = step(session.state, arrays[i])
         session.info["last_loss"] = round(float(jax.block_until_ready(metrics["loss"])), 3)
-        return raw[i][3]
+        return batches[i][1]
 
     session.run = run
     return session
@@ -134,5 +171,15 @@ def _arrays(source: np.ndarray, target_input: np.ndarray, target_output: np.ndar
     )
 
 
+def _rows_of_text(tokens: np.ndarray, following: np.ndarray) -> dict[str, np.ndarray]:
+    positions = np.broadcast_to(np.arange(tokens.shape[1], dtype=np.int32), tokens.shape)
+    return dict(
+        target_input=tokens,
+        target_output=following,
+        target_segments=np.ones_like(tokens),
+        target_positions=positions,
+    )
+
+
 if __name__ == "__main__":
-    common.main(build, dict(tfmr=["train_A", "train_B", "decode_beam4", "decode_greedy"]))
+    common.main(build, dict(tfmr=common.WORKS))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reference import double, random_parameters, relative_error
 from transformations import check_transformations
 
-from tfmr.nn import MultiHeadAttention, look_ahead_mask, scaled_dot_product_attention
+from tfmr.nn import MultiHeadAttention, causal_attention, look_ahead_mask, scaled_dot_product_attention
 
 RNG = np.random.default_rng(0)
 BATCH, QUERIES, KEYS, D_MODEL, HEADS, D_K, D_V = 8, 5, 7, 12, 3, 6, 10
@@ -83,6 +83,45 @@ class TestScaledDotProductAttention:
         )
         assert relative_error(output, expected[:, queries]) < 1e-6
         assert relative_error(weights, expected_weights[:, queries][:, :, keys]) < 1e-6
+
+
+class TestCausalAttention:
+    # One block, two of the same and of different lengths, four.
+    LENGTHS = pytest.mark.parametrize("length", [1, 63, 128, 131, 257])
+
+    @staticmethod
+    def sequences(length):
+        return draw(2, 3, length, D_K), draw(2, 3, length, D_K, seed=1), draw(2, 3, length, D_V, seed=2)
+
+    @LENGTHS
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_equals_attention_under_a_look_ahead_mask(self, length, masked):
+        mask = some_mask(2, 1, 1, length) if masked else None
+        ahead = look_ahead_mask(length)[None]
+        expected = scaled_dot_product_attention(*self.sequences(length), ahead & mask if masked else ahead)
+        found = causal_attention(*self.sequences(length), mask)
+        for one, other in zip(found, expected, strict=True):
+            assert one.shape == other.shape
+            assert relative_error(one, other) < 1e-6
+
+    @LENGTHS
+    def test_what_comes_later_has_no_gradient(self, length):
+        place = length // 2
+
+        def output(key, value):
+            return causal_attention(self.sequences(length)[0], key, value)[0][..., place, :].sum()
+
+        for gradient in jax.jit(jax.grad(output, argnums=(0, 1)))(*self.sequences(length)[1:]):
+            assert (gradient[..., place + 1 :, :] == 0).all()
+            assert (gradient[..., : place + 1, :] != 0).any(axis=-1).all() or length == 1
+
+    def test_blocks_do_not_drop_alike(self):
+        block = MultiHeadAttention(1, 4, dropout_rate=0.5, causal=True)
+        x = jnp.ones((1, 128, 4))
+        params = random_parameters(block, x)
+        outputs = block.apply({"params": params}, x, deterministic=False, rngs={"dropout": jax.random.key(0)})
+        # All values are alike, so an output tells how many weights were dropped.
+        assert relative_error(outputs[0, :64], outputs[0, 64:]) > 0.01
 
 
 class TestMultiHeadAttention:

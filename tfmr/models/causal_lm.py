@@ -12,12 +12,12 @@ from jaxtyping import Bool, Float, Int
 
 from tfmr.config import CausalLMConfig
 from tfmr.nn import (
+    Dropout,
     Encoder,
     EncoderLayer,
     KeyValueCache,
     LearnedPositions,
     TokenEmbedding,
-    look_ahead_mask,
     segment_mask,
     sinusoidal_positions,
 )
@@ -29,9 +29,9 @@ LayerCaches = tuple[KeyValueCache, ...]
 class CausalLM(nn.Module):
     """Turns the tokens so far into logits of the next one, at every place at once.
 
-    Its layers are the paper's encoder layers under a look-ahead mask, which is the same as decoder layers without
-    attention to an encoder. All methods are used through `init` and `apply`. Segments are 0 for padding and 1 for the
-    text, or 1, 2, 3, ... for the documents of a packed row. Positions count from 0 in each segment.
+    Its layers are the paper's encoder layers in which no place looks at a later one, which is the same as decoder
+    layers without attention to an encoder. All methods are used through `init` and `apply`. Segments are 0 for padding
+    and 1 for the text, or 1, 2, 3, ... for the documents of a packed row. Positions count from 0 in each segment.
 
     Attributes:
       config: the model's shape; its `vocab_size` must be set.
@@ -73,6 +73,7 @@ class CausalLM(nn.Module):
             norm_bias=config.bias,
             kernel_init=init,
             residual_init=residual_init,
+            causal=True,
         )
         self.decoder = Encoder(
             functools.partial(EncoderLayer, **layer),
@@ -81,7 +82,7 @@ class CausalLM(nn.Module):
             scan=config.scan_layers,
             remat=config.remat,
         )
-        self.dropout = nn.Dropout(config.dropout_rate)
+        self.dropout = Dropout(config.dropout_rate)
 
     @staticmethod
     def inputs_of(batch: Mapping[str, ArrayLike]) -> tuple[ArrayLike, ...]:
@@ -117,9 +118,7 @@ class CausalLM(nn.Module):
         """Returns the last layer's output, which times the output embedding makes the logits."""
         if positions is None:
             positions = jnp.broadcast_to(jnp.arange(tokens.shape[-1]), tokens.shape)
-        mask = look_ahead_mask(tokens.shape[-1])[None]
-        if segments is not None:
-            mask = mask & segment_mask(segments, segments)
+        mask = None if segments is None else segment_mask(segments, segments)
         return self.decoder(self._embed(tokens, positions, deterministic), mask, deterministic=deterministic)
 
     def states_and_output_table(

@@ -17,6 +17,7 @@ from tfmr.nn import (
     Decoder,
     DecoderLayer,
     DecoderLayerCache,
+    Dropout,
     Encoder,
     EncoderLayer,
     LearnedPositions,
@@ -87,7 +88,7 @@ class Transformer(nn.Module):
         stack: dict[str, Any] = dict(final_norm=config.norm == "pre", scan=config.scan_layers, remat=config.remat)
         self.encoder = Encoder(functools.partial(EncoderLayer, **layer), config.num_encoder_layers, **stack)
         self.decoder = Decoder(functools.partial(DecoderLayer, **layer), config.num_decoder_layers, **stack)
-        self.dropout = nn.Dropout(config.dropout_rate)
+        self.dropout = Dropout(config.dropout_rate)
 
     @staticmethod
     def inputs_of(batch: Mapping[str, ArrayLike]) -> tuple[ArrayLike, ...]:

@@ -1,6 +1,13 @@
 """The paper's building blocks as Linen modules. Needs jax and flax only."""
 
-from tfmr.nn.attention import KeyValue, KeyValueCache, MultiHeadAttention, scaled_dot_product_attention
+from tfmr.nn.attention import (
+    KeyValue,
+    KeyValueCache,
+    MultiHeadAttention,
+    causal_attention,
+    scaled_dot_product_attention,
+)
+from tfmr.nn.dropout import Dropout
 from tfmr.nn.embedding import LearnedPositions, TokenEmbedding, sinusoidal_positions
 from tfmr.nn.feed_forward import PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
@@ -12,6 +19,7 @@ __all__ = [
     "Decoder",
     "DecoderLayer",
     "DecoderLayerCache",
+    "Dropout",
     "Encoder",
     "EncoderLayer",
     "KeyValue",
@@ -21,6 +29,7 @@ __all__ = [
     "MultiHeadAttention",
     "PositionwiseFeedForward",
     "TokenEmbedding",
+    "causal_attention",
     "look_ahead_mask",
     "padding_mask",
     "scaled_dot_product_attention",

@@ -10,6 +10,8 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
+from tfmr.nn.projection import project
+
 Activation = Literal["relu", "gelu", "swish"]
 
 _ACTIVATIONS = {"relu": nn.relu, "gelu": functools.partial(nn.gelu, approximate=True), "swish": nn.swish}
@@ -56,5 +58,6 @@ class PositionwiseFeedForward(nn.Module):
             dtype=self.dtype,
             kernel_init=nn.with_logical_partitioning(init, axes),
             bias_init=nn.with_logical_partitioning(nn.initializers.zeros, axes[1:]),
+            dot_general=lambda x, kernel, *_, **__: project(x, kernel),
             name=name,
         )

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
 from tfmr.nn.attention import KeyValue, KeyValueCache, MultiHeadAttention
+from tfmr.nn.dropout import Dropout
 from tfmr.nn.feed_forward import Activation, PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
 
@@ -57,7 +58,7 @@ class TransformerLayer(nn.Module):
     kernel_init: Callable[..., Any] | None = None
     residual_init: Callable[..., Any] | None = None
 
-    def _attention(self) -> MultiHeadAttention:
+    def _attention(self, causal: bool = False) -> MultiHeadAttention:
         return MultiHeadAttention(
             num_heads=self.num_heads,
             d_model=self.d_model,
@@ -66,6 +67,7 @@ class TransformerLayer(nn.Module):
             dropout_rate=self.attention_dropout_rate,
             dtype=self.dtype,
             use_bias=self.attention_bias,
+            causal=causal,
             input_init=self.kernel_init,
             output_init=self.residual_init,
         )
@@ -107,14 +109,20 @@ class TransformerLayer(nn.Module):
 
 
 class EncoderLayer(TransformerLayer):
-    """Self-attention, then feed-forward, each in a residual connection with a norm."""
+    """Self-attention, then feed-forward, each in a residual connection with a norm.
+
+    Attributes:
+      causal: no place looks at a later one.
+    """
+
+    causal: bool = False
 
     def setup(self):
-        self.self_attention = self._attention()
+        self.self_attention = self._attention(self.causal)
         self.self_attention_norm = self._norm()
         self.feed_forward = self._feed_forward()
         self.feed_forward_norm = self._norm()
-        self.dropout = nn.Dropout(self.dropout_rate)
+        self.dropout = Dropout(self.dropout_rate)
 
     def __call__(
         self,
@@ -177,7 +185,7 @@ class DecoderLayer(TransformerLayer):
         self.cross_attention_norm = self._norm()
         self.feed_forward = self._feed_forward()
         self.feed_forward_norm = self._norm()
-        self.dropout = nn.Dropout(self.dropout_rate)
+        self.dropout = Dropout(self.dropout_rate)
 
     def __call__(
         self,
