@@ -94,6 +94,16 @@ class TestPlotLearningCurves:
         bleu = panels["validation BLEU"].lines
         assert [line.get_color() for line in bleu] == ["C0", "C1"]
 
+    def test_a_language_models_loss_on_random_crops_is_drawn_beside(self, tmp_path):
+        losses = {"validation/loss": 2.0, "validation/crop_loss": 2.5, "validation/perplexity": 7.4}
+        lines = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.8}, {"step": 2, **losses}]
+        _, panels = self.drawn([write(tmp_path / "text", *lines), a_run(tmp_path / "pairs")])
+        panel = panels["loss (nats a token)"]
+        crops = [line for line in panel.lines if line.get_linestyle() == "--"]
+        assert [line.get_ydata().tolist() for line in crops] == [[2.5]]
+        legend = [text.get_text() for text in panel.get_legend().get_texts()]
+        assert legend == ["training", "validation", "validation, random crops"]
+
     def test_the_moving_mean_keeps_the_mean_of_a_long_run(self, tmp_path):
         lines = [{"step": step, "loss": 5 + (-1) ** step} for step in range(1, 1001)]
         _, panels = self.drawn([write(tmp_path / "long", *lines)])

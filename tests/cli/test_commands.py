@@ -104,6 +104,23 @@ def test_plot_writes_pictures(trained: str, tmp_path: Path):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_plot_writes_each_picture_that_is_named(trained: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    names = {
+        "attention": ["attention.png"],
+        "beam": ["beam.png"],
+        "curves": ["learning_curve.png"],
+        "embeddings": ["embeddings.png"],
+        "neighbours": ["neighbours.png"],
+        "positions": ["positions.png", "position_products.png"],
+        "schedule": ["schedule.png"],
+    }
+    options = ["--stack", "encoder", "--all-layers", "--decoding.beam-size", "3", "--tokens", "1", "o", "--number", "2"]
+    _dispatch(["plot", trained, "--what", *names, *options, "--compare", trained, "--output", str(tmp_path)])
+    written = capsys.readouterr().out.split()
+    assert written == [str(tmp_path / name) for names_ in names.values() for name in names_]
+    assert all(Path(name).read_bytes().startswith(b"\x89PNG") for name in written)
+
+
 WRONG = {
     "unknown command": (["translat"], "'translat' (did you mean 'translate'?)"),
     "no config": (["prepare"], "give a file first"),
@@ -120,6 +137,9 @@ WRONG = {
     "no run": (["translate", "{folder}/nothing"], "no run directory"),
     "no checkpoint": (["translate", "{run}", "--checkpoint", "99"], "no checkpoint '99'"),
     "no input": (["translate", "{run}", "--input", "{folder}/nothing.txt"], "nothing.txt"),
+    "no such picture": (["plot", "{run}", "--what", "beem"], "--what"),
+    "no run to compare": (["plot", "{run}", "--what", "schedule", "--compare", "{folder}/x"], "x: is no run directory"),
+    "several tokens": (["plot", "{run}", "--what", "neighbours", "--tokens", "xyxy"], "--tokens 'xyxy': is "),
     "one file": (["evaluate", "{run}", "--source", "{folder}/corpus.en"], "give both or none"),
 }
 

@@ -1,7 +1,7 @@
 """Which tokens have like embeddings: the nearest of each by cosine, and a map of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -32,31 +32,41 @@ def token_embeddings(params: Any, side: Literal["source", "target"] = "target") 
     return np.asarray(params[own]["embedding"])
 
 
-def nearest_tokens(vectors: Float[np.ndarray, "vocab d_model"], tokens: Sequence[int], number: int = 8) -> Neighbours:
+def nearest_tokens(
+    vectors: Float[np.ndarray, "vocab d_model"], tokens: Sequence[int], number: int = 8, leave_out: Collection[int] = ()
+) -> Neighbours:
     """Returns the tokens whose vectors have the largest cosine with those of the given ones, which are left out.
 
     Args:
       vectors: of all tokens; see `token_embeddings`.
       tokens: ids, whose neighbours are looked for.
       number: how many for each.
+      leave_out: ids that are no neighbours, such as those of the marks.
 
     Raises:
       InputError: if there are not so many other tokens, or a token is none.
     """
-    if not 0 < number < len(vectors):
-        raise InputError(f"number = {number}: must be from 1 to {len(vectors) - 1}, the other tokens")
+    most = len(vectors) - len({*leave_out}) - 1
+    if not 0 < number <= most:
+        raise InputError(f"number = {number}: must be from 1 to {most}, the other tokens")
     for token in tokens:
         if not 0 <= token < len(vectors):
             raise InputError(f"token id {token}: must be from 0 to {len(vectors) - 1}")
     unit = _unit(vectors)
     cosines = unit[list(tokens)] @ unit.T
+    cosines[:, list(leave_out)] = -np.inf
     cosines[np.arange(len(cosines)), list(tokens)] = -np.inf
     nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :number]
     return Neighbours(nearest, np.take_along_axis(cosines, nearest, axis=1))
 
 
 def plot_neighbours(
-    vectors: Float[np.ndarray, "vocab d_model"], texts: Sequence[str], tokens: Sequence[int], *, number: int = 8
+    vectors: Float[np.ndarray, "vocab d_model"],
+    texts: Sequence[str],
+    tokens: Sequence[int],
+    *,
+    number: int = 8,
+    leave_out: Collection[int] = (),
 ) -> "Figure":
     """Draws the nearest tokens of some tokens as bars, as long as the cosine of the angle between their vectors.
 
@@ -65,6 +75,7 @@ def plot_neighbours(
       texts: of all tokens, as `tokenizer.token_texts(range(tokenizer.vocab_size))`, in any script.
       tokens: ids, a panel for each.
       number: how many neighbours for each.
+      leave_out: ids that are no neighbours, such as those of the marks.
 
     Returns:
       A figure, which `figure.savefig("neighbours.png")` writes and a notebook shows. It belongs to no window.
@@ -75,7 +86,7 @@ def plot_neighbours(
     from matplotlib.figure import Figure
 
     _check(vectors, texts, tokens)
-    found = nearest_tokens(vectors, tokens, number)
+    found = nearest_tokens(vectors, tokens, number, leave_out)
     columns = min(len(tokens), 4)
     rows = -(-len(tokens) // columns)
     figure = Figure(figsize=(2.9 * columns, (0.22 * number + 0.6) * rows), layout="constrained")
@@ -100,7 +111,12 @@ def plot_neighbours(
 
 
 def plot_embedding_map(
-    vectors: Float[np.ndarray, "vocab d_model"], texts: Sequence[str], tokens: Sequence[int], *, number: int = 8
+    vectors: Float[np.ndarray, "vocab d_model"],
+    texts: Sequence[str],
+    tokens: Sequence[int],
+    *,
+    number: int = 8,
+    leave_out: Collection[int] = (),
 ) -> "Figure":
     """Draws tokens and their nearest ones on a plane: the two directions in which these vectors differ the most.
 
@@ -112,6 +128,7 @@ def plot_embedding_map(
       texts: of all tokens, as `tokenizer.token_texts(range(tokenizer.vocab_size))`, in any script.
       tokens: ids, drawn bold, with their neighbours.
       number: how many neighbours for each; 0: none.
+      leave_out: ids that are no neighbours, such as those of the marks.
 
     Returns:
       A figure, as `plot_neighbours`.
@@ -123,7 +140,7 @@ def plot_embedding_map(
 
     _check(vectors, texts, tokens)
     groups = dict(zip(tokens, range(len(tokens)), strict=True))
-    nearest = nearest_tokens(vectors, tokens, number).tokens if number else np.zeros((len(tokens), 0), int)
+    nearest = nearest_tokens(vectors, tokens, number, leave_out).tokens if number else np.zeros((len(tokens), 0), int)
     for group, others in enumerate(nearest.tolist()):
         for other in others:
             groups.setdefault(other, group)

@@ -24,7 +24,7 @@ COMMANDS = {
     "import": "make a run directory of a Marian model (OPUS-MT) or of safetensors",
     "inspect": "parameters and training FLOPs of a config or run",
     "compile": "compile the training step for a TPU topology without TPUs: memory, collectives, speed",
-    "plot": "learning curve and attention maps of a run, as PNG",
+    "plot": "pictures of a run as PNG: learning curves, attention, beam search, embeddings, positions",
 }
 """Each is a module of this package with `main(arguments)`, imported only when it is called; `import` is no name for
 one and stands in `import_`."""

@@ -1,12 +1,13 @@
 """What `tfmr plot` draws, from a run directory and the options of the command."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfmr import analysis
 from tfmr.cli.plot import Arguments
 from tfmr.config import Config, TransformerConfig
+from tfmr.data.tokenizer import PAD_ID, UNK_ID
 from tfmr.decoding import Generator, Translator
 from tfmr.errors import InputError
 from tfmr.run_directory import RunDirectory
@@ -76,14 +77,21 @@ class _Run:
         """The tokens whose neighbours are looked for."""
         tokenizer, words = self.model.tokenizer, self.options.tokens
         if not words:
-            encoded = [tokenizer.encode(word) for word in dict.fromkeys(self.sentence.split())]
+            encoded = [tokenizer.encode(word) for word in self.sentence.split()] if self.translates else []
             single = dict.fromkeys(ids[0] for ids in encoded if len(ids) == 1)
             return list(single or dict.fromkeys(tokenizer.encode(self.sentence)))[:_WORDS]
-        for word in words:
-            pieces = tokenizer.token_texts(tokenizer.encode(word))
-            if len(pieces) != 1:
-                raise InputError(f"--tokens {word!r}: is {len(pieces)} tokens, {pieces}: give words that are one each")
-        return [tokenizer.encode(word)[0] for word in words]
+        texts = tokenizer.token_texts(range(tokenizer.vocab_size))
+        return [_token(word, tokenizer.encode(word), texts) for word in words]
+
+
+def _token(word: str, ids: list[int], texts: list[str]) -> int:
+    """Returns the one token that a word is, or else the one that is written just so: a part of words."""
+    if len(ids) == 1:
+        return ids[0]
+    if word in texts:
+        return texts.index(word)
+    pieces = ", ".join(repr(texts[token]) for token in ids)
+    raise InputError(f"--tokens {word!r}: is {len(ids)} tokens, {pieces}: give words that are one each")
 
 
 def _curves(run: _Run) -> Iterator[tuple[str, "Figure"]]:
@@ -115,18 +123,20 @@ def _beam(run: _Run) -> Iterator[tuple[str, "Figure"]]:
     yield "beam.png", analysis.plot_beam_tree(run.model.beam_tree(run.sentence), title=run.sentence)
 
 
-def _embeddings(run: _Run) -> tuple:
-    tokenizer = run.model.tokenizer
-    texts = tokenizer.token_texts(range(tokenizer.vocab_size))
-    return analysis.token_embeddings(run.model.params, "source")[: len(texts)], texts, run.tokens
-
-
 def _neighbours(run: _Run) -> Iterator[tuple[str, "Figure"]]:
-    yield "neighbours.png", analysis.plot_neighbours(*_embeddings(run), number=run.options.number)
+    yield "neighbours.png", _plot_embeddings(run, analysis.plot_neighbours)
 
 
 def _map(run: _Run) -> Iterator[tuple[str, "Figure"]]:
-    yield "embeddings.png", analysis.plot_embedding_map(*_embeddings(run), number=run.options.number)
+    yield "embeddings.png", _plot_embeddings(run, analysis.plot_embedding_map)
+
+
+def _plot_embeddings(run: _Run, plot: Callable[..., "Figure"]) -> "Figure":
+    tokenizer = run.model.tokenizer
+    texts = tokenizer.token_texts(range(tokenizer.vocab_size))
+    vectors = analysis.token_embeddings(run.model.params, "source")[: len(texts)]
+    marks = (PAD_ID, UNK_ID, tokenizer.bos_id, tokenizer.eos_id)
+    return plot(vectors, texts, run.tokens, number=run.options.number, leave_out=marks)
 
 
 def _positions(run: _Run) -> Iterator[tuple[str, "Figure"]]:

@@ -40,7 +40,8 @@ class Arguments:
     head: int = -1
     """attention: head of the layer, from 0; -1: each."""
     tokens: tuple[str, ...] = ()
-    """neighbours and embeddings: words that are a token each; empty: the first such words of the sentence."""
+    """neighbours and embeddings: words, or parts of words, that are a token each; empty: the first such words of the
+    sentence."""
     number: int = 8
     """neighbours and embeddings: how many of each."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
