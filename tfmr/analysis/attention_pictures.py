@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from jax import Array
 from jaxtyping import Float
 
 from tfmr.analysis.labels import visible_labels
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def plot_attention(
-    weights: Float[np.ndarray, "heads query key"],
+    weights: Float[Array | np.ndarray, "heads query key"],
     query_labels: Sequence[str],
     key_labels: Sequence[str],
     *,
@@ -47,7 +48,7 @@ def plot_attention(
 
 
 def plot_attention_layers(
-    weights: Sequence[Float[np.ndarray, "heads query key"]],
+    weights: Sequence[Float[Array | np.ndarray, "heads query key"]],
     query_labels: Sequence[str],
     key_labels: Sequence[str],
     *,
@@ -83,14 +84,14 @@ def plot_attention_layers(
 class _Panel(NamedTuple):
     """One head's picture."""
 
-    weights: Float[np.ndarray, "query key"]
+    weights: Float[Array | np.ndarray, "query key"]
     title: str
     side: str = ""
     """Stands at the left of a row's first panel."""
 
 
 def _heads(
-    weights: np.ndarray, head: int | None, query_labels: Sequence[str], key_labels: Sequence[str]
+    weights: Array | np.ndarray, head: int | None, query_labels: Sequence[str], key_labels: Sequence[str]
 ) -> Sequence[int]:
     """Returns the heads to draw, after a check that everything fits."""
     for name, labels, length in (("query", query_labels, weights.shape[1]), ("key", key_labels, weights.shape[2])):

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from jax import Array
 from jaxtyping import Float, Int
 
 from tfmr.analysis.labels import visible_labels
@@ -33,7 +34,10 @@ def token_embeddings(params: Any, side: Literal["source", "target"] = "target") 
 
 
 def nearest_tokens(
-    vectors: Float[np.ndarray, "vocab d_model"], tokens: Sequence[int], number: int = 8, leave_out: Collection[int] = ()
+    vectors: Float[Array | np.ndarray, "vocab d_model"],
+    tokens: Sequence[int],
+    number: int = 8,
+    leave_out: Collection[int] = (),
 ) -> Neighbours:
     """Returns the tokens whose vectors have the largest cosine with those of the given ones, which are left out.
 
@@ -61,7 +65,7 @@ def nearest_tokens(
 
 
 def plot_neighbours(
-    vectors: Float[np.ndarray, "vocab d_model"],
+    vectors: Float[Array | np.ndarray, "vocab d_model"],
     texts: Sequence[str],
     tokens: Sequence[int],
     *,
@@ -111,7 +115,7 @@ def plot_neighbours(
 
 
 def plot_embedding_map(
-    vectors: Float[np.ndarray, "vocab d_model"],
+    vectors: Float[Array | np.ndarray, "vocab d_model"],
     texts: Sequence[str],
     tokens: Sequence[int],
     *,
@@ -168,8 +172,9 @@ def plot_embedding_map(
     return figure
 
 
-def _unit(vectors: Float[np.ndarray, "tokens d_model"]) -> Float[np.ndarray, "tokens d_model"]:
-    lengths = np.linalg.norm(np.asarray(vectors, np.float64), axis=1, keepdims=True)
+def _unit(vectors: Float[Array | np.ndarray, "tokens d_model"]) -> Float[np.ndarray, "tokens d_model"]:
+    vectors = np.asarray(vectors, np.float64)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, np.finfo(np.float64).tiny)
 
 
@@ -204,7 +209,7 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     return math.prod(max(side, 0.0) for side in sides)
 
 
-def _check(vectors: np.ndarray, texts: Sequence[str], tokens: Sequence[int]) -> None:
+def _check(vectors: Array | np.ndarray, texts: Sequence[str], tokens: Sequence[int]) -> None:
     if not len(tokens):
         raise InputError("tokens: holds none: give at least one")
     if len(texts) != len(vectors):

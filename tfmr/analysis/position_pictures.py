@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jaxtyping import Float
 
 from tfmr.config import ModelConfig, TransformerConfig
@@ -38,7 +39,7 @@ def position_vectors(
     return np.asarray(params[name]["embedding"])[: length or config.max_length]
 
 
-def plot_positions(vectors: Float[np.ndarray, "positions d_model"], *, title: str = "") -> "Figure":
+def plot_positions(vectors: Float[Array | np.ndarray, "positions d_model"], *, title: str = "") -> "Figure":
     """Draws position vectors: a row for each position, a column for each dimension.
 
     Args:
@@ -50,7 +51,7 @@ def plot_positions(vectors: Float[np.ndarray, "positions d_model"], *, title: st
     """
     from matplotlib.figure import Figure
 
-    _check(vectors)
+    vectors = _checked(vectors)
     figure = Figure(figsize=(7, 4), layout="constrained")
     axis = figure.subplots()
     most = float(np.abs(vectors).max())
@@ -63,7 +64,7 @@ def plot_positions(vectors: Float[np.ndarray, "positions d_model"], *, title: st
     return figure
 
 
-def plot_position_products(vectors: Float[np.ndarray, "positions d_model"], *, title: str = "") -> "Figure":
+def plot_position_products(vectors: Float[Array | np.ndarray, "positions d_model"], *, title: str = "") -> "Figure":
     """Draws how alike position vectors are: the dot product of each two, and the median by how far they are apart.
 
     Sinusoids that are k positions apart have the same product wherever they stand. Learned vectors need not: a band
@@ -78,8 +79,8 @@ def plot_position_products(vectors: Float[np.ndarray, "positions d_model"], *, t
     """
     from matplotlib.figure import Figure
 
-    _check(vectors)
-    products = np.asarray(vectors, np.float64) @ np.asarray(vectors, np.float64).T
+    vectors = _checked(vectors)
+    products = vectors @ vectors.T
     length = len(vectors)
     offsets = np.arange(-(length - 1), length)
     spread = np.array([np.percentile(np.diagonal(products, offset), (10, 50, 90)) for offset in offsets])
@@ -101,6 +102,7 @@ def plot_position_products(vectors: Float[np.ndarray, "positions d_model"], *, t
     return figure
 
 
-def _check(vectors: np.ndarray) -> None:
+def _checked(vectors: Any) -> Float[np.ndarray, "positions d_model"]:
     if not len(vectors):
         raise InputError("vectors: holds no positions: give at least one")
+    return np.asarray(vectors, np.float64)
