@@ -59,7 +59,8 @@ def _environment(folder: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_OURS)}
     for name in ("tmp", "cache", "ipython"):
         Path(folder, name).mkdir()
-    ours = dict(PYTHONPATH=str(REPOSITORY), JAX_PLATFORMS="cpu")
+    # XLA tells of compiling that takes minutes: where it does, the machine is to blame and not the notebook.
+    ours = dict(PYTHONPATH=str(REPOSITORY), JAX_PLATFORMS="cpu", TF_CPP_MIN_LOG_LEVEL="3")
     return kept | ours | dict(TMPDIR=f"{folder}/tmp", TFMR_CACHE=f"{folder}/cache", IPYTHONDIR=f"{folder}/ipython")
 
 

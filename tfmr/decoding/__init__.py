@@ -7,6 +7,7 @@ from tfmr.decoding.beam_tree import BeamNode, BeamTree
 from tfmr.decoding.constraints import Constraints
 from tfmr.decoding.generator import Continuation, Generator, Piece
 from tfmr.decoding.greedy import greedy_search, sample
+from tfmr.decoding.sampling import filter_logits
 from tfmr.decoding.scoring import Score
 from tfmr.decoding.search import SearchResult, StepOutput
 from tfmr.decoding.top_k import top_k
@@ -27,6 +28,7 @@ __all__ = [
     "StepOutput",
     "Translator",
     "beam_search",
+    "filter_logits",
     "greedy_search",
     "sample",
     "top_k",

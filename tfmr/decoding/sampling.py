@@ -28,7 +28,7 @@ def filter_logits(logits: Float[Array, "*rows vocab"], config: SamplingConfig) -
     """Returns the logits of what is drawn from: divided by the temperature, -inf for the tokens left out.
 
     The rules apply in the order temperature, top-k, top-p, min-p, each to the probabilities of what the ones before
-    left. Tokens as probable as the least probable one kept are kept too.
+    left. Tokens as probable as the least probable one kept are kept too. The temperature is greater than 0.
     """
     logits = logits / config.temperature
     vocab = logits.shape[-1]
