@@ -1,4 +1,4 @@
-"""Shakespeare, character by character, in minutes on a CPU: nanoGPT's recipe for one.
+"""Shakespeare, character by character, in minutes on a CPU: nanoGPT's recipe for one, at three times its rate.
 
     python train.py configs/shakespeare_char_cpu.py --data.files input.txt
     tfmr evaluate runs/shakespeare_char_cpu
@@ -6,6 +6,7 @@
 
 input.txt is Karpathy's 1.1 MB of Shakespeare. nanoGPT publishes a validation loss of 1.88, estimated on 20 batches of
 12 random crops; here `crop_loss` is that estimate, and `loss` is that of the whole validation text, its last tenth.
+Its rate, `--training.learning-rate 1e-3`, gives about 1.91 here and 1.90 in PyTorch; so small a model learns faster.
 """
 
 from tfmr import CausalLMConfig, Config, RunningTextConfig, TrainingConfig
@@ -38,7 +39,7 @@ def get_config() -> Config:
         training=TrainingConfig(
             steps=2000,
             schedule="cosine",
-            learning_rate=1e-3,
+            learning_rate=3e-3,
             final_learning_rate=1e-4,
             warmup_steps=100,
             adam_b2=0.99,
