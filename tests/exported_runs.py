@@ -7,10 +7,10 @@ import numpy as np
 from reference import random_parameters
 from small_transformers import SENTENCES
 
-from tfmr.config import Config, DataConfig, DecodingConfig, TransformerConfig
+from tfmr.config import CausalLMConfig, Config, DataConfig, DecodingConfig, RunningTextConfig, TransformerConfig
 from tfmr.data.corpora.grammar import sentence_pairs
 from tfmr.data.tokenizer import EOS_ID, Tokenizer
-from tfmr.models import Transformer
+from tfmr.models import CausalLM, Transformer
 from tfmr.run_directory import RunDirectory
 from tfmr.training.checkpoint import save_params
 
@@ -35,6 +35,24 @@ def make_run(folder: Path, **changes) -> str:
     run.write_tokenizer(tokenizer)
     data = DataConfig(corpus="text", max_length=min(256, config.max_length))
     run.write_config(Config(model=config, data=data, decoding=DECODING))
+    return str(folder)
+
+
+def make_language_model(folder: Path, *, kind: str = "bpe", documents: bool = True, **changes) -> str:
+    """Makes a run of a small language model with random weights; returns its path."""
+    tokenizer = Tokenizer.train(kind, LINES, 330, running_text=True)
+    shape = dict(num_layers=2, d_model=32, d_ff=48, num_heads=4, d_k=8, d_v=8, max_length=96, dropout_rate=0.0)
+    config = CausalLMConfig(vocab_size=tokenizer.vocab_size, **{**shape, **changes})
+    params = random_parameters(CausalLM(config), SENTENCES[0])
+    # As large as the tokens, and with a last norm of either sign: or a token would be followed by itself.
+    if config.positions == "learned":
+        params["positions"]["embedding"] = 3 * params["positions"]["embedding"]
+    params["decoder"]["norm"]["gamma"] = 6 * (params["decoder"]["norm"]["gamma"] - 1)
+    run = RunDirectory.at(folder)
+    save_params(run.best, 0, jax_free(params))
+    run.write_tokenizer(tokenizer)
+    data = RunningTextConfig(document_separator="\n" if documents else "", max_length=96)
+    run.write_config(Config(model=config, data=data))
     return str(folder)
 
 

@@ -582,11 +582,22 @@ def default_cache() -> Path:
 
 def config_to_dict(config: Config) -> dict:
     """Returns the configuration as nested dictionaries of plain values, for JSON."""
-    values = dataclasses.asdict(config)
-    for section, kinds in _KINDS.items():
-        kind = next(name for name, cls in kinds.items() if cls is type(getattr(config, section)))
-        values[section] = {"kind": kind, **values[section]}
-    return values
+    return dataclasses.asdict(config) | {section: _with_kind(section, getattr(config, section)) for section in _KINDS}
+
+
+def model_to_dict(config: ModelConfig) -> dict[str, Any]:
+    """Returns the shape of a model, and which kind it is, as plain values for JSON."""
+    return _with_kind("model", config)
+
+
+def model_from_dict(values: dict[str, Any]) -> ModelConfig:
+    """Returns the shape of a model from what `model_to_dict` gave; raises InputError as `config_from_dict`."""
+    return _from_plain(None, values, "model.")
+
+
+def _with_kind(section: str, config: Any) -> dict[str, Any]:
+    kind = next(name for name, cls in _KINDS[section].items() if cls is type(config))
+    return {"kind": kind, **dataclasses.asdict(config)}
 
 
 def config_from_dict(values: dict) -> Config:

@@ -14,7 +14,6 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 from tfmr.config import CorpusConfig, DataConfig
-from tfmr.data.tokenizer import PAD_ID
 from tfmr.decoding import Translator
 from tfmr.errors import InputError
 from tfmr.models import Model, log_probs_of
@@ -127,7 +126,7 @@ def negative_log_likelihood(model: Model, params: dict, batch: Batch) -> tuple[F
     states, table = apply({"params": params}, *model.inputs_of(batch), method="states_and_output_table")
     targets = jnp.asarray(batch["target_output"])
     losses = -log_probs_of(states, table, targets)
-    counted = targets != PAD_ID
+    counted = (jnp.asarray(batch["target_segments"]) != 0) & (targets >= 0)  # the others are only looked at
     return jnp.where(counted, losses, 0.0).sum(), counted.sum()
 
 

@@ -122,7 +122,7 @@ class RunDirectory:
         folder = self.path / "evaluation"
         folder.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
-        np.savez(content, tokens=text.tokens, offsets=text.offsets)
+        np.savez(content, tokens=text.tokens, offsets=text.offsets, begin_mark=text.begin_mark)
         write_bytes(folder / f"{split}.npz", content.getvalue())
 
     def read_token_split(self, split: str) -> TokenArrays:
@@ -130,7 +130,8 @@ class RunDirectory:
         file = self.path / "evaluation" / f"{split}.npz"
         try:
             arrays = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
-            return TokenArrays(arrays["tokens"], arrays["offsets"])
+            mark = {"begin_mark": int(arrays["begin_mark"])} if "begin_mark" in arrays else {}  # not in older runs
+            return TokenArrays(arrays["tokens"], arrays["offsets"], **mark)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(f"{file}: is missing or cannot be read ({first_line(error)})") from None
 

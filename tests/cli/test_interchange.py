@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_runs import LINES, make_run
+from exported_runs import LINES, make_language_model, make_run
 
 from tfmr.cli import _dispatch
-from tfmr.decoding import Translator
+from tfmr.config import GenerationConfig
+from tfmr.decoding import Generator, Translator
 from tfmr.errors import InputError
+from tfmr.interop import flatten, load_safetensors
 from tfmr.run_directory import load_run
 
 
@@ -73,6 +75,43 @@ def test_what_cannot_be_exported_is_said_before_anything_is_written(pre_norm, tm
     message = refused("export", pre_norm, "--format", "ctranslate2", "--output", tmp_path / "out")
     assert "CTranslate2 cannot hold this model: model.d_k = 4" in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_language_model_goes_out_and_in_as_gpt2(tmp_path, capsys):
+    run, out, again = make_language_model(tmp_path / "run"), tmp_path / "out", tmp_path / "again"
+    _dispatch(["export", run, "--format", "gpt2", "--output", str(out)])
+    assert {path.name for path in out.iterdir()} == {
+        *("config.json", "generation_config.json", "model.safetensors"),
+        *("tokenizer.json", "tokenizer_config.json"),
+    }
+    assert json.loads((out / "generation_config.json").read_text())["suppress_tokens"] == [0, 1, 2]
+    _dispatch(["import", str(out), str(again)])
+    assert capsys.readouterr().out.splitlines()[-1] == f"made {again}: try  tfmr generate {again} --prompt TEXT"
+    config = GenerationConfig(temperature=0.0, max_new_tokens=20)
+    first, second = (Generator.from_run(folder, config=config).generate(LINES[:3]) for folder in (run, again))
+    assert first == second
+    assert load_run(again)[0].model == load_run(run)[0].model
+
+
+def test_a_language_model_goes_to_a_file(tmp_path):
+    run, file = make_language_model(tmp_path / "run", gated=True), tmp_path / "model.safetensors"
+    _dispatch(["export", run, "--output", str(file)])
+    config, params = load_safetensors(file)
+    assert config == load_run(run)[0].model
+    for name, x in flatten(load_run(run)[2]).items():
+        np.testing.assert_array_equal(flatten(params)[name], x)
+    message = refused("import", file, tmp_path / "again", "--tokenizer", f"{run}/tokenizer.json")
+    assert "holds a language model" in message
+
+
+def test_a_format_for_the_other_kind_of_model_is_refused(run, tmp_path):
+    output = ["--output", tmp_path / "out"]
+    assert "GPT-2 cannot hold this model: it translates" in refused("export", run, "--format", "gpt2", *output)
+    language_model = make_language_model(tmp_path / "run", gated=True)
+    for kind in ("marian", "ctranslate2"):
+        assert "export" in refused("export", language_model, "--format", kind, *output)
+    assert "model.gated = True" in refused("export", language_model, "--format", "gpt2", *output)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_wrong_arguments_are_one_line(run, tmp_path):

@@ -2,11 +2,12 @@
 
 import dataclasses
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tfmr.config import RunningTextConfig
+from tfmr.config import DataConfig, RunningTextConfig
 from tfmr.data import running_text
 from tfmr.data.loader import make_arrays, plan_for
 from tfmr.data.prepare import prepare
@@ -16,6 +17,10 @@ from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 from tfmr.errors import InputError
 
 WORDS = ["the", "old", "woman", "sees", "a", "small", "dog,", "Größe\n", "and\n", "\n", "won't", " 12", "no 3 ☃."]
+
+
+GPT2 = str(Path(__file__).resolve().parents[1] / "interop" / "golden" / "gpt2" / "tokenizer.json")
+"""A vocabulary whose one mark, 320, stands between documents, and in which the ids of our marks are characters."""
 
 
 def some_text(words: int, seed: int = 0) -> str:
@@ -107,7 +112,7 @@ def predicted(text, arrays, single: bool = False):
             inside = np.flatnonzero(segments[row] == segment)
             np.testing.assert_array_equal(positions[row, inside], np.arange(len(inside)))
             np.testing.assert_array_equal(np.diff(inside), 1)
-            for place in inside[outputs[row, inside] != PAD_ID]:
+            for place in inside[outputs[row, inside] >= 0]:
                 number = np.flatnonzero(text.tokens == outputs[row, place])
                 number = number[0] if single else number
                 begins = single and number in text.offsets
@@ -172,11 +177,17 @@ def test_crops_for_evaluation_are_always_the_same(counting):
     np.testing.assert_array_equal(one[0]["target_output"], two[0]["target_output"])
 
 
-def test_packed_documents_are_whole_and_apart(make):
+@pytest.mark.parametrize(
+    ("tokenizer_file", "begin", "end"), [("", BOS_ID, EOS_ID), (GPT2, 320, 320)], ids=["ours", "gpt2"]
+)
+def test_packed_documents_are_whole_and_apart(make, tokenizer_file, begin, end):
     texts = [some_text(words, seed) for seed, words in enumerate([1, 2, 3, 30, 4, 2, 1, 5, 9, 2, 7, 1, 3])]
-    config = make(*texts, batching="packed", validation_files=(), validation_share=0.01)
+    texts[0] = '! "#$'  # the first tokens of GPT-2's
+    config = make(*texts, batching="packed", validation_share=0.01, tokenizer_file=tokenizer_file)
     text = prepare(config).split("train")
-    assert text.lengths.max() > 16 > np.median(text.lengths)
+    assert text.lengths.max() > 16
+    assert all(document[-1] == end for document in list(text)[:-1])  # the last is cut
+    assert (text[0][0] == 0) == (end == 320)
     for batches in epochs(text, config):
         parts = []
         for batch in batches:
@@ -186,12 +197,17 @@ def test_packed_documents_are_whole_and_apart(make):
                     parts.append((batch["target_input"][row, inside], batch["target_output"][row, inside]))
         expected = []
         for document in text:
-            before = np.array([BOS_ID, *document[:-1]])
+            before = np.array([begin, *document[:-1]])
             expected += [(before[i : i + 16], document[i : i + 16]) for i in range(0, len(document), 16)]
         as_lists = [sorted((a.tolist(), b.tolist()) for a, b in found) for found in (parts, expected)]
         assert as_lists[0] == as_lists[1]
     rows = sum(len(batch["target_output"]) for batch in batches)
     assert rows < len(expected)
+
+
+def test_a_vocabulary_without_our_marks_is_not_for_translation(make):
+    with pytest.raises(InputError, match="it is for running text"):
+        prepare(DataConfig(tokenizer_file=GPT2, cache=make("a").cache))
 
 
 def test_a_host_gets_its_rows(counting):

@@ -157,7 +157,7 @@ def test_a_file_restores_everything(tokenizers, kind, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["tokenizer.json"]
 
 
-def foreign(model="WordPiece", specials=SPECIAL_TOKENS):
+def foreign(model="WordPiece", specials=SPECIAL_TOKENS, **more):
     """A tokenizer.json that someone else might have made."""
     import tokenizers as library
 
@@ -173,7 +173,7 @@ def foreign(model="WordPiece", specials=SPECIAL_TOKENS):
     backend.add_tokens(list(SPECIAL_TOKENS))  # not as special ones
     backend.enable_truncation(3)
     backend.enable_padding(length=10)
-    return backend.to_str()
+    return json.dumps(json.loads(backend.to_str()) | more)
 
 
 def test_a_foreign_file_is_used_without_its_truncation_and_padding():
@@ -192,6 +192,10 @@ def test_a_foreign_file_is_used_without_its_truncation_and_padding():
         (foreign(specials=("<unk>", "<pad>", "<s>", "</s>")), "must have the ids 0 1 2 3"),
         (foreign(specials=("[PAD]", "[UNK]", "[CLS]", "[SEP]")), "must have the ids 0 1 2 3"),
         (foreign(model="Unigram"), "Unigram"),
+        (foreign(marks={"bos": 4, "eos": 5, "pad": 999}), "pad: there is no such token"),
+        (foreign(marks={"bos": None, "eos": 5}), "bos: there is no such token"),
+        (foreign(marks={"begin": 4}), "must name pad, unk, bos, eos, begins"),
+        (foreign(marks=3), "must name pad, unk, bos, eos, begins"),
         ('{"model": {"type": "BPE"}}', "cannot read"),
         ('{"vocab": 3}', "not a tokenizer.json"),
         ("[1]", "not a tokenizer.json"),

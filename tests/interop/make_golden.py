@@ -1,4 +1,4 @@
-"""Makes golden/: a small Marian model as OPUS-MT's are, hardly trained, and what transformers computes with it.
+"""Makes golden/marian and two files beside it: a small Marian model as OPUS-MT's are, hardly trained, and what transformers computes with it.
 
     pip install -e '.[compare]' && python tests/interop/make_golden.py
 
@@ -19,12 +19,12 @@ STEPS, BATCH = 800, 16
 
 
 def main() -> None:
-    """Writes the folder anew."""
+    """Writes the Marian folder and what belongs to it anew."""
     import torch
     from transformers import MarianTokenizer
 
-    shutil.rmtree(GOLDEN, ignore_errors=True)
     folder = GOLDEN / "marian"
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     vocabulary = make_tokenizer(folder)
     model = make_model(vocabulary)

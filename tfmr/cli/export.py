@@ -14,9 +14,10 @@ class Arguments:
 
     run: tyro.conf.Positional[str]
     """The run directory."""
-    format: Literal["marian", "ctranslate2", "safetensors"] = "safetensors"
-    """marian: a folder for Hugging Face transformers (post-norm models with sinusoids). ctranslate2: a folder for
-    CTranslate2. safetensors: one file of weights by flat names."""
+    format: Literal["marian", "gpt2", "ctranslate2", "safetensors"] = "safetensors"
+    """marian: a folder for Hugging Face transformers (post-norm models with sinusoids). gpt2: likewise, of a language
+    model (pre-norm, no gates). ctranslate2: a folder for CTranslate2. safetensors: one file of weights by flat
+    names."""
     output: str = ""
     """The folder or file to write, which must not be there yet."""
     checkpoint: str = ""
@@ -30,15 +31,13 @@ def main(arguments: list[str]) -> None:
     options = parse(Arguments, arguments, prog="tfmr export")
     if not options.output:
         raise InputError("--output: is missing: give the folder or file to write")
-    from tfmr.config import TransformerConfig
-    from tfmr.interop import check_ctranslate2, check_exportable, save_safetensors
+    from tfmr.interop import check_ctranslate2, check_exportable, check_gpt2, save_safetensors
     from tfmr.run_directory import RunDirectory, load_run
 
     model = RunDirectory.open(options.run).read_config().model
-    if not isinstance(model, TransformerConfig):
-        raise InputError(f"{options.run}: is a language model; only translation models are written yet")
     # Before the weights are read, which takes a while.
-    {"marian": check_exportable, "ctranslate2": check_ctranslate2}.get(options.format, lambda _: None)(model)
+    checks = {"marian": check_exportable, "gpt2": check_gpt2, "ctranslate2": check_ctranslate2}
+    checks.get(options.format, lambda _: None)(model)
     config, tokenizer, params = load_run(options.run, options.checkpoint)
     if options.format == "safetensors":
         save_safetensors(options.output, model, params)
@@ -48,11 +47,14 @@ def main(arguments: list[str]) -> None:
 
 
 def _write_folder(options: Arguments, config, tokenizer_json: str, params) -> None:
-    from tfmr.interop import new_folder, own_files, save_ctranslate2, vocabulary, write_marian
+    from tfmr.interop import new_folder, own_files, save_ctranslate2, vocabulary, write_gpt2, write_marian
 
     with new_folder(options.output) as folder:
         if options.format == "marian":
             write_marian(folder, config.model, params, tokenizer_json, config.decoding)
+            return
+        if options.format == "gpt2":
+            write_gpt2(folder, config.model, params, tokenizer_json, has_documents=config.data.has_documents)
             return
         save_ctranslate2(folder, config.model, params, vocabulary(tokenizer_json, config.model.vocab_size))
         for name, data in own_files(tokenizer_json).items():

@@ -7,18 +7,19 @@ from typing import Any
 
 import tyro
 
-from tfmr.config import Config, DataConfig
-from tfmr.data.tokenizer import Tokenizer
+from tfmr.config import CausalLMConfig, Config, DataConfig, RunningTextConfig
+from tfmr.data.tokenizer import OURS, Tokenizer
 from tfmr.errors import InputError
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Makes a run directory from the folder of a Marian model, or from weights that `tfmr export` wrote."""
+    """Makes a run directory from the folder of a Marian model or of a GPT-2, or from weights that `tfmr export` wrote."""
 
     source: tyro.conf.Positional[str]
-    """A folder with config.json, model.safetensors, vocab.json, source.spm and target.spm, as OPUS-MT's; or a
-    safetensors file with flat names."""
+    """A folder with config.json, model.safetensors, vocab.json, source.spm and target.spm, as OPUS-MT's; one with
+    config.json, model.safetensors and tokenizer.json (or vocab.json and merges.txt), as GPT-2's; or a safetensors file
+    with flat names."""
     run: tyro.conf.Positional[str]
     """The run directory to make, which must not be there yet."""
     tokenizer: str = ""
@@ -26,7 +27,7 @@ class Arguments:
 
 
 def main(arguments: list[str]) -> None:
-    """Makes the run directory whole or not at all; `tfmr translate` and the others then use it like any run."""
+    """Makes the run directory whole or not at all; `tfmr translate`, `tfmr generate` and the others then use it."""
     from tfmr.cli.arguments import parse
 
     options = parse(Arguments, arguments, prog="tfmr import")
@@ -43,15 +44,38 @@ def main(arguments: list[str]) -> None:
         save_params(run.best, 0, params)
         run.write_tokenizer(tokenizer)
         run.write_config(config)
-    print(f"made {options.run}: try  tfmr translate {options.run}")
+    hint = "generate {} --prompt TEXT" if isinstance(config.model, CausalLMConfig) else "translate {}"
+    print(f"made {options.run}: try  tfmr {hint.format(options.run)}")
 
 
 def _read_folder(options: Arguments) -> tuple[Config, Tokenizer, Any]:
+    from tfmr.interop.json_files import read_json
+
+    if options.tokenizer:
+        raise InputError(f"--tokenizer = {options.tokenizer!r}: a folder has its own, leave this out")
+    file = Path(options.source) / "config.json"
+    is_gpt2 = file.is_file() and read_json(file).get("model_type") == "gpt2"
+    return _read_gpt2(options) if is_gpt2 else _read_marian(options)
+
+
+def _read_gpt2(options: Arguments) -> tuple[Config, Tokenizer, Any]:
+    from tfmr.interop import read_gpt2
+
+    model = read_gpt2(options.source)
+    tokenizer = Tokenizer.from_json(model.tokenizer_json, options.source)
+    length = model.config.max_length
+    data = RunningTextConfig(
+        document_separator=model.end_of_text if model.has_documents else "",
+        max_length=length,
+        tokens_per_batch=max(4096, length),
+    )
+    return Config(model=model.config, data=data), tokenizer, model.params
+
+
+def _read_marian(options: Arguments) -> tuple[Config, Tokenizer, Any]:
     from tfmr.data.sentence_pieces import SentencePieceTokenizer
     from tfmr.interop import read_marian
 
-    if options.tokenizer:
-        raise InputError(f"--tokenizer = {options.tokenizer!r}: a Marian folder has its own, leave this out")
     model = read_marian(options.source)
     tokenizer = SentencePieceTokenizer(model.vocabulary, model.source_spm, model.target_spm, options.source)
     source, target = model.languages
@@ -71,4 +95,10 @@ def _read_file(options: Arguments) -> tuple[Config, Tokenizer, Any]:
             f"--tokenizer = {options.tokenizer!r}: has {tokenizer.vocab_size} tokens, the model of {options.source} "
             f"only {model.vocab_size}: give the model's own"
         )
+    if isinstance(model, CausalLMConfig):
+        raise InputError(
+            f"{options.source}: holds a language model, and not how its texts begin and end; export it as gpt2 instead"
+        )
+    if tokenizer.marks != OURS:
+        raise InputError(f"--tokenizer = {options.tokenizer!r}: is of a language model, not of {options.source}")
     return Config(model=model, data=DataConfig(corpus="text")), tokenizer, params

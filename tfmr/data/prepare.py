@@ -16,7 +16,7 @@ from tfmr.data.corpora.lines import read_lines
 from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
 from tfmr.data.running_text import PreparedText, prepare_running_text
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
-from tfmr.data.tokenizer import UNK_ID, Tokenizer
+from tfmr.data.tokenizer import OURS, SPECIAL_TOKENS, UNK_ID, Tokenizer
 from tfmr.errors import InputError
 
 log = logging.getLogger("tfmr")
@@ -73,6 +73,11 @@ def prepare(config: CorpusConfig) -> Prepared:
         return prepare_running_text(config)
     corpus = load_corpus(config)
     given = Tokenizer.from_file(config.tokenizer_file) if config.tokenizer_file else None
+    if given and given.marks != OURS:
+        raise InputError(
+            f"data.tokenizer_file = {config.tokenizer_file!r}: has not the marks {' '.join(SPECIAL_TOKENS)}, which "
+            "translation needs; it is for running text"
+        )
     recipe = _recipe(config, corpus, given)
     name = re.sub(r"[^\w-]+", "_", corpus.name)
     directory = cache_folder(config) / "prepared" / f"{name}-{fingerprint(recipe)[:16]}"

@@ -4,6 +4,7 @@ Where the text has documents, each ends in an end mark; the begin mark is put be
 that is one document is tokens and nothing else.
 """
 
+import dataclasses
 import logging
 import re
 import time
@@ -19,7 +20,7 @@ from tfmr.data.corpora.corpus import cache_folder, fingerprint
 from tfmr.data.corpora.lines import missing_file, read_text, sha256_of_file
 from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
-from tfmr.data.tokenizer import UNK_ID, Tokenizer
+from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 
 log = logging.getLogger("tfmr")
@@ -38,7 +39,8 @@ class PreparedText(PreparedFolder):
 
     def split(self, split: str) -> TokenArrays:
         """Returns the token arrays of "train" or "validation"."""
-        return TokenArrays.open(self.directory, split)
+        arrays = TokenArrays.open(self.directory, split)
+        return dataclasses.replace(arrays, begin_mark=self.tokenizer.marks.bos)
 
 
 class Document(NamedTuple):
@@ -161,10 +163,10 @@ def _write_split(folder: Path, config: RunningTextConfig, split: str, tokenizer:
     number = characters = unknown = 0
     for document in documents(config, split):
         ids = encode_text(tokenizer, document.text)
-        writer.append(ids, end_mark=config.has_documents and document.ends)
+        writer.append(ids, end_mark=tokenizer.marks.eos if config.has_documents and document.ends else None)
         number += 1
         characters += len(document.text)
-        unknown += int((ids == UNK_ID).sum())
+        unknown += 0 if tokenizer.marks.unk is None else int((ids == tokenizer.marks.unk).sum())
     writer.close()
     if not writer.total:
         names = ", ".join(

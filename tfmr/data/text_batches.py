@@ -18,8 +18,11 @@ from tfmr.data.batching import BatchPlan, Bucket, with_rows
 from tfmr.data.layout import Arrays, lay_out
 from tfmr.data.packing import PackedPlan, pack
 from tfmr.data.token_arrays import TokenArrays
-from tfmr.data.tokenizer import BOS_ID, PAD_ID
+from tfmr.data.tokenizer import PAD_ID
 from tfmr.errors import InputError
+
+NOT_PREDICTED = -1
+"""Stands in `target_output` for a token that is only looked at."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,11 @@ def make_text_arrays(
     tokens = text.tokens[layout.source]
     document = np.searchsorted(text.offsets, layout.source)
     begins = text.offsets[np.minimum(document, len(text.offsets) - 1)] == layout.source
-    before = np.where(begins, BOS_ID, text.tokens[np.maximum(layout.source - 1, 0)])
+    before = np.where(begins, text.begin_mark, text.tokens[np.maximum(layout.source - 1, 0)])
     looked_at = (layout.position < batch.skip) & (layout.source > layout.position)
     return dict(
         target_input=layout.fill(shape, before, PAD_ID),
-        target_output=layout.fill(shape, np.where(looked_at, PAD_ID, tokens), PAD_ID),
+        target_output=layout.fill(shape, np.where(looked_at, NOT_PREDICTED, tokens), PAD_ID),
         target_segments=layout.fill(shape, layout.segment),
         target_positions=layout.fill(shape, layout.position),
     )

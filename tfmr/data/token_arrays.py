@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64, Integer
 
-from tfmr.data.tokenizer import EOS_ID
+from tfmr.data.tokenizer import BOS_ID, EOS_ID
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class TokenArrays:
     """All sentences one after another: uint16 where the vocabulary fits, else int32."""
     offsets: Int64[np.ndarray, "boundaries"]
     """Sentence i is tokens[offsets[i] : offsets[i + 1]]; one more than there are sentences."""
+    begin_mark: int = BOS_ID
+    """What is looked at before the first token of a sentence."""
     lengths: Int64[np.ndarray, "sentences"] = field(init=False)
     """Tokens of each sentence, end mark included."""
 
@@ -72,9 +74,9 @@ class TokenWriter:
         self._lengths.append(lengths)
         self._total += len(tokens)
 
-    def append(self, tokens: Integer[np.ndarray, " length"], *, end_mark: bool) -> None:
+    def append(self, tokens: Integer[np.ndarray, " length"], *, end_mark: int | None) -> None:
         """Adds one text as it is, or with an end mark."""
-        ids = np.append(tokens, EOS_ID if end_mark else []).astype(self._dtype)
+        ids = np.append(tokens, [] if end_mark is None else end_mark).astype(self._dtype)
         self._file.write(ids.tobytes())
         self._lengths.append(np.array([len(ids)], np.int64))
         self._total += len(ids)

@@ -5,16 +5,17 @@ in one `tokenizer.json`. A space is put before every line and taken away again
 when it is decoded, so that a word is the same token at the start of a line as
 inside it; not so for running text, whose parts may be put together as they are.
 No special token is ever read out of text: `<s>` in a line is three
-characters.
+characters. The byte-level BPE of another program, GPT-2's, keeps its own ids
+and its own ways, which `Marks` tell.
 """
 
 import functools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Integer
@@ -26,6 +27,8 @@ TokenIds = Sequence[int] | Integer[np.ndarray, "length"]
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<s>", "</s>")
+END_OF_TEXT = "<|endoftext|>"
+"""What stands between two documents in GPT-2's vocabulary."""
 
 _KINDS: dict[str, Kind] = {"BPE": "bpe", "WordPiece": "wordpiece", "WordLevel": "characters"}
 _WORD_START = "▁"  # stands for a space inside WordPiece tokens, as in the paper's word pieces
@@ -37,29 +40,61 @@ _WORDPIECE_SPLIT = (
 )
 
 
+class Marks(NamedTuple):
+    """The ids of the tokens that are no text: ours, or those of a byte-level BPE from elsewhere."""
+
+    pad: int | None = PAD_ID
+    """None: there is none."""
+    unk: int | None = UNK_ID
+    """None: there is none, nothing is unknown."""
+    bos: int = BOS_ID
+    eos: int = EOS_ID
+    """May be the same as `bos`: a mark that stands between documents."""
+    begins: bool = True
+    """Whether a document begins with `bos`. If not, only one without any text does, as there must be something."""
+
+    @property
+    def unwritten(self) -> tuple[int, ...]:
+        """Those that no model writes: no training target holds them."""
+        return tuple(mark for mark in (self.pad, self.bos) if mark is not None and mark != self.eos)
+
+
+OURS = Marks()
+
+
 class Tokenizer:
     """A trained tokenizer.
 
     Attributes:
       kind: "bpe", "wordpiece", "characters", or "sentencepiece" of an imported model.
-      vocab_size: number of token ids, the four special ones included.
-      bos_id: begins what a decoder reads.
-      eos_id: ends a sentence.
+      vocab_size: number of token ids, the special ones included.
+      marks: the ids of the special ones.
     """
 
     kind: str
     vocab_size: int
-    bos_id = BOS_ID
-    eos_id = EOS_ID
+    marks: Marks = OURS
 
-    def __init__(self, backend: Any, kind: Kind):
+    def __init__(self, backend: Any, kind: Kind, marks: Marks = OURS):
         """Wraps a `tokenizers.Tokenizer`; use `train`, `from_file` or `from_json`."""
-        backend.encode_special_tokens = True  # text that holds "<s>" is text
+        # Text that holds "<s>" is text; but "<|endoftext|>" is what other programs read.
+        backend.encode_special_tokens = marks == OURS
         backend.no_padding()
         backend.no_truncation()
         self._backend = backend
         self.kind = kind
+        self.marks = marks
         self.vocab_size = max(backend.get_vocab(with_added_tokens=True).values()) + 1
+
+    @property
+    def bos_id(self) -> int:
+        """Begins what a decoder reads."""
+        return self.marks.bos
+
+    @property
+    def eos_id(self) -> int:
+        """Ends a sentence."""
+        return self.marks.eos
 
     @classmethod
     def train(cls, kind: str, texts: Iterable[str], vocab_size: int, *, running_text: bool = False) -> "Tokenizer":
@@ -86,6 +121,8 @@ class Tokenizer:
     def from_json(cls, text: str, name: str = "tokenizer.json") -> "Tokenizer":
         """Restores a tokenizer from the text of a tokenizer.json; `name` is what errors call it.
 
+        A BPE may have other special tokens than ours: those that the file's `marks` name, or GPT-2's.
+
         Raises:
           InputError: if it is no tokenizer, of an unknown kind, or has other special tokens.
         """
@@ -102,6 +139,7 @@ class Tokenizer:
             return SentencePieceTokenizer.from_content(content, name)
         if model not in _KINDS:
             raise InputError(f"{name}: holds a {model} model: needed is one of {', '.join(_KINDS)}")
+        given = content.pop("marks", None)
         for token in content.get("added_tokens") or []:
             if token.get("content") in SPECIAL_TOKENS:
                 token["special"] = True  # only special tokens can be kept from matching in text
@@ -109,10 +147,7 @@ class Tokenizer:
             backend = tokenizers.Tokenizer.from_str(json.dumps(content))
         except Exception as error:  # the library raises nothing narrower
             raise InputError(f"{name}: the tokenizers library cannot read it: {error}") from None
-        found = [backend.token_to_id(token) for token in SPECIAL_TOKENS]
-        if found != [PAD_ID, UNK_ID, BOS_ID, EOS_ID]:
-            raise InputError(f"{name}: the tokens {' '.join(SPECIAL_TOKENS)} must have the ids 0 1 2 3, not {found}")
-        return cls(backend, _KINDS[model])
+        return cls(backend, _KINDS[model], _marks_of(backend, model, given, name))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike) -> "Tokenizer":
@@ -127,7 +162,10 @@ class Tokenizer:
 
     def to_json(self) -> str:
         """Returns the text of the tokenizer.json that restores this tokenizer."""
-        return self._backend.to_str(pretty=True)
+        if self.marks == OURS:
+            return self._backend.to_str(pretty=True)
+        content = json.loads(self._backend.to_str())
+        return json.dumps({"marks": self.marks._asdict(), **content}, ensure_ascii=False, indent=2)
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes tokenizer.json, whole or not at all."""
@@ -150,11 +188,16 @@ class Tokenizer:
 
     def decode(self, ids: TokenIds) -> str:
         """Returns the text of token ids; padding, start and end marks are left out."""
-        return self._backend.decode(_without_marks(ids), skip_special_tokens=False)
+        return self._backend.decode(self._without_marks(ids), skip_special_tokens=False)
 
     def decode_batch(self, ids: Iterable[TokenIds]) -> list[str]:
         """Returns the text of each sequence of token ids."""
-        return self._backend.decode_batch([_without_marks(row) for row in ids], skip_special_tokens=False)
+        return self._backend.decode_batch([self._without_marks(row) for row in ids], skip_special_tokens=False)
+
+    def _without_marks(self, ids: TokenIds) -> list[int]:
+        values = ids.tolist() if isinstance(ids, np.ndarray) else map(int, ids)
+        marks = (self.marks.pad, self.marks.bos, self.marks.eos)
+        return [token for token in values if token not in marks]
 
     def pieces(self) -> list[bytes]:
         """Returns what each token adds to a text, in bytes: a token of BPE may be part of a character.
@@ -165,11 +208,15 @@ class Tokenizer:
         if self.kind == "bpe":
             byte_of = _byte_of_character()
             pieces = [bytes(byte_of[character] for character in token if character in byte_of) for token in tokens]
+            for number, token in self._backend.get_added_tokens_decoder().items():
+                pieces[number] = token.content.encode()  # as it is, not byte by byte
         else:
             pieces = [token.removeprefix(_CONTINUATION).replace(_WORD_START, " ").encode() for token in tokens]
-        for mark in (PAD_ID, BOS_ID, EOS_ID):
-            pieces[mark] = b""
-        pieces[UNK_ID] = SPECIAL_TOKENS[UNK_ID].encode()
+        for mark in (self.marks.pad, self.marks.bos, self.marks.eos):
+            if mark is not None:
+                pieces[mark] = b""
+        if self.marks.unk is not None:
+            pieces[self.marks.unk] = SPECIAL_TOKENS[UNK_ID].encode()
         return pieces
 
     def token_texts(self, ids: TokenIds) -> list[str]:
@@ -181,7 +228,12 @@ class Tokenizer:
 
     @functools.cached_property
     def _texts(self) -> list[str]:
-        return [*SPECIAL_TOKENS, *(piece.decode(errors="replace") for piece in self.pieces()[len(SPECIAL_TOKENS) :])]
+        texts = [piece.decode(errors="replace") for piece in self.pieces()]
+        if self.marks == OURS:
+            return [*SPECIAL_TOKENS, *texts[len(SPECIAL_TOKENS) :]]
+        for mark in (self.marks.bos, self.marks.eos):
+            texts[mark] = self._backend.id_to_token(mark)
+        return texts
 
     def unkept(self, text: str) -> list[str]:
         """Returns the parts of a line that encoding and decoding would lose; empty if it comes back as it was.
@@ -191,7 +243,7 @@ class Tokenizer:
         """
         encoding = self._backend.encode(text, add_special_tokens=False)
         pieces = zip(encoding.ids, encoding.offsets, strict=True)
-        unknown = [text[start:end] for token, (start, end) in pieces if token == UNK_ID]
+        unknown = [text[start:end] for token, (start, end) in pieces if token == self.marks.unk]
         if unknown:
             return [piece.strip(" ") or piece for piece in unknown]
         decoded = self.decode(encoding.ids)
@@ -202,9 +254,33 @@ class Tokenizer:
         return [text[start : len(text) - end] or text]
 
 
-def _without_marks(ids: TokenIds) -> list[int]:
-    values = ids.tolist() if isinstance(ids, np.ndarray) else map(int, ids)
-    return [token for token in values if token not in (PAD_ID, BOS_ID, EOS_ID)]
+def _marks_of(backend: Any, model: str, given: Any, name: str) -> Marks:
+    """Returns the marks that a tokenizer.json says that it has, or those that it must have; raises InputError."""
+    if given is not None:
+        return _given_marks(given, backend.get_vocab(with_added_tokens=True).values(), name)
+    found = [backend.token_to_id(token) for token in SPECIAL_TOKENS]
+    if found == [PAD_ID, UNK_ID, BOS_ID, EOS_ID]:
+        return OURS
+    end = backend.token_to_id(END_OF_TEXT)
+    if model == "BPE" and end is not None:
+        return Marks(None, None, end, end, begins=False)
+    raise InputError(f"{name}: the tokens {' '.join(SPECIAL_TOKENS)} must have the ids 0 1 2 3, not {found}")
+
+
+def _given_marks(given: Any, ids: Collection[int], name: str) -> Marks:
+    try:
+        marks = Marks(**given)
+    except TypeError:
+        raise InputError(f"{name}: marks = {given!r}: must name {', '.join(Marks._fields)}") from None
+    known = set(ids)
+    wrong = [
+        field
+        for field, value in marks._asdict().items()
+        if field != "begins" and not (value in known or (value is None and field in ("pad", "unk")))
+    ]
+    if wrong:
+        raise InputError(f"{name}: marks = {given!r}: {', '.join(wrong)}: there is no such token")
+    return marks
 
 
 def _length_in_common(a: str, b: str) -> int:

@@ -14,7 +14,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int, Key
 
 from tfmr.config import CausalLMConfig, GenerationConfig, SamplingConfig
-from tfmr.data.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
+from tfmr.data.tokenizer import Marks, Tokenizer
 from tfmr.decoding.sampling import draw
 from tfmr.decoding.search import Allowed, continuations
 from tfmr.decoding.streamed_text import StreamedText
@@ -66,7 +66,7 @@ class Generator:
       tokenizer: of running text.
       config: how to draw, and when to end.
       has_documents: whether the model was trained on documents with begin and end marks: a prompt is then the
-        beginning of one.
+        beginning of one, and has the mark before it if the tokenizer's marks say so.
     """
 
     def __init__(
@@ -143,14 +143,16 @@ class Generator:
 
     def _encode(self, prompt: str, number: int) -> list[int]:
         tokens = self.tokenizer.encode(prompt)
-        if UNK_ID in tokens:
+        marks = self.tokenizer.marks
+        if marks.unk in tokens:
             unknown = ", ".join(map(repr, dict.fromkeys(self.tokenizer.unkept(prompt))))
             raise InputError(f"prompt {number + 1}: the tokenizer does not know {unknown}")
         if not tokens and not self.has_documents:
             raise InputError(
                 f"prompt {number + 1}: is empty, and a model of one running text knows no beginning; give a line feed"
             )
-        tokens = [BOS_ID, *tokens] if self.has_documents else tokens
+        if self.has_documents and (marks.begins or not tokens):
+            tokens = [marks.bos, *tokens]
         context, new = self.model.config.max_length, self.config.max_new_tokens
         # The last token that is written is not looked at.
         if not self.config.window and len(tokens) + new - 1 > context:
@@ -179,7 +181,8 @@ class Generator:
             for log_probs, tokens in self._tokens(rows):
                 for row, log_prob, token in zip(rows, log_probs.tolist(), tokens.tolist(), strict=True):
                     if not row.ending:
-                        text = row.add(token, log_prob, self._pieces[token], self.config.max_new_tokens)
+                        is_end = token == self.tokenizer.marks.eos
+                        text = row.add(token, log_prob, self._pieces[token], is_end, self.config.max_new_tokens)
                         yield Piece(row.prompt, row.sample, text, row.result() if row.ending else None)
                 full = any(row.is_full(self.model.config.max_length) for row in rows if not row.ending)
                 if full or all(row.ending for row in rows):
@@ -204,6 +207,7 @@ class Generator:
             sampling=self._sampling,
             has_documents=self.has_documents,
             known=self.tokenizer.vocab_size,
+            marks=self.tokenizer.marks,
         )
         caches: Any = self.model.apply({"params": self.params}, len(rows), places, method="start_cache")
         tokens = jnp.asarray(prompt)
@@ -241,13 +245,13 @@ class _Row:
         if self.is_full(context):
             self.start = len(self.tokens) - max(context // 2, 1)
 
-    def add(self, token: int, log_prob: float, piece: bytes, max_new_tokens: int) -> str:
+    def add(self, token: int, log_prob: float, piece: bytes, is_end: bool, max_new_tokens: int) -> str:
         """Adds a token; returns the text that is certain now."""
         self.tokens.append(token)
         self.written += 1
         self._log_prob += log_prob
         text = self.text.add(piece)
-        if token == EOS_ID:
+        if is_end:
             self.ending = "end"
         elif self.text.stopped:
             self.ending = "stop"
@@ -273,7 +277,9 @@ def _keys(seed: int, samples: Int[Array, " rows"]) -> Key[Array, " rows"]:
     return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), samples)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "sampling", "has_documents", "known"), donate_argnames="caches")
+@functools.partial(
+    jax.jit, static_argnames=("model", "sampling", "has_documents", "known", "marks"), donate_argnames="caches"
+)
 def _next_tokens(
     params: dict,
     tokens: Int[Array, "rows new"],
@@ -287,6 +293,7 @@ def _next_tokens(
     sampling: SamplingConfig,
     has_documents: bool,
     known: int,
+    marks: Marks,
 ) -> tuple[Float[Array, " rows"], Int[Array, " rows"], LayerCaches]:
     """Writes tokens to the caches and draws the ones that follow.
 
@@ -302,6 +309,7 @@ def _next_tokens(
       sampling: how to draw.
       has_documents: whether texts may end.
       known: tokens that the tokenizer knows; the model may have more.
+      marks: those of them that are no text.
     """
     here = place + jnp.arange(tokens.shape[1])
     mask = _look_back(here, pads, caches[0].value.shape[-2])
@@ -309,12 +317,15 @@ def _next_tokens(
     apply: Any = model.apply
     logits, caches = apply({"params": params}, tokens, caches, place, positions, mask, method="step")
     numbers = jnp.arange(logits.shape[-1])
-    unknown = jnp.broadcast_to((numbers == UNK_ID) | (numbers >= known), logits.shape)
+    unknown = numbers >= known
+    if marks.unk is not None:
+        unknown = unknown | (numbers == marks.unk)
+    unknown = jnp.broadcast_to(unknown, logits.shape)
     allowed = Allowed(end=None if has_documents else jnp.zeros(len(keys), bool), banned=unknown)
     if sampling.temperature == 0:
-        log_probs, chosen = continuations(logits, 1, allowed)
+        log_probs, chosen = continuations(logits, 1, allowed, marks)
         return log_probs[:, 0], chosen[:, 0], caches
-    log_probs, chosen = draw(jax.vmap(jax.random.fold_in)(keys, written), logits, allowed, sampling)
+    log_probs, chosen = draw(jax.vmap(jax.random.fold_in)(keys, written), logits, allowed, sampling, marks)
     return log_probs, chosen, caches
 
 

@@ -6,15 +6,19 @@ from jax import Array, lax
 from jaxtyping import Float, Int, Key
 
 from tfmr.config import SamplingConfig
-from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from tfmr.data.tokenizer import OURS, Marks
 from tfmr.decoding.search import Allowed
 
 
 def draw(
-    keys: Key[Array, "*rows"], logits: Float[Array, "*rows vocab"], allowed: Allowed, config: SamplingConfig
+    keys: Key[Array, "*rows"],
+    logits: Float[Array, "*rows vocab"],
+    allowed: Allowed,
+    config: SamplingConfig,
+    marks: Marks = OURS,
 ) -> tuple[Float[Array, "*rows"], Int[Array, "*rows"]]:
     """Draws a token for each row; returns its log-probability by the model (-inf if nothing is allowed), and its id."""
-    kept = _keep_allowed(logits, allowed)
+    kept = _keep_allowed(logits, allowed, marks)
     filtered = filter_logits(kept, config)
     flat = filtered.reshape(-1, filtered.shape[-1])
     tokens = jax.vmap(jax.random.categorical)(keys.reshape(-1), flat).reshape(keys.shape)
@@ -47,11 +51,11 @@ def filter_logits(logits: Float[Array, "*rows vocab"], config: SamplingConfig) -
     return logits
 
 
-def _keep_allowed(logits: Float[Array, "*rows vocab"], allowed: Allowed) -> Float[Array, "*rows vocab"]:
+def _keep_allowed(logits: Float[Array, "*rows vocab"], allowed: Allowed, marks: Marks) -> Float[Array, "*rows vocab"]:
     tokens = jnp.arange(logits.shape[-1])
-    banned = (tokens == PAD_ID) | (tokens == BOS_ID)
+    banned = jnp.isin(tokens, jnp.array(marks.unwritten, int))
     if allowed.end is not None:
-        banned = banned | ((tokens == EOS_ID) & ~allowed.end[..., None])
+        banned = banned | ((tokens == marks.eos) & ~allowed.end[..., None])
     if allowed.banned is not None:
         banned = banned | allowed.banned
     return jnp.where(banned, -jnp.inf, logits)

@@ -18,7 +18,7 @@ from jax import Array, lax
 from jaxtyping import Bool, Float, Int
 
 from tfmr.config import DecodingConfig
-from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from tfmr.data.tokenizer import BOS_ID, OURS, Marks
 from tfmr.decoding.top_k import top_k
 
 Cache = Any
@@ -48,7 +48,6 @@ position t of hypothesis i was written, up to and with `position`. A step keeps 
 the rows that still run may move together into a smaller batch.
 """
 
-_NEVER_WRITTEN = (PAD_ID, BOS_ID)
 _SHRINK = 4
 """How many times smaller a batch becomes. Each size is compiled, so few are better than many."""
 _FEWEST_ROWS = 8
@@ -103,7 +102,7 @@ class Allowed(NamedTuple):
 
 
 def continuations(
-    logits: Float[Array, "*rows vocab"], number: int, allowed: Allowed
+    logits: Float[Array, "*rows vocab"], number: int, allowed: Allowed, marks: Marks = OURS
 ) -> tuple[Float[Array, "*rows {number}"], Int[Array, "*rows {number}"]]:
     """Returns the log-probabilities and ids of the most probable allowed next tokens, most probable first.
 
@@ -114,15 +113,15 @@ def continuations(
     if allowed.banned is not None:
         logits = jnp.where(allowed.banned, -jnp.inf, logits)
     # As many more as may not be written: cheaper than masking them in a copy of all logits.
-    unwritten = len(_NEVER_WRITTEN) + (allowed.end is not None)
+    unwritten = len(marks.unwritten) + (allowed.end is not None)
     values, tokens = top_k(logits, min(number + unwritten, logits.shape[-1]))
-    values = jnp.where(jnp.isin(tokens, jnp.array(_NEVER_WRITTEN)), -jnp.inf, values)
+    values = jnp.where(jnp.isin(tokens, jnp.array(marks.unwritten, int)), -jnp.inf, values)
     if allowed.only is not None:
         forced, only = allowed.only[..., None] >= 0, jnp.maximum(allowed.only[..., None], 0)
         first = jnp.where(jnp.arange(values.shape[-1]) == 0, jnp.take_along_axis(logits, only, axis=-1), -jnp.inf)
         values, tokens = jnp.where(forced, first, values), jnp.where(forced, only, tokens)
     if allowed.end is not None:
-        values = jnp.where((tokens == EOS_ID) & ~allowed.end[..., None], -jnp.inf, values)
+        values = jnp.where((tokens == marks.eos) & ~allowed.end[..., None], -jnp.inf, values)
     values, places = lax.top_k(values, number)
     tokens = jnp.take_along_axis(tokens, places, axis=-1)
     # Rounding must not make a log-probability positive: that hypotheses only get worse is relied upon.

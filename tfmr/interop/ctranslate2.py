@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from tfmr.config import TransformerConfig
+from tfmr.config import ModelConfig, TransformerConfig
 from tfmr.errors import InputError
 from tfmr.interop.marian import NEVER
 from tfmr.interop.marian_config import BOS_ID, PAD_ID
@@ -55,8 +55,10 @@ def save_ctranslate2(folder: str | os.PathLike, config: TransformerConfig, param
     spec.save(os.fspath(folder))
 
 
-def check_ctranslate2(config: TransformerConfig) -> None:
+def check_ctranslate2(config: ModelConfig) -> None:
     """Raises InputError where ctranslate2 is not installed, or that lists all for which it cannot hold a model."""
+    if not isinstance(config, TransformerConfig):
+        raise InputError("ctranslate2: only translation models are written so; export this one as gpt2 or safetensors")
     head = config.d_model / config.num_heads
     refused = [
         f"model.{name} = {getattr(config, name)}, its heads are d_model / num_heads = {head:g} wide"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tfmr.config import TransformerConfig
+from tfmr.config import ModelConfig, TransformerConfig
 from tfmr.errors import InputError
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
@@ -19,8 +19,10 @@ _OURS: dict[Any, Any] = {name: ours for ours, name in _ACTIVATIONS.items()} | {
 }
 
 
-def check_exportable(config: TransformerConfig) -> None:
+def check_exportable(config: ModelConfig) -> None:
     """Raises an InputError that lists all reasons for which Marian cannot hold a model."""
+    if not isinstance(config, TransformerConfig):
+        raise InputError("Marian cannot hold this model: it is a language model; export it as gpt2 or safetensors")
     head = config.d_model / config.num_heads
     reasons = {
         f"model.norm = {config.norm!r}, its norms come after the sum (post)": config.norm != "post",

@@ -1,6 +1,5 @@
 """The folder of a Marian model, as transformers and the OPUS-MT project hand them round."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.errors import InputError
+from tfmr.interop.json_files import read_json, to_json
 from tfmr.interop.marian import from_marian, to_marian
 from tfmr.interop.marian_config import BOS_ID, EOS_ID, PAD_ID
 from tfmr.interop.tokenizer_files import transformers_files
@@ -72,7 +72,7 @@ def write_marian(
     }
     write_arrays(folder / "model.safetensors", weights, {"format": "pt"})
     for name, content in {"config.json": values, "generation_config.json": search}.items():
-        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (folder / name).write_bytes(to_json(content))
     for name, data in transformers_files(tokenizer_json).items():
         (folder / name).write_bytes(data)
 
@@ -86,8 +86,8 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
     """
     folder = Path(folder)
     _check_files(folder)
-    values = _read_json(folder / "config.json")
-    vocabulary = _read_json(folder / "vocab.json")
+    values = read_json(folder / "config.json")
+    vocabulary = read_json(folder / "vocab.json")
     if type(vocabulary.get("<unk>")) is not int:
         raise InputError(f"{folder / 'vocab.json'}: has no '<unk>', the unknown token")
     weights, _ = read_arrays(folder / "model.safetensors")
@@ -97,9 +97,9 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
     if beyond:
         raise InputError(f"{folder / 'vocab.json'}: has ids that config.json's vocab_size leaves out: {beyond[:9]}")
     generation = folder / "generation_config.json"
-    search = values | (_read_json(generation) if generation.is_file() else {})
+    search = values | (read_json(generation) if generation.is_file() else {})
     tokenizer = folder / "tokenizer_config.json"
-    names = _read_json(tokenizer) if tokenizer.is_file() else {}
+    names = read_json(tokenizer) if tokenizer.is_file() else {}
     return MarianModel(
         config,
         params,
@@ -122,16 +122,6 @@ def _check_files(folder: Path) -> None:
     if "model.safetensors" in missing and (folder / "pytorch_model.bin").is_file():
         hint = "of pytorch_model.bin " + UNPICKLED.format(folder=folder)
     raise InputError(f"{folder}: has no {', no '.join(missing)}; {hint}")
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{file}: must hold a JSON object, not a {type(values).__name__}")
-    return values
 
 
 def _decoding(search: Mapping[str, Any]) -> DecodingConfig:

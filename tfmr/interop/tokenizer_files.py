@@ -4,6 +4,7 @@ import base64
 import json
 from typing import Any
 
+from tfmr.interop.json_files import to_json
 from tfmr.interop.marian_config import EOS_ID
 
 _SENTENCE_PIECE = "SentencePiece"
@@ -34,8 +35,8 @@ def transformers_files(tokenizer_json: str) -> dict[str, bytes]:
     content: dict[str, Any] = json.loads(tokenizer_json)
     if content["model"]["type"] == _SENTENCE_PIECE:
         settings = {"tokenizer_class": "MarianTokenizer", "separate_vocabs": False, **_SPECIAL}
-        files = own_files(tokenizer_json) | {"vocab.json": _json(content["model"]["vocab"])}
-        return files | {"tokenizer_config.json": _json(settings)}
+        files = own_files(tokenizer_json) | {"vocab.json": to_json(content["model"]["vocab"])}
+        return files | {"tokenizer_config.json": to_json(settings)}
     content["post_processor"] = {
         "type": "TemplateProcessing",
         "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}],
@@ -45,8 +46,4 @@ def transformers_files(tokenizer_json: str) -> dict[str, bytes]:
     # What looks like a special token in text is text.
     behaviour = {"clean_up_tokenization_spaces": False, "split_special_tokens": True}
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", **_SPECIAL, **behaviour}
-    return {"tokenizer.json": _json(content), "tokenizer_config.json": _json(settings)}
-
-
-def _json(values: dict[str, Any]) -> bytes:
-    return (json.dumps(values, ensure_ascii=False, indent=2) + "\n").encode()
+    return {"tokenizer.json": to_json(content), "tokenizer_config.json": to_json(settings)}

@@ -1,7 +1,6 @@
 """Weights in safetensors files, which hold arrays and text and nothing that could be executed."""
 
 import contextlib
-import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmr.config import TransformerConfig
+from tfmr.config import ModelConfig, model_from_dict, model_to_dict
 from tfmr.errors import InputError
 from tfmr.interop.weights import flatten, unflatten
 
@@ -18,18 +17,16 @@ _CONFIG = "tfmr.model"
 """The key of a file's metadata that holds the shape of the model, as JSON."""
 
 
-def save_safetensors(file: str | os.PathLike, config: TransformerConfig, params: Any) -> None:
+def save_safetensors(file: str | os.PathLike, config: ModelConfig, params: Any) -> None:
     """Writes the weights of a model by their flat names, and its shape in the metadata; whole or not at all.
 
     Raises:
       InputError: if there is such a file already, or it cannot be written.
     """
-    write_arrays(file, flatten(params), {_CONFIG: json.dumps(dataclasses.asdict(config))})
+    write_arrays(file, flatten(params), {_CONFIG: json.dumps(model_to_dict(config))})
 
 
-def load_safetensors(
-    file: str | os.PathLike, config: TransformerConfig | None = None
-) -> tuple[TransformerConfig, dict[str, Any]]:
+def load_safetensors(file: str | os.PathLike, config: ModelConfig | None = None) -> tuple[ModelConfig, dict[str, Any]]:
     """Returns the shape of a model and its parameters, float32.
 
     Args:
@@ -46,12 +43,12 @@ def load_safetensors(
     return config, unflatten(weights, config, str(file))
 
 
-def _read_config(file: str | os.PathLike, metadata: Mapping[str, str]) -> TransformerConfig:
+def _read_config(file: str | os.PathLike, metadata: Mapping[str, str]) -> ModelConfig:
     if _CONFIG not in metadata:
         raise InputError(f"{file}: its metadata has no {_CONFIG}, the shape of the model: give the config as well")
     try:
-        return TransformerConfig(**json.loads(metadata[_CONFIG]))
-    except (ValueError, TypeError) as error:
+        return model_from_dict(json.loads(metadata[_CONFIG]))
+    except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{file}: its metadata {_CONFIG} is no shape of a model ({error})") from None
 
 

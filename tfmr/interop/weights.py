@@ -13,9 +13,9 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from tfmr.config import TransformerConfig
+from tfmr.config import ModelConfig
 from tfmr.errors import InputError
-from tfmr.models import Transformer
+from tfmr.models import build_model, init_params
 from tfmr.nn.stacks import stack_layers, unstack_layers
 
 
@@ -25,7 +25,7 @@ def flatten(params: Any) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(x) for path, x in leaves}
 
 
-def unflatten(weights: Mapping[str, ArrayLike], config: TransformerConfig, name: str = "weights") -> dict[str, Any]:
+def unflatten(weights: Mapping[str, ArrayLike], config: ModelConfig, name: str = "weights") -> dict[str, Any]:
     """Returns weights by flat names as the parameters of a model, in float32; its layers stacked if it scans over them.
 
     Args:
@@ -47,12 +47,11 @@ def unflatten(weights: Mapping[str, ArrayLike], config: TransformerConfig, name:
     return stack_layers(params) if config.scan_layers else params
 
 
-def weight_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
+def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Returns the shape of each weight of a model by its flat name."""
-    tokens = jax.ShapeDtypeStruct((1, 1), "int32")
-    model = Transformer(dataclasses.replace(config, scan_layers=False))
-    variables = nn.unbox(jax.eval_shape(model.init, jax.random.key(0), tokens, tokens, tokens, tokens))
-    leaves = jax.tree.leaves_with_path(variables["params"])
+    model = build_model(dataclasses.replace(config, scan_layers=False))
+    params = nn.unbox(jax.eval_shape(lambda key: init_params(model, key), jax.random.key(0)))
+    leaves = jax.tree.leaves_with_path(params)
     return {jax.tree_util.keystr(path, simple=True, separator="."): tuple(x.shape) for path, x in leaves}
 
 

@@ -79,4 +79,4 @@ class LearnedPositions(nn.Module):
         """Returns the vectors of the places. A place beyond the table is NaN, never a silent neighbour."""
         init = self.initializer or nn.initializers.normal(self.d_model**-0.5)
         table = parameter(self, "embedding", init, ("positions", "table_embed"), (self.max_length, self.d_model))
-        return table.at[positions].get(mode="fill", fill_value=jnp.nan)
+        return jnp.asarray(table).at[positions].get(mode="fill", fill_value=jnp.nan)
