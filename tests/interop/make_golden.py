@@ -1,4 +1,5 @@
-"""Makes golden/marian and two files beside it: a small Marian model as OPUS-MT's are, hardly trained, and what transformers computes with it.
+"""Makes golden/marian and two files beside it: a small Marian model as OPUS-MT's are, hardly trained, and what
+transformers computes with it.
 
     pip install -e '.[compare]' && python tests/interop/make_golden.py
 

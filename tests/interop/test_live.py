@@ -11,16 +11,17 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from exported_runs import DECODING, LINES, make_run
+from exported_runs import DECODING, LINES, make_language_model, make_run
 from reference import random_parameters
 from small_transformers import BASE
 
 from tfmr.cli import _dispatch
+from tfmr.config import GenerationConfig
 from tfmr.data.tokenizer import BOS_ID, PAD_ID
-from tfmr.decoding import Translator
-from tfmr.interop import from_marian, to_marian
+from tfmr.decoding import Generator, Translator
+from tfmr.interop import from_gpt2, from_marian, to_marian
 from tfmr.interop.weight_files import write_arrays
-from tfmr.models import Transformer
+from tfmr.models import CausalLM, Transformer
 from tfmr.run_directory import load_run
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "interchange.md"
@@ -114,6 +115,83 @@ class TestTransformers:
         encoded = tokenizer(lines, return_tensors="pt", padding=True, return_token_type_ids=False)
         found = tokenizer.batch_decode(model.generate(**encoded, max_length=80), skip_special_tokens=True)
         assert found == Translator.from_run(run).translate(lines)
+
+
+class TestGPT2:
+    PROMPTS = ("The old woman", "Ein Hund sieht die", "A small ")
+    NEW = 50
+
+    def logits(self, model, tokens):
+        torch = pytest.importorskip("torch")
+        with torch.no_grad():
+            return model.eval()(torch.tensor(tokens, dtype=torch.long)).logits.numpy()
+
+    def greedy(self, model, tokenizer, prompt) -> tuple[tuple[int, ...], str]:
+        """What `generate` writes after a prompt."""
+        encoded = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
+        output = model.generate(**encoded, max_new_tokens=self.NEW, do_sample=False)[0]
+        new = output[encoded.input_ids.shape[1] :].tolist()
+        return tuple(new), tokenizer.decode(new, skip_special_tokens=True)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {},
+            {"kind": "characters", "documents": False, "bias": False},
+            {"positions": "sinusoidal", "scale_embeddings": True, "activation": "relu"},
+            {"tie_embeddings": False, "activation": "swish", "norm_epsilon": 1e-2},
+        ],
+        ids=["gpt", "characters", "sinusoids", "untied"],
+    )
+    def test_transformers_gives_the_logits_and_texts_of_our_models(self, changes, tmp_path):
+        transformers = pytest.importorskip("transformers")
+        run, folder = make_language_model(tmp_path / "run", **changes), tmp_path / "gpt2"
+        _dispatch(["export", run, "--format", "gpt2", "--output", str(folder)])
+        model, loaded = transformers.GPT2LMHeadModel.from_pretrained(folder, output_loading_info=True)
+        assert not any(loaded.values())
+        config, _, params = load_run(run)
+        found = tokens(96, 0, 0, config.model.vocab_size)
+        expected = jax.jit(CausalLM(config.model).apply)({"params": params}, found)
+        assert np.ptp(expected) > 3
+        np.testing.assert_allclose(self.logits(model, found), expected, rtol=0, atol=1e-4)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        generator = Generator.from_run(run, config=GenerationConfig(temperature=0.0, max_new_tokens=self.NEW))
+        for prompt, (one,) in zip(self.PROMPTS, generator.generate(self.PROMPTS), strict=True):
+            assert (one.tokens, one.text) == self.greedy(model, tokenizer, prompt)
+            assert len(set(one.tokens)) > 3
+
+    @pytest.mark.parametrize("activation", ["gelu_new", "relu", "silu"])
+    def test_we_give_the_logits_of_gpt2(self, activation):
+        torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+        torch.manual_seed(0)
+        config = transformers.GPT2Config(
+            vocab_size=VOCAB, n_positions=24, n_embd=32, n_layer=3, n_head=4, activation_function=activation
+        )
+        model = transformers.GPT2LMHeadModel(config)
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.add_(0.2 * torch.randn_like(weight))
+        ours, params = from_gpt2(config.to_dict(), {name: x.numpy() for name, x in model.state_dict().items()})
+        found = tokens(24, 0, 0)
+        expected = self.logits(model, found)
+        assert np.ptp(expected) > 3
+        logits = jax.jit(CausalLM(ours).apply)({"params": params}, found)
+        np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
+
+    def test_a_gpt2_of_transformers_writes_the_same_text_here(self, tmp_path):
+        transformers = pytest.importorskip("transformers")
+        golden = Path(__file__).parent / "golden" / "gpt2"
+        model = transformers.GPT2LMHeadModel.from_pretrained(golden)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(golden)
+        _dispatch(["import", str(golden), str(tmp_path / "run")])
+        config = GenerationConfig(temperature=0.0, max_new_tokens=self.NEW)
+        generator = Generator.from_run(tmp_path / "run", config=config)
+        for prompt, (one,) in zip(self.PROMPTS, generator.generate(self.PROMPTS), strict=True):
+            assert (one.tokens, one.text) == self.greedy(model, tokenizer, prompt)
+        _dispatch(["export", str(tmp_path / "run"), "--format", "gpt2", "--output", str(tmp_path / "out")])
+        again = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+        for line in (*LINES[:9], "a <|endoftext|>b", "<s> 漢 "):
+            assert again(line).input_ids == tokenizer(line).input_ids == generator.tokenizer.encode(line)
 
 
 class TestCTranslate2:

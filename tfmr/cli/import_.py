@@ -14,7 +14,7 @@ from tfmr.errors import InputError
 
 @dataclass(frozen=True)
 class Arguments:
-    """Makes a run directory from the folder of a Marian model or of a GPT-2, or from weights that `tfmr export` wrote."""
+    """Makes a run directory from the folder of a Marian model or a GPT-2, or from weights that `tfmr export` wrote."""
 
     source: tyro.conf.Positional[str]
     """A folder with config.json, model.safetensors, vocab.json, source.spm and target.spm, as OPUS-MT's; one with

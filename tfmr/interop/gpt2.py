@@ -153,7 +153,7 @@ _IN_LAYER: dict[str, tuple[tuple[str, ...], int]] = {
 def _places(config: CausalLMConfig) -> list[_Place]:
     """Returns where all weights of a model in GPT-2's form are."""
     shapes = weight_shapes(config)
-    found = {
+    found: dict[str, tuple[tuple[str, ...], int]] = {
         _TABLE: (("embedding.embedding",), 1),
         "wpe.weight": (("positions.embedding",), 1),
         "ln_f.weight": (("decoder.norm.gamma",), 0),

@@ -1,7 +1,7 @@
 """GPT-2's byte-level BPE as a tokenizer.json of ours, and ours as transformers reads it.
 
-The ids of its marks stand beside it, in the `marks` of our tokenizer.json: GPT-2 has neither padding nor unknown tokens,
-and one mark both begins and ends a document.
+The ids of its marks stand beside it, in the `marks` of our tokenizer.json: GPT-2 has neither padding nor unknown
+tokens, and one mark both begins and ends a document.
 """
 
 import json
