@@ -21,7 +21,7 @@ from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import PAD_ID
 from tfmr.errors import InputError
 
-NOT_PREDICTED = -1
+NOT_PREDICTED = np.int32(-1)
 """Stands in `target_output` for a token that is only looked at."""
 
 
