@@ -2,7 +2,7 @@
 
     python train.py configs/shakespeare_char_cpu.py --data.files input.txt
     tfmr evaluate runs/shakespeare_char_cpu
-    tfmr generate runs/shakespeare_char_cpu --prompt "ROMEO:"
+    tfmr generate runs/shakespeare_char_cpu --prompt "ROMEO:" --window
 
 input.txt is Karpathy's 1.1 MB of Shakespeare. nanoGPT publishes a validation loss of 1.88, estimated on 20 batches of
 12 random crops; here `crop_loss` is that estimate, and `loss` is that of the whole validation text, its last tenth.

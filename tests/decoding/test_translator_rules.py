@@ -43,6 +43,15 @@ def test_required_words_stand_in_every_translation(plain, beam_size):
     assert found != plain
 
 
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_words_are_followed_where_the_model_has_more_tokens_than_the_tokenizer(beam_size):
+    config = dataclasses.replace(BEAM, beam_size=beam_size, required=("cab",), forbidden=("e",))
+    for text in make_translator(config, LETTERS, vocab_size=40).translate(LINES):
+        words = re.findall(r"\w+", text)
+        assert "cab" in words
+        assert "e" not in words
+
+
 def test_prefixes_begin_the_translations_that_have_one(plain):
     prefixes = ["ab", "", "e e", "", "d", ""]
     found = translator().translate(LINES, prefixes)

@@ -25,8 +25,8 @@ class WordRules:
     required: RequiredWords | None = None
     tokens_needed: int = 0
 
-    def __init__(self, config: DecodingConfig, tokenizer: Tokenizer):
-        """Makes the tables.
+    def __init__(self, config: DecodingConfig, tokenizer: Tokenizer, vocab_size: int):
+        """Makes the tables, for the vocabulary of the model, which may be larger than the tokenizer's.
 
         Raises:
           InputError: if a required word cannot be written, or holds a forbidden one.
@@ -35,6 +35,7 @@ class WordRules:
         if not (config.forbidden or config.required):
             return
         pieces = tokenizer.pieces()
+        pieces += [b""] * (vocab_size - len(pieces))  # what no tokenizer writes adds nothing
         if config.forbidden:
             self._table = word_table(config.forbidden, pieces)
             self.forbidden = ForbiddenWords.of(self._table)

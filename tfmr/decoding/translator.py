@@ -92,7 +92,7 @@ class Translator:
         self.tokenizer = tokenizer
         self.config = config
         self._rows = Rows(sharding)
-        self._rules = WordRules(config, tokenizer)
+        self._rules = WordRules(config, tokenizer, model.config.vocab_size)
 
     @classmethod
     def from_run(
