@@ -34,3 +34,15 @@ def blocks(file: Path) -> Iterator[Block]:
             for command in re.sub(r"\\\n\s*", "", token.content).splitlines():
                 if command.strip():
                     yield Block("shell", command.strip(), f"{file.name}:{line}")
+
+
+def inline_code(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yields what stands between backticks within a line; beside it the options that its row of a table names alone."""
+    outside = re.sub(
+        r"^```.*?^```|^(?: {4}|\t).*?$", "", file.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    paragraphs = re.sub(r"\n(?=[^|\n-])", " ", outside)  # a command may go on in the next line
+    for line in paragraphs.split("\n"):
+        codes = re.findall(r"`([^`]+)`", line)
+        options = [code for code in codes if code.startswith("--")] if line.startswith("|") else []
+        yield from ((re.sub(r"\s+", " ", code), options) for code in codes)

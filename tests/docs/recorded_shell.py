@@ -1,7 +1,7 @@
 """A command line run by a real shell in which some programs only write down how they were called."""
 
-import os
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,14 +32,15 @@ class RecordedShell:
         self.folder = folder
         self.bin = folder / ".venv" / "bin"
         self.bin.mkdir(parents=True)
+        self.calls = folder / "calls"
+        self.calls.mkdir()
         for program in programs:
             (self.bin / program).write_text(RECORDER)
             (self.bin / program).chmod(0o755)
 
     def run(self, command: str) -> list[Call]:
         """Runs a command line and returns the calls in order; fails if the shell or a real program does."""
-        calls = self.folder / "calls"
-        calls.mkdir()
+        calls = Path(tempfile.mkdtemp(dir=self.calls))
         path = f"{self.bin}:/usr/bin:/bin"
         environment = {"PATH": path, "RECORDED_CALLS": str(calls), "HOME": str(self.folder), "LC_ALL": "C.UTF-8"}
         script = ["bash", "-eu", "-c", command]
@@ -53,9 +54,7 @@ class RecordedShell:
             timeout=60,
         )
         assert done.returncode == 0, f"{command}: status {done.returncode}\n{done.stderr}"
-        found = [_read(call) for call in sorted(calls.iterdir())]
-        os.rename(calls, self.folder / f"calls-{len(list(self.folder.glob('calls-*')))}")
-        return found
+        return [_read(call) for call in sorted(calls.iterdir())]
 
 
 def _read(call: Path) -> Call:

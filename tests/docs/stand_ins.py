@@ -7,37 +7,43 @@ from pathlib import Path
 from documented import REPOSITORY
 from tiny_run import write_words
 
-from tfmr import CausalLMConfig, Config, DataConfig
+from tfmr import Config, DataConfig, DecodingConfig, TrainingConfig, TransformerConfig
 from tfmr.cli.config_file import load_config
 
 NARROW = dict(d_model=16, d_ff=32, num_heads=2, d_k=8, d_v=8)
-QUICK = dict(steps=2, warmup_steps=1, log_every=1, evaluate_every=0, bleu_sentences=2, checkpoint_every=1)
 SENTENCES = ["The old woman sees the small dog.", "The dog sleeps.", "The cat runs."]
 TRANSLATIONS = ["Die alte Frau sieht den kleinen Hund.", "Der Hund schläft.", "Die Katze rennt."]
 
+# One for all recipes of translation, so that what is compiled for one run serves the next.
+TRAINING = TrainingConfig(
+    steps=2, schedule="constant", warmup_steps=0, learning_rate=0.003, log_every=1, bleu_sentences=0, checkpoint_every=1
+)
+TRANSLATION = Config(
+    # A vocabulary that divides among devices.
+    model=TransformerConfig(vocab_size=512, num_encoder_layers=1, num_decoder_layers=2, **NARROW),
+    data=DataConfig(
+        corpus="text",
+        source_file="corpus.en",
+        target_file="corpus.de",
+        vocab_size=300,
+        tokens_per_batch=256,
+        num_buckets=1,
+        max_length=64,
+        cache="cache",
+    ),
+    training=TRAINING,
+    decoding=DecodingConfig(beam_size=2, extra_length=3, batch_size=4),
+)
+
 
 def small(recipe: str) -> Config:
-    """Returns a recipe with a small model, few steps and a small corpus, and all else as it is."""
+    """Returns what stands for a recipe: a narrow model of the same kind, a small corpus, two steps."""
     config = load_config(recipe)
-    if isinstance(config.model, CausalLMConfig):
-        model = dataclasses.replace(config.model, num_layers=2, **NARROW)
-        data = dataclasses.replace(config.data, tokens_per_batch=4 * config.data.max_length, cache="cache")
-    else:
-        model = dataclasses.replace(config.model, num_encoder_layers=2, num_decoder_layers=2, **NARROW)
-        data = _small_data(config.data)
-        if config.data.corpus.startswith("wmt"):  # a vocabulary that divides among devices
-            model = dataclasses.replace(model, vocab_size=320)
-    decoding = dataclasses.replace(config.decoding, extra_length=3, batch_size=4)
-    return dataclasses.replace(
-        config, model=model, data=data, decoding=decoding, training=dataclasses.replace(config.training, **QUICK)
-    )
-
-
-def _small_data(data: DataConfig) -> DataConfig:
-    sizes = dict(vocab_size=300, tokens_per_batch=256, num_buckets=1, max_length=64, cache="cache")
-    if data.corpus == "grammar":
-        return dataclasses.replace(data, grammar_size=300, **sizes)
-    return dataclasses.replace(data, corpus="text", dir="FOLDER", **sizes)
+    if isinstance(config.model, TransformerConfig):
+        return dataclasses.replace(TRANSLATION, model=dataclasses.replace(TRANSLATION.model, norm=config.model.norm))
+    model = dataclasses.replace(config.model, num_layers=1, **NARROW)
+    data = dataclasses.replace(config.data, tokens_per_batch=4 * config.data.max_length, cache="cache")
+    return dataclasses.replace(config, model=model, data=data, training=TRAINING)
 
 
 def furnish(folder: Path) -> None:

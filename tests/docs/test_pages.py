@@ -3,10 +3,13 @@
 import ast
 import re
 import runpy
+import shlex
 from pathlib import Path
 
 import pytest
 from documented import DOCUMENTS, REPOSITORY
+
+from tfmr.cli import _dispatch
 
 DOCS = REPOSITORY / "docs"
 
@@ -59,6 +62,18 @@ def test_links_between_the_files_of_the_repository_lead_somewhere():
     for file in (REPOSITORY / "README.md", REPOSITORY / "RESULTS.md", REPOSITORY / "CONTRIBUTING.md"):
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", file.read_text(encoding="utf-8")):
             assert (file.parent / link).exists(), link
+
+
+COUNTS = [row for row in rows(DOCS / "paper.md", 3) if row[2].startswith("`tfmr inspect")]
+
+
+@pytest.mark.parametrize("row", COUNTS, ids=lambda row: row[0])
+def test_parameters_are_counted_as_the_page_says(row: list[str], capsys: pytest.CaptureFixture[str], monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    _dispatch(shlex.split(row[2].strip("`"))[1:])
+    number = re.match(r"[\d ]+", row[1])[0].strip().replace(" ", ",")
+    assert len(number) > 9
+    assert number in capsys.readouterr().out
 
 
 def figures(text: str) -> set[str]:
