@@ -62,4 +62,6 @@ def furnish(folder: Path) -> None:
     (folder / "pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in zip(SENTENCES, TRANSLATIONS, strict=True)))
     (folder / "begun.de").write_text("Die\n\nEine\n")
     (folder / "input.txt").write_text("ROMEO:\nBut soft!\n\nJULIET:\nAy me!\n\n" * 60)
-    shutil.copytree(REPOSITORY / "tests" / "interop" / "golden" / "marian", folder / "opus-mt-en-de")
+    golden = REPOSITORY / "tests" / "interop" / "golden"
+    shutil.copytree(golden / "marian", folder / "opus-mt-en-de")
+    shutil.copytree(golden / "gpt2", folder / "gpt2")

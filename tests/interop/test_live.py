@@ -260,11 +260,22 @@ class TestCTranslate2:
         assert len({best.text for best in ours}) > 100
 
 
+def test_the_python_of_the_document_about_gpt2_runs(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("transformers")
+    (block,) = re.findall(r"```python\n([^`]*GPT2LMHeadModel.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    run = make_language_model(tmp_path / "run")
+    _dispatch(["export", run, "--format", "gpt2", "--output", "mine.gpt2"])
+    capsys.readouterr()
+    exec(compile(block, "block", "exec"), {})
+    assert capsys.readouterr().out.strip()
+
+
 @pytest.mark.parametrize("needs", ["transformers", "ctranslate2", "tfmr"])
 def test_the_python_of_the_document_runs(needs, tmp_path, monkeypatch, capsys):
     pytest.importorskip(needs)
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    (block,) = [block for block in blocks if f"import {needs}" in block or f"from {needs}" in block]
+    block = next(block for block in blocks if f"import {needs}" in block or f"from {needs}" in block)
     monkeypatch.chdir(tmp_path)
     make_run(tmp_path / "runs" / "mine")
     kinds = {"transformers": "marian", "ctranslate2": "ct2", "tfmr": "safetensors"}
