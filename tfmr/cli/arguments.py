@@ -3,8 +3,9 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import types
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -115,25 +116,30 @@ def _nearest_key(key: str, known: dict[str, Any]) -> str:
 
 def _what_is_wrong(cls: type, known: dict[str, Any], arguments: list[str], kwargs: dict[str, Any]) -> str:
     """Finds the option that tyro refuses by trying each alone."""
+    first = list(itertools.takewhile(lambda word: not word.startswith("--"), arguments))
     for i, argument in enumerate(arguments):
         if not argument.startswith("--"):
             continue
-        has_value = "=" not in argument and i + 1 < len(arguments) and not arguments[i + 1].startswith("--")
-        option = arguments[i : i + 2] if has_value else [argument]
+        kind = known.get(_key(argument))
+        values = list(itertools.takewhile(lambda word: not word.startswith("--"), arguments[i + 1 :]))
+        values = [] if "=" in argument else values if get_origin(kind) is tuple else values[:1]
         try:
-            _quietly(cls, option, kwargs)
+            _quietly(cls, [*first, argument, *values], kwargs)
         except SystemExit as exit_:
-            if _key(argument) in known and _refusal(exit_) is None:
-                value = option[-1].split("=", 1)[-1] if len(option) > 1 or "=" in argument else None
-                return _wrong_value(_key(argument), value, known[_key(argument)])
+            if kind is not None and _refusal(exit_) is None:
+                values = [argument.split("=", 1)[1]] if "=" in argument else values
+                return _wrong_value(_key(argument), values, kind)
     return f"cannot read the command line {' '.join(arguments)!r}; {kwargs['prog']} --help shows it"
 
 
-def _wrong_value(key: str, value: str | None, kind: Any) -> str:
-    if value is None:
+def _wrong_value(key: str, values: list[str], kind: Any) -> str:
+    if not values:
         return f"--{key}: needs a value"
-    choices = getattr(kind, "__args__", None)
+    if get_origin(kind) is tuple:
+        kind = get_args(kind)[0]
+    choices = get_args(kind)
     if choices and all(isinstance(choice, str) for choice in choices):
+        value = next((value for value in values if value not in choices), values[0])
         return f"--{key} = {value!r}: must be one of {', '.join(choices)}{nearest(value, choices)}"
     name = {"int": "a whole number", "float": "a number", "bool": "True or False"}
-    return f"--{key} = {value!r}: must be {name.get(getattr(kind, '__name__', ''), kind)}"
+    return f"--{key} = {' '.join(values)!r}: must be {name.get(getattr(kind, '__name__', ''), kind)}"
