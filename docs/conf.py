@@ -13,6 +13,7 @@ html_show_copyright = False
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["tfmr.css"]
+html_favicon = "_static/favicon.svg"
 html_copy_source = False
 
 extensions = [

@@ -11,8 +11,8 @@ from tfmr import Config, DataConfig, DecodingConfig, TrainingConfig, Transformer
 from tfmr.cli.config_file import load_config
 
 NARROW = dict(d_model=16, d_ff=32, num_heads=2, d_k=8, d_v=8)
-SENTENCES = ["The old woman sees the small dog.", "The dog sleeps.", "The cat runs."]
-TRANSLATIONS = ["Die alte Frau sieht den kleinen Hund.", "Der Hund schläft.", "Die Katze rennt."]
+SENTENCES = ["The old woman sees the small dog.", "The dog sleeps.", "The cat runs with three dogs."]
+TRANSLATIONS = ["Die alte Frau sieht den kleinen Hund.", "Der Hund schläft.", "Die Katze rennt mit drei Hunden."]
 
 # One for all recipes of translation, so that what is compiled for one run serves the next.
 TRAINING = TrainingConfig(
@@ -25,14 +25,14 @@ TRANSLATION = Config(
         corpus="text",
         source_file="corpus.en",
         target_file="corpus.de",
-        vocab_size=300,
+        vocab_size=500,
         tokens_per_batch=256,
         num_buckets=1,
         max_length=64,
         cache="cache",
     ),
     training=TRAINING,
-    decoding=DecodingConfig(beam_size=2, extra_length=3, batch_size=4),
+    decoding=DecodingConfig(beam_size=4, extra_length=3, batch_size=4),
 )
 
 

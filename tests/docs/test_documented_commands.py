@@ -46,6 +46,9 @@ NOT_RUN = {
 """Targets that are only looked up, and why."""
 
 
+LANGUAGE_MODEL = "python train.py configs/shakespeare_char_cpu.py --data.files input.txt"
+
+
 class World:
     """The folder in which commands are typed, and what has been typed there."""
 
@@ -69,10 +72,13 @@ class World:
                 PROGRAMS[call.program](self, call)
 
     def provide_runs(self, text: str) -> None:
-        """Makes the runs that a text names and that are not there copies of the one that was trained."""
+        """Makes the runs that a text names and that are not there copies of those that were trained."""
         for name in re.findall(r"runs/\w+", text):
             if not (self.folder / name).exists():
-                shutil.copytree(self.folder / "runs" / "demo", self.folder / name)
+                if "shakespeare" in name:
+                    self.type(LANGUAGE_MODEL)
+                trained = "shakespeare_char_cpu" if "shakespeare" in name else "demo"
+                shutil.copytree(self.folder / "runs" / trained, self.folder / name, dirs_exist_ok=True)
 
 
 def tfmr(world: World, call: Call) -> None:
