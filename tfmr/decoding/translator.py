@@ -239,6 +239,8 @@ class Translator:
         inputs, options = self._search_arguments(batch, 1, number)
         result, steps = jax.tree.map(self._rows.fetch, record_batch(*inputs, **options))
         texts = self.tokenizer.token_texts(range(self.tokenizer.vocab_size))
+        # A model may have more tokens than its tokenizer, and an untrained one writes them.
+        texts += [""] * (self.model.config.vocab_size - len(texts))
         return make_beam_tree(jax.tree.map(lambda x: x[:, 0], steps), result.tokens[0], result.lengths[0], texts)
 
     def _windows(self, items: Iterable[T], batches: int = 0) -> Iterator[tuple[int, list[T]]]:
