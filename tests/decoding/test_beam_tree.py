@@ -120,3 +120,11 @@ def test_what_cannot_be_searched_is_named():
         make_translator().beam_tree("a", 5)
     with pytest.raises(InputError, match=r"sampling\.temperature is above 0"):
         make_translator(DecodingConfig(sampling=SamplingConfig(temperature=1.0))).beam_tree("a")
+
+
+def test_a_model_may_have_more_tokens_than_its_tokenizer():
+    translator = make_translator(DecodingConfig(beam_size=4, extra_length=6), vocab_size=200)
+    nodes = translator.beam_tree("abc").nodes
+    beyond = [node for node in nodes if node.token >= translator.tokenizer.vocab_size]
+    assert beyond
+    assert all(node.text == "" for node in beyond)
