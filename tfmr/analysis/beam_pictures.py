@@ -31,7 +31,7 @@ def plot_beam_tree(tree: Any, *, title: str = "", width: float = 12.0) -> "Figur
     Args:
       tree: of `Translator.beam_tree`.
       title: stands above.
-      width: of the figure in inches; a longer tree goes on below.
+      width: of the figure in inches, or up to a fifth more; a longer tree goes on below.
 
     Returns:
       A figure, which `figure.savefig("beam.png")` writes and a notebook shows. It belongs to no window.
@@ -119,6 +119,8 @@ def _bands(depths: Sequence[int], widths: Sequence[float], most: float) -> list[
     widest = [_START] + [0.0] * max(depths)
     for depth, width in zip(depths, widths, strict=True):
         widest[depth] = max(widest[depth], width)
+    whole = sum(widest) + _GAP * (len(widest) - 1) + 2 * _MARGIN
+    most = max(most, whole if whole <= 1.2 * most else 0.0)  # no band for the last few
     columns, number, left = [], 0, _MARGIN
     for width in widest:
         if left + width + _MARGIN > most and left > _MARGIN + _GAP:

@@ -148,7 +148,7 @@ def _style(axis: "Axes", panel: Panel) -> None:
     if panel.scale == "log":
         axis.set_yscale("log")
         low, high = axis.get_ylim()
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 8 * low else tuple(range(1, 10))))
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 8 * low else (1, 1.5, *range(2, 10))))
         axis.yaxis.set_minor_formatter(NullFormatter())
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     if panel.title == "tokens per second":
