@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from tfmr import analysis
 from tfmr.cli.plot import Arguments
 from tfmr.config import Config, TransformerConfig
-from tfmr.data.tokenizer import PAD_ID, UNK_ID
 from tfmr.decoding import Generator, Translator
 from tfmr.errors import InputError
 from tfmr.run_directory import RunDirectory
@@ -135,7 +134,8 @@ def _plot_embeddings(run: _Run, plot: Callable[..., "Figure"]) -> "Figure":
     tokenizer = run.model.tokenizer
     texts = tokenizer.token_texts(range(tokenizer.vocab_size))
     vectors = analysis.token_embeddings(run.model.params, "source")[: len(texts)]
-    marks = (PAD_ID, UNK_ID, tokenizer.bos_id, tokenizer.eos_id)
+    own = tokenizer.marks
+    marks = [mark for mark in (own.pad, own.unk, own.bos, own.eos) if mark is not None]
     return plot(vectors, texts, run.tokens, number=run.options.number, leave_out=marks)
 
 
