@@ -30,7 +30,7 @@ notebooks: $(VENV)/ready ## run the notebooks again and write what they show int
 	$(BIN)/python tests/executed_notebooks.py
 
 test: $(VENV)/ready ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-long: $(VENV)/ready ## kill a training run 20 times at random moments: it must end the same (5-10 minutes)
 	$(BIN)/python -m pytest -s tests/long/kills.py

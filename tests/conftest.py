@@ -38,6 +38,14 @@ CHECKED = [
 install_import_hook(CHECKED, "beartype.beartype")
 
 
+SLOWEST = ("test_many_hosts.py", "test_notebooks.py", "test_loop.py", "test_documented_commands.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the slowest files first: what comes last is then short, and no worker is idle for long."""
+    items.sort(key=lambda item: SLOWEST.index(item.path.name) if item.path.name in SLOWEST else len(SLOWEST))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real corpora (multi30k/, tinyshakespeare/); the test is skipped where there is none."""

@@ -142,7 +142,11 @@ def make(world: World, call: Call) -> None:
     """Runs the recipe of a target, but for those of NOT_RUN; these must exist."""
     (target,) = call.words
     done = subprocess.run(
-        ["make", "-n", "-o", ".venv/ready", target], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        ["make", "-n", "--no-print-directory", "-o", ".venv/ready", target],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     if f"make {target}" not in NOT_RUN and target != "test":
         for line in done.stdout.splitlines():
