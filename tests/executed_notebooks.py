@@ -43,7 +43,8 @@ def execute(notebook: nbformat.NotebookNode) -> float:
         timed = nbformat.v4.new_notebook(cells=[*notebook.cells, clock])
         patience = dict(timeout=LONGEST_CELL, startup_timeout=LONGEST_CELL)
         client = NotebookClient(timed, manager, record_timing=False, coalesce_streams=True, **patience)
-        with client.setup_kernel(env=_environment(folder), cwd=str(work)):
+        # A kernel of a manager that is given would be left running.
+        with client.setup_kernel(env=_environment(folder), cwd=str(work), cleanup_kc=True):
             for number, cell in enumerate(timed.cells):
                 client.execute_cell(cell, number)
         left = [path.name for path in work.iterdir()]
