@@ -9,7 +9,7 @@ from executed_notebooks import METADATA, NOTEBOOKS, REPOSITORY, execute
 from nbclient.exceptions import CellExecutionError
 
 MOST_BYTES = 700_000
-OF_A_MACHINE = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|var|usr|opt|work|Users)/\S+|\b[A-Z]:\\\S+| at 0x[0-9a-f]{6,}")
+OF_A_MACHINE = re.compile(r"(?<![\w.:/<])/[\w.-]+/\S+|\b[A-Z]:\\\S+| at 0x[0-9a-f]{6,}")
 
 
 def code_cells(notebook):
