@@ -23,7 +23,7 @@ from flax.linen import unbox  # noqa: E402
 
 from tfmr import CausalLMConfig, DecodingConfig, MeshConfig, TrainingConfig, TransformerConfig  # noqa: E402
 from tfmr.decoding import Constraints  # noqa: E402
-from tfmr.decoding.translator import search_batch  # noqa: E402
+from tfmr.decoding.search_batch import search_batch  # noqa: E402
 from tfmr.models import CausalLM, Model, Transformer  # noqa: E402
 from tfmr.training.optimizer import make_optimizer  # noqa: E402
 from tfmr.training.sharding import make_mesh  # noqa: E402

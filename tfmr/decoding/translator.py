@@ -1,7 +1,6 @@
 """Raw text in, raw text out."""
 
 import dataclasses
-import functools
 import itertools
 import logging
 import os
@@ -10,25 +9,21 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
-from jax import Array
 from jax.sharding import NamedSharding
-from jaxtyping import Int
 
 from tfmr.config import DecodingConfig, TransformerConfig
-from tfmr.data.tokenizer import EOS_ID, PAD_ID, Tokenizer
+from tfmr.data.tokenizer import EOS_ID, Tokenizer
 from tfmr.decoding.alignment import NOT_ALIGNED, Alignment, align_pairs, check_layer_and_head
 from tfmr.decoding.batches import Sentence, SentenceBatch, make_batches, output_limit
-from tfmr.decoding.beam import BeamSteps, beam_search, record_beam_search
 from tfmr.decoding.beam_tree import BeamTree, make_beam_tree
 from tfmr.decoding.constraints import Constraints
-from tfmr.decoding.ensemble import Member, ensemble_step
-from tfmr.decoding.greedy import greedy_search, sample
-from tfmr.decoding.model_step import model_step
+from tfmr.decoding.ensemble import Member
 from tfmr.decoding.pairs import Line, Pair, encode_pairs, without_too_long
 from tfmr.decoding.rows import Rows
 from tfmr.decoding.rules import WordRules, encode_prefix
 from tfmr.decoding.scoring import NOT_SCORED, Score, score_pairs
-from tfmr.decoding.search import Cache, SearchResult, Step
+from tfmr.decoding.search import SearchResult
+from tfmr.decoding.search_batch import record_batch, search_batch
 from tfmr.errors import InputError
 from tfmr.models import Transformer
 from tfmr.nn.stacks import unstack_layers
@@ -429,64 +424,3 @@ def _require_one_tokenizer(tokenizers: dict[str, Tokenizer]) -> None:
                 f"{first} and {name}: have different tokenizers, so they cannot be an ensemble; train one with "
                 "data.tokenizer_file = the other's tokenizer.json"
             )
-
-
-@functools.partial(jax.jit, static_argnames=("models", "config", "max_length", "number", "shrink"))
-def search_batch(
-    params: tuple[dict, ...],
-    source: Int[Array, "batch source"],
-    constraints: Constraints,
-    lines: Int[Array, " batch"],
-    *,
-    models: tuple[Transformer, ...],
-    config: DecodingConfig,
-    max_length: int,
-    number: int,
-    shrink: bool,
-) -> SearchResult:
-    samples = config.sampling.temperature > 0
-    size = number if samples else config.beam_size
-    step, cache = _start(models, params, source, max_length, size, config)
-    if samples:
-        keys = _sample_keys(config.sampling.seed, lines, number)
-        return sample(step, cache, constraints, keys, max_length, config, shrink=shrink)
-    if size == 1 and constraints.required is None and config.coverage_penalty == 0:
-        return greedy_search(step, cache, constraints, max_length, config, shrink=shrink)
-    return beam_search(step, cache, constraints, max_length, config, number, shrink=shrink)
-
-
-@functools.partial(jax.jit, static_argnames=("models", "config", "max_length", "number"))
-def record_batch(
-    params: tuple[dict, ...],
-    source: Int[Array, "batch source"],
-    constraints: Constraints,
-    lines: Int[Array, " batch"],
-    *,
-    models: tuple[Transformer, ...],
-    config: DecodingConfig,
-    max_length: int,
-    number: int,
-) -> tuple[SearchResult, BeamSteps]:
-    del lines  # only samples depend on them
-    step, cache = _start(models, params, source, max_length, config.beam_size, config)
-    return record_beam_search(step, cache, constraints, max_length, config, number)
-
-
-def _start(
-    models: tuple[Transformer, ...],
-    params: tuple[dict, ...],
-    source: Int[Array, "batch source"],
-    max_length: int,
-    size: int,
-    config: DecodingConfig,
-) -> tuple[Step, Cache]:
-    segments = (source != PAD_ID).astype(np.int32)
-    arguments = source, segments, max_length, size, config.coverage_penalty > 0
-    return ensemble_step([model_step(model, each, *arguments) for model, each in zip(models, params, strict=True)])
-
-
-def _sample_keys(seed: int, lines: Int[Array, " batch"], number: int) -> Array:
-    """Returns a random key for each sample of each line, the same in whatever batch the line stands."""
-    fold = jax.random.fold_in
-    of_line = jax.vmap(fold, (None, 0))(jax.random.key(seed), lines)
-    return jax.vmap(jax.vmap(fold, (None, 0)), (0, None))(of_line, np.arange(number))
