@@ -11,12 +11,8 @@ from tfmr.errors import InputError
 from tfmr.interop.gpt2 import from_gpt2, to_gpt2
 from tfmr.interop.gpt2_tokenizer import gpt2_tokenizer_files, marks_of, read_gpt2_tokenizer, token_names
 from tfmr.interop.json_files import read_json, to_json
-from tfmr.interop.weight_files import read_arrays, write_arrays
-
-UNPICKLED = (
-    "nothing is unpickled here; where torch and transformers are installed, make the other file from it: python -c "
-    "\"from transformers import GPT2LMHeadModel as M; M.from_pretrained('{folder}').save_pretrained('{folder}')\""
-)
+from tfmr.interop.model_folder import WEIGHTS, missing_files, require_no_missing, write_model_folder
+from tfmr.interop.weight_files import read_arrays
 
 
 @dataclass(frozen=True)
@@ -55,10 +51,7 @@ def write_gpt2(
     files = gpt2_tokenizer_files(tokenizer_json, config.max_length, has_documents)
     files["config.json"] = to_json(values)
     files["generation_config.json"] = to_json(_generation(config, marks, token_names(tokenizer_json), has_documents))
-    folder = Path(folder)
-    write_arrays(folder / "model.safetensors", weights, {"format": "pt"})
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
+    write_model_folder(Path(folder), weights, files)
 
 
 def read_gpt2(folder: str | os.PathLike) -> GPT2Model:
@@ -73,7 +66,7 @@ def read_gpt2(folder: str | os.PathLike) -> GPT2Model:
     values = read_json(folder / "config.json")
     bos_id, eos_id = _marks_of_model(values, str(folder))
     tokenizer_json = read_gpt2_tokenizer(folder, bos_id, eos_id)
-    config, params = from_gpt2(values, read_arrays(folder / "model.safetensors")[0], str(folder))
+    config, params = from_gpt2(values, read_arrays(folder / WEIGHTS)[0], str(folder))
     names = token_names(tokenizer_json)
     if max(names) >= config.vocab_size:
         raise InputError(
@@ -108,17 +101,9 @@ def _marks_of_model(values: Mapping[str, Any], name: str) -> tuple[int, int]:
 
 
 def _check_files(folder: Path) -> None:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    missing = [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]
+    missing = missing_files(folder, ("config.json", WEIGHTS))
     if not (folder / "tokenizer.json").is_file():
-        pair = [name for name in ("vocab.json", "merges.txt") if not (folder / name).is_file()]
+        pair = missing_files(folder, ("vocab.json", "merges.txt"))
         missing += ["tokenizer.json"] if len(pair) == 2 else pair
-    if not missing:
-        return
-    hint = "it needs all of config.json, model.safetensors, and tokenizer.json or vocab.json and merges.txt"
-    if "model.safetensors" in missing and (folder / "pytorch_model.bin").is_file():
-        hint = "of pytorch_model.bin " + UNPICKLED.format(folder=folder)
-    elif "model.safetensors" in missing and (folder / "model.safetensors.index.json").is_file():
-        hint = "its weights lie in several files: put them into one, by save_pretrained(..., max_shard_size='99GB')"
-    raise InputError(f"{folder}: has no {', no '.join(missing)}; {hint}")
+    needed = f"config.json, {WEIGHTS}, and tokenizer.json or vocab.json and merges.txt"
+    require_no_missing(folder, missing, needed, "GPT2LMHeadModel")

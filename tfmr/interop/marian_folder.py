@@ -11,13 +11,9 @@ from tfmr.errors import InputError
 from tfmr.interop.json_files import read_json, to_json
 from tfmr.interop.marian import from_marian, to_marian
 from tfmr.interop.marian_config import BOS_ID, EOS_ID, PAD_ID
+from tfmr.interop.model_folder import WEIGHTS, missing_files, require_no_missing, write_model_folder
 from tfmr.interop.tokenizer_files import transformers_files
-from tfmr.interop.weight_files import read_arrays, write_arrays
-
-UNPICKLED = (
-    "nothing is unpickled here; where torch and transformers are installed, make the other file from it: python -c "
-    "\"from transformers import MarianMTModel as M; M.from_pretrained('{folder}').save_pretrained('{folder}')\""
-)
+from tfmr.interop.weight_files import read_arrays
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,6 @@ def write_marian(
       InputError: that lists all reasons for which Marian cannot hold the model.
     """
     values, weights = to_marian(config, params)
-    folder = Path(folder)
     power = decoding.length_penalty == "power"
     search = {
         "num_beams": decoding.beam_size,
@@ -70,11 +65,8 @@ def write_marian(
         "decoder_start_token_id": BOS_ID,
         "forced_eos_token_id": EOS_ID,
     }
-    write_arrays(folder / "model.safetensors", weights, {"format": "pt"})
-    for name, content in {"config.json": values, "generation_config.json": search}.items():
-        (folder / name).write_bytes(to_json(content))
-    for name, data in transformers_files(tokenizer_json).items():
-        (folder / name).write_bytes(data)
+    files = {"config.json": to_json(values), "generation_config.json": to_json(search)}
+    write_model_folder(Path(folder), weights, files | transformers_files(tokenizer_json))
 
 
 def read_marian(folder: str | os.PathLike) -> MarianModel:
@@ -85,12 +77,13 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
         that do not fit.
     """
     folder = Path(folder)
-    _check_files(folder)
+    needed = ("config.json", WEIGHTS, "vocab.json", "source.spm", "target.spm")
+    require_no_missing(folder, missing_files(folder, needed), "{}, {}, {}, {} and {}".format(*needed), "MarianMTModel")
     values = read_json(folder / "config.json")
     vocabulary = read_json(folder / "vocab.json")
     if type(vocabulary.get("<unk>")) is not int:
         raise InputError(f"{folder / 'vocab.json'}: has no '<unk>', the unknown token")
-    weights, _ = read_arrays(folder / "model.safetensors")
+    weights, _ = read_arrays(folder / WEIGHTS)
     config, params, ids = from_marian(values, weights, vocabulary["<unk>"], str(folder))
     ours = {theirs: number for number, theirs in reversed(list(enumerate(ids)))}
     beyond = sorted(set(vocabulary.values()) - set(ours))
@@ -109,19 +102,6 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
         _decoding(search),
         (names.get("source_lang") or "", names.get("target_lang") or ""),
     )
-
-
-def _check_files(folder: Path) -> None:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    needed = ("config.json", "model.safetensors", "vocab.json", "source.spm", "target.spm")
-    missing = [name for name in needed if not (folder / name).is_file()]
-    if not missing:
-        return
-    hint = "it needs all of config.json, model.safetensors, vocab.json, source.spm and target.spm"
-    if "model.safetensors" in missing and (folder / "pytorch_model.bin").is_file():
-        hint = "of pytorch_model.bin " + UNPICKLED.format(folder=folder)
-    raise InputError(f"{folder}: has no {', no '.join(missing)}; {hint}")
 
 
 def _decoding(search: Mapping[str, Any]) -> DecodingConfig:
