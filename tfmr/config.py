@@ -32,6 +32,18 @@ def _require_share(section: str, config: object, *names: str) -> None:
         _require(0.0 <= value < 1.0, f"{section}.{name}", value, "must be in [0, 1)")
 
 
+def _require_model(config: "ModelConfig") -> None:
+    """Checks what both kinds of model have."""
+    _require_share("model", config, "dropout_rate", "attention_dropout_rate")
+    _require(config.vocab_size >= 0, "model.vocab_size", config.vocab_size, "must be 0 (the tokenizer's) or more")
+    _require(
+        config.positions != "sinusoidal" or config.d_model % 2 == 0,
+        "model.d_model",
+        config.d_model,
+        "sinusoidal positions need an even d_model",
+    )
+
+
 @dataclass(frozen=True)
 class TransformerConfig:
     """The shape of an encoder-decoder Transformer (section 3 of the paper).
@@ -85,14 +97,7 @@ class TransformerConfig:
     def __post_init__(self):
         positive = ("d_model", "d_ff", "num_heads", "d_k", "d_v", "max_length", "norm_epsilon")
         _require_positive("model", self, "num_encoder_layers", "num_decoder_layers", *positive)
-        _require_share("model", self, "dropout_rate", "attention_dropout_rate")
-        _require(self.vocab_size >= 0, "model.vocab_size", self.vocab_size, "must be 0 (the tokenizer's) or more")
-        _require(
-            self.positions != "sinusoidal" or self.d_model % 2 == 0,
-            "model.d_model",
-            self.d_model,
-            "sinusoidal positions need an even d_model",
-        )
+        _require_model(self)
 
 
 @dataclass(frozen=True)
@@ -151,17 +156,28 @@ class CausalLMConfig:
     def __post_init__(self):
         positive = ("num_layers", "d_model", "d_ff", "num_heads", "d_k", "d_v", "max_length", "norm_epsilon")
         _require_positive("model", self, *positive, "init_std")
-        _require_share("model", self, "dropout_rate", "attention_dropout_rate")
-        _require(self.vocab_size >= 0, "model.vocab_size", self.vocab_size, "must be 0 (the tokenizer's) or more")
-        _require(
-            self.positions != "sinusoidal" or self.d_model % 2 == 0,
-            "model.d_model",
-            self.d_model,
-            "sinusoidal positions need an even d_model",
-        )
+        _require_model(self)
 
 
 ModelConfig = TransformerConfig | CausalLMConfig
+
+
+def _require_corpus(config: "CorpusConfig", unit: str) -> None:
+    """Checks what both kinds of corpus have; `unit` is what max_length limits."""
+    _require(
+        config.vocab_size >= 260 or config.tokenizer != "bpe",
+        "data.vocab_size",
+        config.vocab_size,
+        "a byte-level BPE needs at least 260",
+    )
+    _require(config.vocab_size > 4, "data.vocab_size", config.vocab_size, "must hold more than the 4 special tokens")
+    _require(config.seed >= 0, "data.seed", config.seed, "must be 0 or more")
+    _require(
+        config.tokens_per_batch >= config.max_length,
+        "data.tokens_per_batch",
+        config.tokens_per_batch,
+        f"must hold one {unit} of data.max_length = {config.max_length}",
+    )
 
 
 @dataclass(frozen=True)
@@ -208,20 +224,7 @@ class DataConfig:
 
     def __post_init__(self):
         _require_positive("data", self, "grammar_size", "max_length", "tokens_per_batch", "num_buckets")
-        _require(
-            self.vocab_size >= 260 or self.tokenizer != "bpe",
-            "data.vocab_size",
-            self.vocab_size,
-            "a byte-level BPE needs at least 260",
-        )
-        _require(self.vocab_size > 4, "data.vocab_size", self.vocab_size, "must hold more than the 4 special tokens")
-        _require(self.seed >= 0, "data.seed", self.seed, "must be 0 or more")
-        _require(
-            self.tokens_per_batch >= self.max_length,
-            "data.tokens_per_batch",
-            self.tokens_per_batch,
-            f"must hold one sentence of data.max_length = {self.max_length}",
-        )
+        _require_corpus(self, "sentence")
         _require(
             bool(self.source_file) or not self.target_file,
             "data.target_file",
@@ -267,21 +270,8 @@ class RunningTextConfig:
     def __post_init__(self):
         _require_positive("data", self, "max_length", "tokens_per_batch")
         _require(0.0 < self.validation_share < 1.0, "data.validation_share", self.validation_share, "must be in (0, 1)")
-        _require(
-            self.vocab_size >= 260 or self.tokenizer != "bpe",
-            "data.vocab_size",
-            self.vocab_size,
-            "a byte-level BPE needs at least 260",
-        )
-        _require(self.vocab_size > 4, "data.vocab_size", self.vocab_size, "must hold more than the 4 special tokens")
-        for name in ("evaluation_crops", "seed"):
-            _require(getattr(self, name) >= 0, f"data.{name}", getattr(self, name), "must be 0 or more")
-        _require(
-            self.tokens_per_batch >= self.max_length,
-            "data.tokens_per_batch",
-            self.tokens_per_batch,
-            f"must hold one row of data.max_length = {self.max_length}",
-        )
+        _require_corpus(self, "row")
+        _require(self.evaluation_crops >= 0, "data.evaluation_crops", self.evaluation_crops, "must be 0 or more")
 
     @property
     def has_documents(self) -> bool:
