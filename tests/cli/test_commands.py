@@ -134,6 +134,11 @@ WRONG = {
     "missing file": (["prepare", "{config}", "--data.source-file", "{folder}/corpus.eng"], "corpus.en"),
     "unequal files": (["prepare", "{config}", "--data.source-file", "{folder}/tiny.py"], "lines but"),
     "bad utf-8": (["prepare", "{config}", "--data.source-file", "{folder}/bad.en"], "line 2 is not UTF-8"),
+    "nothing to export": (["export", "--format", "marian", "--output", "x"], "no RUN: it comes first, as in: tfmr exp"),
+    "nowhere to import to": (
+        ["import", "x", "--tokenizer", "y"],
+        "as in: tfmr import SOURCE RUN",
+    ),
     "no run": (["translate", "{folder}/nothing"], "no run directory"),
     "no checkpoint": (["translate", "{run}", "--checkpoint", "99"], "no checkpoint '99'"),
     "no input": (["translate", "{run}", "--input", "{folder}/nothing.txt"], "nothing.txt"),

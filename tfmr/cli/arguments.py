@@ -117,6 +117,10 @@ def _nearest_key(key: str, known: dict[str, Any]) -> str:
 def _what_is_wrong(cls: type, known: dict[str, Any], arguments: list[str], kwargs: dict[str, Any]) -> str:
     """Finds the option that tyro refuses by trying each alone."""
     first = list(itertools.takewhile(lambda word: not word.startswith("--"), arguments))
+    needed = _needed(cls) if kwargs.get("default") is None else []
+    if len(first) < len(needed):
+        missing = " and no ".join(needed[len(first) :])
+        return f"no {missing}: it comes first, as in: {kwargs['prog']} {' '.join(needed)}"
     for i, argument in enumerate(arguments):
         if not argument.startswith("--"):
             continue
@@ -130,6 +134,15 @@ def _what_is_wrong(cls: type, known: dict[str, Any], arguments: list[str], kwarg
                 values = [argument.split("=", 1)[1]] if "=" in argument else values
                 return _wrong_value(_key(argument), values, kind)
     return f"cannot read the command line {' '.join(arguments)!r}; {kwargs['prog']} --help shows it"
+
+
+def _needed(cls: Any) -> list[str]:
+    """Returns the names, as `--help` shows them, of the fields without a default: a command line begins with them."""
+    return [
+        field.name.upper()
+        for field in dataclasses.fields(cls)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
 
 
 def _wrong_value(key: str, values: list[str], kind: Any) -> str:
