@@ -41,7 +41,7 @@ def save_args(arrays: dict[str, Any], **values: dict[str, Any]) -> ocp.args.Comp
         "values": {name: _text_checksum(value) for name, value in values.items()},
     }
     contents["checksum"] = _text_checksum(contents)
-    items = {name: ocp.args.StandardSave(tree) for name, tree in arrays.items()}
+    items = {name: ocp.args.PyTreeSave(tree) for name, tree in arrays.items()}
     json_items = {name: ocp.args.JsonSave(value) for name, value in {**values, "contents": contents}.items()}
     return ocp.args.Composite(**items, **json_items)
 

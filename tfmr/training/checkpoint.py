@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSteps, LatestN
@@ -18,6 +19,10 @@ from tfmr.storage import AnyPath, is_remote, write_text, writing_named
 from tfmr.training.state import TrainState
 
 log = logging.getLogger("tfmr")
+
+SMALLEST_PART = 1 << 20
+"""Bytes. Of an array that several devices hold each writes a part, but none smaller than this: to cut and write many
+small ones keeps the training waiting for longer."""
 
 
 class Checkpointer:
@@ -166,6 +171,10 @@ def save_params(folder: AnyPath, step: int, params: Any) -> None:
         manager.close()
 
 
+ARRAYS = ("params", "optimizer", "ema_params")
+"""The items of a checkpoint that are trees of arrays."""
+
+
 def _items(state: TrainState) -> dict[str, Any]:
     counts = state.step, state.skipped, state.skipped_in_a_row
     items = dict(params=state.params, optimizer=(counts, state.opt_state))
@@ -189,4 +198,12 @@ def _open_manager(folder: AnyPath, keep_last: int, keep_every: int = 0) -> ocp.C
         cleanup_tmp_directories=True,
         multiprocessing_options=barriers,
     )
-    return ocp.CheckpointManager(folder if is_remote(folder) else folder.absolute(), options=options)
+    handlers = ocp.handlers.create_default_handler_registry(**{name: _array_handler() for name in ARRAYS})
+    path = folder if is_remote(folder) else folder.absolute()
+    return ocp.CheckpointManager(path, options=options, handler_registry=handlers)
+
+
+def _array_handler() -> ocp.PyTreeCheckpointHandler:
+    arrays = ocp.type_handlers.ArrayHandler(min_slice_bytes_for_replica_parallel=SMALLEST_PART)
+    kinds = (jax.Array, arrays), (np.ndarray, ocp.type_handlers.NumpyHandler())
+    return ocp.PyTreeCheckpointHandler(type_handler_registry=ocp.type_handlers.create_type_handler_registry(*kinds))
