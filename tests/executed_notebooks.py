@@ -27,8 +27,12 @@ NOT_OURS = ("XLA_", "JAX_", "TF_", "PYTEST_", "TFMR_")
 """What a test session sets in the environment for itself. Notebooks see what a reader's would."""
 
 
-def execute(notebook: nbformat.NotebookNode) -> float:
+def execute(notebook: nbformat.NotebookNode, xla_flags: str = "") -> float:
     """Runs all cells and puts their outputs in the place of the old ones; returns the kernel's CPU seconds.
+
+    Args:
+      notebook: is changed.
+      xla_flags: how XLA compiles; a reader gives none.
 
     Raises:
       CellExecutionError: at the first cell that fails.
@@ -44,7 +48,7 @@ def execute(notebook: nbformat.NotebookNode) -> float:
         patience = dict(timeout=LONGEST_CELL, startup_timeout=LONGEST_CELL)
         client = NotebookClient(timed, manager, record_timing=False, coalesce_streams=True, **patience)
         # A kernel of a manager that is given would be left running.
-        with client.setup_kernel(env=_environment(folder), cwd=str(work), cleanup_kc=True):
+        with client.setup_kernel(env=_environment(folder, xla_flags), cwd=str(work), cleanup_kc=True):
             for number, cell in enumerate(timed.cells):
                 client.execute_cell(cell, number)
         left = [path.name for path in work.iterdir()]
@@ -55,13 +59,14 @@ def execute(notebook: nbformat.NotebookNode) -> float:
     return float(clock.outputs[0]["text"])
 
 
-def _environment(folder: str) -> dict[str, str]:
+def _environment(folder: str, xla_flags: str) -> dict[str, str]:
     """Returns the environment of the kernel, whose temporary files and caches go to the folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_OURS)}
     for name in ("tmp", "cache", "ipython"):
         Path(folder, name).mkdir()
     # XLA tells of compiling that takes minutes: where it does, the machine is to blame and not the notebook.
     ours = dict(PYTHONPATH=str(REPOSITORY), JAX_PLATFORMS="cpu", TF_CPP_MIN_LOG_LEVEL="3")
+    ours |= {"XLA_FLAGS": xla_flags} if xla_flags else {}
     return kept | ours | dict(TMPDIR=f"{folder}/tmp", TFMR_CACHE=f"{folder}/cache", IPYTHONDIR=f"{folder}/ipython")
 
 
