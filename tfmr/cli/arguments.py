@@ -137,12 +137,10 @@ def _what_is_wrong(cls: type, known: dict[str, Any], arguments: list[str], kwarg
 
 
 def _needed(cls: Any) -> list[str]:
-    """Returns the names, as `--help` shows them, of the fields without a default: a command line begins with them."""
-    return [
-        field.name.upper()
-        for field in dataclasses.fields(cls)
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    ]
+    """Returns the names, as `--help` shows them, of the arguments without a name: a command line begins with them."""
+    hints: dict[str, Any] = get_type_hints(cls, include_extras=True)
+    positional = tyro.conf.Positional[Any].__metadata__
+    return [name.upper() for name, hint in hints.items() if getattr(hint, "__metadata__", ()) == positional]
 
 
 def _wrong_value(key: str, values: list[str], kind: Any) -> str:
