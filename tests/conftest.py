@@ -1,5 +1,6 @@
 """Session-wide settings: shape checking, eight host devices, a compilation cache."""
 
+import importlib.util
 import os
 import sys
 from importlib.metadata import version
@@ -14,7 +15,8 @@ sys.path.insert(0, str(REPOSITORY))
 # once or twice, so their machine code is not optimised. What the tests look at stays: the passes before that choose
 # fusions, collectives and memory. A flag that is given from outside wins.
 QUICK_COMPILING = ["--xla_backend_optimization_level=0"]
-if version("jaxlib").startswith("0.10."):  # later ones have no other way than this slower one to compile loops
+# Later ones have no other way than this slower one to compile loops, and libtpu ends the process for a flag of CPUs.
+if version("jaxlib").startswith("0.10.") and importlib.util.find_spec("libtpu") is None:
     QUICK_COMPILING += ["--xla_cpu_use_fusion_emitters=false"]
 # Eight devices let sharding and pmap be tested on any machine.
 DEVICES = "--xla_force_host_platform_device_count=8"
