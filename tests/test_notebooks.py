@@ -7,7 +7,7 @@ import re
 import nbformat
 import pytest
 from executed_notebooks import METADATA, NOTEBOOKS, REPOSITORY, execute
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 MOST_BYTES = 700_000
 LITTLE_COMPUTED = ("01_attention", "02_the_transformer")
@@ -81,7 +81,13 @@ class NotebookTests:
     def test_it_runs(self):
         notebook = nbformat.read(self.path, as_version=4)
         flags = [flag for flag in os.environ["XLA_FLAGS"].split() if "device_count" not in flag]
-        execute(notebook, " ".join(flags) if self.path.stem in LITTLE_COMPUTED else "")
+        flags = " ".join(flags) if self.path.stem in LITTLE_COMPUTED else ""
+        try:
+            execute(notebook, flags)
+        except DeadKernelError:
+            # XLA's host devices once waited 40 s for one of them on a busy machine, which ends the process (notebook 06).
+            # A second time is no accident.
+            execute(notebook, flags)
         assert faults(notebook) == []
 
     def test_it_is_committed_as_it_ran(self):
