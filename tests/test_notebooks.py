@@ -85,7 +85,7 @@ class NotebookTests:
         try:
             execute(notebook, flags)
         except DeadKernelError:
-            # XLA's host devices once waited 40 s for one of them on a busy machine, which ends the process (notebook 06).
+            # On a busy machine XLA's host devices once waited 40 s for one of them, which ends the process.
             # A second time is no accident.
             execute(notebook, flags)
         assert faults(notebook) == []
