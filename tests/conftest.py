@@ -20,6 +20,9 @@ if version("jaxlib").startswith("0.10.") and importlib.util.find_spec("libtpu") 
     QUICK_COMPILING += ["--xla_cpu_use_fusion_emitters=false"]
 # Eight devices let sharding and pmap be tested on any machine.
 DEVICES = "--xla_force_host_platform_device_count=8"
+# XLA has a thread a core for all of them. A program beside a collective may wait for one of these while devices that
+# hold them wait for it.
+os.environ.setdefault("NPROC", "8")
 os.environ["XLA_FLAGS"] = " ".join([*QUICK_COMPILING, os.environ.get("XLA_FLAGS", ""), DEVICES])
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -23,7 +23,7 @@ METADATA = {
 MOST_CPU_SECONDS = 120
 LONGEST_CELL = 1800
 """Seconds after which a cell counts as stuck; the machine may be busy."""
-NOT_OURS = ("XLA_", "JAX_", "TF_", "PYTEST_", "TFMR_")
+NOT_OURS = ("NPROC", "XLA_", "JAX_", "TF_", "PYTEST_", "TFMR_")
 """What a test session sets in the environment for itself. Notebooks see what a reader's would."""
 
 

@@ -7,7 +7,7 @@ import re
 import nbformat
 import pytest
 from executed_notebooks import METADATA, NOTEBOOKS, REPOSITORY, execute
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionError
 
 MOST_BYTES = 700_000
 LITTLE_COMPUTED = ("01_attention", "02_the_transformer")
@@ -82,12 +82,7 @@ class NotebookTests:
         notebook = nbformat.read(self.path, as_version=4)
         flags = [flag for flag in os.environ["XLA_FLAGS"].split() if "device_count" not in flag]
         flags = " ".join(flags) if self.path.stem in LITTLE_COMPUTED else ""
-        try:
-            execute(notebook, flags)
-        except DeadKernelError:
-            # On a busy machine XLA's host devices once waited 40 s for one of them, which ends the process.
-            # A second time is no accident.
-            execute(notebook, flags)
+        execute(notebook, flags)
         assert faults(notebook) == []
 
     def test_it_is_committed_as_it_ran(self):
