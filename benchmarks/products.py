@@ -1,6 +1,8 @@
-"""The matrix products of a training step of a language model, and nothing else: less time than this no step can take.
+"""The matrix products of a training step of a language model, and nothing else.
 
-python benchmarks/products.py gpt_s
+Less time than this no step can take. For a size that benchmarks/README.md lists:
+
+    python benchmarks/products.py gpt_s
 """
 
 import math

@@ -80,9 +80,8 @@ class NotebookTests:
     # First: while a worker has three tests of a class before it, it is not given the next class.
     def test_it_runs(self):
         notebook = nbformat.read(self.path, as_version=4)
-        flags = [flag for flag in os.environ["XLA_FLAGS"].split() if "device_count" not in flag]
-        flags = " ".join(flags) if self.path.stem in LITTLE_COMPUTED else ""
-        execute(notebook, flags)
+        quick = [flag for flag in os.environ["XLA_FLAGS"].split() if "device_count" not in flag]
+        execute(notebook, " ".join(quick) if self.path.stem in LITTLE_COMPUTED else "")
         assert faults(notebook) == []
 
     def test_it_is_committed_as_it_ran(self):
