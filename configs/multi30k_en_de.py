@@ -1,12 +1,13 @@
-"""Multi30k English to German, in the size of the "Transformer-Tiny" of Wu et al. 2021: about an hour on two cores.
+"""Multi30k English to German, in the size of the "Transformer-Tiny" of Wu et al. 2021: under two hours on two cores.
 
     python train.py configs/multi30k_en_de.py --data.dir FOLDER
     tfmr average runs/multi30k_en_de --last 10
     tfmr evaluate runs/multi30k_en_de
 
-Wu et al. report 41.02 BLEU on test_2016_flickr, on the lowercased, tokenised files, for post-norm layers, dropout 0.3
-and 8000 updates of 8192 tokens with an inverse square root schedule. Here the layers are pre-norm, which use the
-source from the first epoch on, and so learn in 46 epochs. `--data.variant raw` trains on the captions as written.
+Wu et al. report 41.02 BLEU on test_2016_flickr, on the lowercased, tokenised files, for post-norm layers and 8000
+updates of 8192 tokens with an inverse square root schedule. Here the layers are pre-norm, which use the source from the
+first epoch on, and so learn from two thirds of the tokens: 93 epochs. `--data.variant raw` trains on the captions as
+written. In a hurry, `--training.steps 6000 --model.dropout-rate 0.2` takes half the time and loses one to two BLEU.
 """
 
 from tfmr import Config, DataConfig, DecodingConfig, TrainingConfig, TransformerConfig
@@ -23,7 +24,7 @@ def get_config() -> Config:
             num_heads=4,
             d_k=32,
             d_v=32,
-            dropout_rate=0.2,
+            dropout_rate=0.3,
             norm="pre",
         ),
         data=DataConfig(
@@ -34,7 +35,7 @@ def get_config() -> Config:
             num_buckets=6,
         ),
         training=TrainingConfig(
-            steps=6000,
+            steps=12_000,
             schedule="cosine",
             learning_rate=0.003,
             warmup_steps=400,
