@@ -139,8 +139,8 @@ def _what_is_wrong(cls: type, known: dict[str, Any], arguments: list[str], kwarg
 def _needed(cls: Any) -> list[str]:
     """Returns the names, as `--help` shows them, of the arguments without a name: a command line begins with them."""
     hints: dict[str, Any] = get_type_hints(cls, include_extras=True)
-    positional = tyro.conf.Positional[Any].__metadata__
-    return [name.upper() for name, hint in hints.items() if getattr(hint, "__metadata__", ()) == positional]
+    [positional] = tyro.conf.Positional[Any].__metadata__
+    return [name.upper() for name, hint in hints.items() if positional in getattr(hint, "__metadata__", ())]
 
 
 def _wrong_value(key: str, values: list[str], kind: Any) -> str:

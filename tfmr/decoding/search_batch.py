@@ -60,7 +60,6 @@ def record_batch(
     params: tuple[dict, ...],
     source: Int[Array, "batch source"],
     constraints: Constraints,
-    lines: Int[Array, " batch"],
     *,
     models: tuple[Transformer, ...],
     config: DecodingConfig,
@@ -68,7 +67,6 @@ def record_batch(
     number: int,
 ) -> tuple[SearchResult, BeamSteps]:
     """Returns what `search_batch` finds with a beam, and all that the beam held on the way."""
-    del lines  # only samples depend on them
     step, cache = _start(models, params, source, max_length, config.beam_size, config)
     return record_beam_search(step, cache, constraints, max_length, config, number)
 

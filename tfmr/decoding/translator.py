@@ -231,7 +231,7 @@ class Translator:
         if not sentences:
             raise InputError(f"line = {line!r}: there is nothing to translate")
         [batch] = make_batches(sentences, self.config, self._positions(), self._rows.parts)
-        inputs, options = self._search_arguments(batch, 1, number)
+        inputs, options = self._search_arguments(batch, number)
         result, steps = jax.tree.map(self._rows.fetch, record_batch(*inputs, **options))
         texts = self.tokenizer.token_texts(range(self.tokenizer.vocab_size))
         # A model may have more tokens than its tokenizer, and an untrained one writes them.
@@ -373,13 +373,13 @@ class Translator:
         return self.config.sampling.temperature > 0
 
     def _search(self, batch: SentenceBatch, first: int, number: int) -> SearchResult:
-        inputs, options = self._search_arguments(batch, first, number)
-        return search_batch(*inputs, **options, shrink=self._rows.sharding is None)
-
-    def _search_arguments(self, batch: SentenceBatch, first: int, number: int) -> tuple[tuple, dict[str, Any]]:
-        """Returns the arrays that a search takes, and its static arguments."""
         lines = np.zeros(len(batch.limits), np.int32)
         lines[: len(batch.places)] = np.asarray(batch.places) + first
+        inputs, options = self._search_arguments(batch, number)
+        return search_batch(*inputs, self._rows.put(lines), **options, shrink=self._rows.sharding is None)
+
+    def _search_arguments(self, batch: SentenceBatch, number: int) -> tuple[tuple, dict[str, Any]]:
+        """Returns the arrays that every search takes, and its static arguments."""
         constraints = Constraints(
             limits=self._rows.put(batch.limits),
             prefix=None if batch.prefix is None else self._rows.put(batch.prefix),
@@ -387,7 +387,7 @@ class Translator:
             required=self._rules.required,
         )
         models, params = zip(*self.members, strict=True)
-        inputs = params, self._rows.put(batch.source), constraints, self._rows.put(lines)
+        inputs = params, self._rows.put(batch.source), constraints
         return inputs, dict(models=models, config=self.config, max_length=batch.max_length, number=number)
 
     def _hypotheses(self, result: SearchResult, rows: int) -> Iterator[list[Hypothesis]]:
