@@ -82,6 +82,7 @@ def _decoding(work: str) -> SimpleNamespace:
             source,
             Constraints(jax.numpy.full(len(source), length)),
             rows,
+            np.uint32(0),
             models=(model,),
             config=decoding,
             max_length=length,

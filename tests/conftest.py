@@ -15,6 +15,8 @@ sys.path.insert(0, str(REPOSITORY))
 # once or twice, so their machine code is not optimised. What the tests look at stays: the passes before that choose
 # fusions, collectives and memory. A flag that is given from outside wins.
 QUICK_COMPILING = ["--xla_backend_optimization_level=0"]
+# A program is compiled in one piece: cut into pieces for several threads it takes a fifth more of the processors' time.
+QUICK_COMPILING += ["--xla_cpu_parallel_codegen_split_count=1"]
 # Later ones have no other way than this slower one to compile loops, and libtpu ends the process for a flag of CPUs.
 if version("jaxlib").startswith("0.10.") and importlib.util.find_spec("libtpu") is None:
     QUICK_COMPILING += ["--xla_cpu_use_fusion_emitters=false"]

@@ -1,16 +1,18 @@
 """The tree of a search holds just the hypotheses that a plain search holds, and ends where the search ends."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import log_softmax
 from small_translators import make_translator, true_log_probs
-from toy_model import contexts_of, make_logits, penalty, start_contexts, write_context
+from toy_model import contexts_of, make_logits, penalty, search_arrays, start_contexts, write_context
 
 from tfmr.config import DecodingConfig, SamplingConfig
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
-from tfmr.decoding import Constraints, StepOutput, beam_search
+from tfmr.decoding import Constraints, StepOutput
 from tfmr.decoding.beam import BeamSteps, record_beam_search
 from tfmr.decoding.beam_tree import make_beam_tree
 from tfmr.errors import InputError
@@ -37,16 +39,21 @@ def plain_search(logits, row, config):
             return
 
 
-def search(logits, rows, config, number):
-    """The tree of each row of a toy search, and what `beam_search` returns."""
+@functools.partial(jax.jit, static_argnames=("rows", "config", "number"))
+def record(logits, rows, config, number):
+    """What `record_beam_search` returns for a toy model."""
 
     def step(tokens, origins, cache, position):
         cache, context = write_context(cache, tokens, origins, position)
-        return StepOutput(jnp.asarray(logits)[context], cache)
+        return StepOutput(logits[context], cache)
 
     cache = start_contexts(jnp.arange(5, 5 + rows), config.beam_size, LIMIT)
-    arguments = step, cache, Constraints(jnp.full(rows, LIMIT)), LIMIT, config, number
-    result, steps = jax.jit(lambda: record_beam_search(*arguments))()
+    return record_beam_search(step, cache, Constraints(jnp.full(rows, LIMIT)), LIMIT, config, number)
+
+
+def search(logits, rows, config, number):
+    """The tree of each row of a toy search, and what `beam_search` returns."""
+    result, steps = record(logits, rows, config, number)
     texts = [str(token) for token in range(VOCAB)]
     tokens, _, lengths = map(np.asarray, result)
     by_row = [np.moveaxis(np.asarray(array), 1, 0) for array in steps]
@@ -54,7 +61,7 @@ def search(logits, rows, config, number):
         make_beam_tree(BeamSteps(*row), *ends, texts)
         for *row, ends in zip(*by_row, zip(tokens, lengths, strict=True), strict=True)
     ]
-    return trees, jax.jit(lambda: beam_search(*arguments))()
+    return trees, search_arrays(logits, [LIMIT] * rows, config, number)
 
 
 @pytest.mark.parametrize("beam_size", [1, 2, 4])

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from tfmr.config import DecodingConfig, TransformerConfig
+from tfmr.config import DecodingConfig, SamplingConfig, TransformerConfig
 from tfmr.data.tokenizer import EOS_ID, Tokenizer
 from tfmr.decoding import Translator, translator
 from tfmr.errors import InputError
@@ -112,12 +112,24 @@ def test_an_output_is_at_most_extra_length_longer_than_its_line(make_translator,
 
 
 def test_few_shapes_are_compiled(make_translator):
-    each = make_translator(DecodingConfig(beam_size=1, extra_length=5, batch_size=4))
+    each = make_translator(DecodingConfig(beam_size=1, extra_length=5, batch_size=4, alpha=0.7))
     before = translator.search_batch._cache_size()
     each.translate(random_lines(60, longest=30))
     assert translator.search_batch._cache_size() - before == 3  # widths 16, 24, 32
     each.translate(random_lines(80, seed=1, longest=30))
     assert translator.search_batch._cache_size() - before == 3
+
+
+def test_other_words_and_another_seed_compile_nothing_anew(make_translator):
+    def translate(forbidden, seed):
+        sampling = SamplingConfig(temperature=1.0, seed=seed)
+        decoding = DecodingConfig(beam_size=1, extra_length=5, alpha=0.8, forbidden=(forbidden,), sampling=sampling)
+        return make_translator(decoding).translate(random_lines(9))
+
+    before = translator.search_batch._cache_size()
+    first = translate("a", 0)
+    assert translate("h", 0) != first != translate("a", 1)
+    assert translator.search_batch._cache_size() == before + 1
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """One batch of sources in, the outputs that the search finds for it out: the compiled programs of translating."""
 
+import dataclasses
 import functools
 
 import jax
 import numpy as np
 from jax import Array
-from jaxtyping import Int
+from jaxtyping import Int, UInt
 
 from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import PAD_ID
@@ -18,12 +19,20 @@ from tfmr.decoding.search import Cache, SearchResult, Step
 from tfmr.models import Transformer
 
 
+def compiled_part(config: DecodingConfig) -> DecodingConfig:
+    """Returns what of a config the programs are made from: with another seed, limit or word they are the same."""
+    kept = ("beam_size", "length_penalty", "alpha", "coverage_penalty", "diversity", "min_length", "no_repeat_ngram")
+    sampling = dataclasses.replace(config.sampling, seed=0)
+    return DecodingConfig(**{name: getattr(config, name) for name in kept}, sampling=sampling)
+
+
 @functools.partial(jax.jit, static_argnames=("models", "config", "max_length", "number", "shrink"))
 def search_batch(
     params: tuple[dict, ...],
     source: Int[Array, "batch source"],
     constraints: Constraints,
     lines: Int[Array, " batch"],
+    seed: UInt[Array, ""],
     *,
     models: tuple[Transformer, ...],
     config: DecodingConfig,
@@ -38,8 +47,9 @@ def search_batch(
       source: token ids, EOS at the end, then PAD.
       constraints: what the outputs must and must not hold.
       lines: the number of each source's line, on which samples depend.
+      seed: on which they depend too.
       models: the members.
-      config: how to search.
+      config: how to search; see `compiled_part`.
       max_length: tokens of the longest output.
       number: outputs for each source.
       shrink: go on with fewer rows when most are done; not where rows are sharded.
@@ -48,7 +58,7 @@ def search_batch(
     size = number if samples else config.beam_size
     step, cache = _start(models, params, source, max_length, size, config)
     if samples:
-        keys = _sample_keys(config.sampling.seed, lines, number)
+        keys = _sample_keys(seed, lines, number)
         return sample(step, cache, constraints, keys, max_length, config, shrink=shrink)
     if size == 1 and constraints.required is None and config.coverage_penalty == 0:
         return greedy_search(step, cache, constraints, max_length, config, shrink=shrink)
@@ -84,7 +94,7 @@ def _start(
     return ensemble_step([model_step(model, each, *arguments) for model, each in zip(models, params, strict=True)])
 
 
-def _sample_keys(seed: int, lines: Int[Array, " batch"], number: int) -> Array:
+def _sample_keys(seed: UInt[Array, ""], lines: Int[Array, " batch"], number: int) -> Array:
     """Returns a random key for each sample of each line, the same in whatever batch the line stands."""
     fold = jax.random.fold_in
     of_line = jax.vmap(fold, (None, 0))(jax.random.key(seed), lines)

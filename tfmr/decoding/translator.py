@@ -23,7 +23,7 @@ from tfmr.decoding.rows import Rows
 from tfmr.decoding.rules import WordRules, encode_prefix
 from tfmr.decoding.scoring import NOT_SCORED, Score, score_pairs
 from tfmr.decoding.search import SearchResult
-from tfmr.decoding.search_batch import record_batch, search_batch
+from tfmr.decoding.search_batch import compiled_part, record_batch, search_batch
 from tfmr.errors import InputError
 from tfmr.models import Transformer
 from tfmr.nn.stacks import unstack_layers
@@ -375,8 +375,9 @@ class Translator:
     def _search(self, batch: SentenceBatch, first: int, number: int) -> SearchResult:
         lines = np.zeros(len(batch.limits), np.int32)
         lines[: len(batch.places)] = np.asarray(batch.places) + first
+        seed = np.uint32(self.config.sampling.seed % 2**32)
         inputs, options = self._search_arguments(batch, number)
-        return search_batch(*inputs, self._rows.put(lines), **options, shrink=self._rows.sharding is None)
+        return search_batch(*inputs, self._rows.put(lines), seed, **options, shrink=self._rows.sharding is None)
 
     def _search_arguments(self, batch: SentenceBatch, number: int) -> tuple[tuple, dict[str, Any]]:
         """Returns the arrays that every search takes, and its static arguments."""
@@ -388,7 +389,8 @@ class Translator:
         )
         models, params = zip(*self.members, strict=True)
         inputs = params, self._rows.put(batch.source), constraints
-        return inputs, dict(models=models, config=self.config, max_length=batch.max_length, number=number)
+        config = compiled_part(self.config)
+        return inputs, dict(models=models, config=config, max_length=batch.max_length, number=number)
 
     def _hypotheses(self, result: SearchResult, rows: int) -> Iterator[list[Hypothesis]]:
         """Yields the hypotheses of each of the first rows."""
