@@ -354,7 +354,7 @@ def test_a_step_without_a_finite_gradient_is_skipped(base, tmp_path, poisoned):
 
 def test_a_row_of_them_ends_the_training(base, tmp_path, poisoned):
     poisoned(set())
-    clean = train(dataclasses.replace(base, workdir=str(tmp_path / "clean")))
+    clean = train(dataclasses.replace(changed(base, steps=4), workdir=str(tmp_path / "clean")))
     poisoned(set(range(7, 40)))
     config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
     with pytest.raises(Diverged, match="step 16: no finite gradient in 10 steps; the last checkpoint is that of step"):
