@@ -20,7 +20,7 @@ from tfmr.models import Transformer
 
 
 def compiled_part(config: DecodingConfig) -> DecodingConfig:
-    """Returns what of a config the programs are made from: with another seed, limit or word they are the same."""
+    """Returns what of a config the programs are made from; the rest (seed, words, limits) comes to them in arrays."""
     kept = ("beam_size", "length_penalty", "alpha", "coverage_penalty", "diversity", "min_length", "no_repeat_ngram")
     sampling = dataclasses.replace(config.sampling, seed=0)
     return DecodingConfig(**{name: getattr(config, name) for name in kept}, sampling=sampling)
