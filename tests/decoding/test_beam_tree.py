@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 from small_translators import make_translator, true_log_probs
-from toy_model import contexts_of, make_logits, penalty, search_arrays, start_contexts, write_context
+from toy_model import contexts_of, make_logits, make_step, penalty, search_arrays, start_contexts
 
 from tfmr.config import DecodingConfig, SamplingConfig
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
-from tfmr.decoding import Constraints, StepOutput
+from tfmr.decoding import Constraints
 from tfmr.decoding.beam import BeamSteps, record_beam_search
 from tfmr.decoding.beam_tree import make_beam_tree
 from tfmr.errors import InputError
@@ -42,13 +42,8 @@ def plain_search(logits, row, config):
 @functools.partial(jax.jit, static_argnames=("rows", "config", "number"))
 def record(logits, rows, config, number):
     """What `record_beam_search` returns for a toy model."""
-
-    def step(tokens, origins, cache, position):
-        cache, context = write_context(cache, tokens, origins, position)
-        return StepOutput(logits[context], cache)
-
     cache = start_contexts(jnp.arange(5, 5 + rows), config.beam_size, LIMIT)
-    return record_beam_search(step, cache, Constraints(jnp.full(rows, LIMIT)), LIMIT, config, number)
+    return record_beam_search(make_step(logits), cache, Constraints(jnp.full(rows, LIMIT)), LIMIT, config, number)
 
 
 def search(logits, rows, config, number):

@@ -38,6 +38,16 @@ def write_context(cache, tokens, origins, position):
     return cache.at[:, : tokens.shape[1], position].set(context), context
 
 
+def make_step(logits, attention=None):
+    """The step of a search: what comes next depends on the whole history, which only the cache knows."""
+
+    def step(tokens, origins, cache, position):
+        cache, context = write_context(cache, tokens, origins, position)
+        return StepOutput(logits[context], cache, None if attention is None else attention[context])
+
+    return step
+
+
 def make_attention(sources: int) -> np.ndarray:
     """Where the newest token of each context looks among `sources` places."""
     rows = np.random.default_rng(1).dirichlet(np.full(sources, 0.4), CONTEXTS)
@@ -46,16 +56,9 @@ def make_attention(sources: int) -> np.ndarray:
 
 @functools.partial(jax.jit, static_argnames=("max_length", "config", "number"))
 def run(logits, contexts, constraints, max_length, config, number=None, attention=None, keys=None):
-    """Searches; row b starts in contexts[b]. Without a number: greedy. With keys: samples.
-
-    What comes next depends on the whole history, which only the cache knows.
-    """
+    """Searches; row b starts in contexts[b]. Without a number: greedy. With keys: samples."""
     size = keys.shape[1] if keys is not None else config.beam_size
-
-    def step(tokens, origins, cache, position):
-        cache, context = write_context(cache, tokens, origins, position)
-        return StepOutput(logits[context], cache, None if attention is None else attention[context])
-
+    step = make_step(logits, attention)
     cache = start_contexts(contexts, size, max_length)
     if keys is not None:
         return sample(step, cache, constraints, keys, max_length, config)

@@ -21,9 +21,10 @@ from tfmr.models import Transformer
 
 def compiled_part(config: DecodingConfig) -> DecodingConfig:
     """Returns what of a config the programs are made from; the rest (seed, words, limits) comes to them in arrays."""
-    kept = ("beam_size", "length_penalty", "alpha", "coverage_penalty", "diversity", "min_length", "no_repeat_ngram")
-    sampling = dataclasses.replace(config.sampling, seed=0)
-    return DecodingConfig(**{name: getattr(config, name) for name in kept}, sampling=sampling)
+    usual = DecodingConfig()
+    in_arrays = ("extra_length", "max_source_length", "max_length", "forbidden", "required", "batch_size")
+    sampling = dataclasses.replace(config.sampling, seed=usual.sampling.seed)
+    return dataclasses.replace(config, sampling=sampling, **{name: getattr(usual, name) for name in in_arrays})
 
 
 @functools.partial(jax.jit, static_argnames=("models", "config", "max_length", "number", "shrink"))

@@ -375,7 +375,7 @@ class Translator:
     def _search(self, batch: SentenceBatch, first: int, number: int) -> SearchResult:
         lines = np.zeros(len(batch.limits), np.int32)
         lines[: len(batch.places)] = np.asarray(batch.places) + first
-        seed = np.uint32(self.config.sampling.seed % 2**32)
+        seed = np.uint32(self.config.sampling.seed % 2**32)  # jax.random.key looks at no more bits
         inputs, options = self._search_arguments(batch, number)
         return search_batch(*inputs, self._rows.put(lines), seed, **options, shrink=self._rows.sharding is None)
 
