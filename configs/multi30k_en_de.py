@@ -1,4 +1,4 @@
-"""Multi30k English to German, in the size of the "Transformer-Tiny" of Wu et al. 2021: under two hours on two cores.
+"""Multi30k English to German, in the size of the "Transformer-Tiny" of Wu et al. 2021: about two hours on two cores.
 
     python train.py configs/multi30k_en_de.py --data.dir FOLDER
     tfmr average runs/multi30k_en_de --last 10
