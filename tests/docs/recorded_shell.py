@@ -37,6 +37,7 @@ class RecordedShell:
         for program in programs:
             (self.bin / program).write_text(RECORDER)
             (self.bin / program).chmod(0o755)
+        (self.bin / "activate").touch()  # `source .venv/bin/activate`; the path has the recorders already
 
     def run(self, command: str) -> list[Call]:
         """Runs a command line and returns the calls in order; fails if the shell or a real program does."""
