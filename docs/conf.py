@@ -1,4 +1,4 @@
-"""How `make docs` builds the site: Sphinx, pages in Markdown and notebooks by MyST, API pages from the docstrings."""
+"""Sphinx configuration for `make docs`: Markdown pages and notebooks through MyST, API pages from docstrings."""
 
 import sys
 from pathlib import Path
@@ -17,25 +17,25 @@ html_favicon = "_static/favicon.svg"
 html_copy_source = False
 
 extensions = [
-    "myst_nb",  # pages in Markdown, notebooks
-    "sphinx.ext.autodoc",  # pages from docstrings
-    "sphinx.ext.napoleon",  # their sections: Args, Returns, Raises
-    "sphinx.ext.viewcode",  # the source beside them
+    "myst_nb",  # Markdown pages and notebooks
+    "sphinx.ext.autodoc",  # API pages from docstrings
+    "sphinx.ext.napoleon",  # Google-style docstring sections: Args, Returns, Raises
+    "sphinx.ext.viewcode",  # links to the source code
     "signatures",  # readable signatures of Linen modules
-    "mathml",  # formulas without a script from elsewhere
-    "repository_links",  # links of included files
+    "mathml",  # formulas without an external script
+    "repository_links",  # links in included files
 ]
 exclude_patterns = ["_extensions"]
 
-# Notebooks are committed executed, and a test executes them; the site shows what is there.
+# Notebooks are committed with their outputs, and a test executes them. The site shows the committed outputs.
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 
-# Names between single backticks in docstrings are code.
+# Render text between single backticks in docstrings as code.
 default_role = "code"
 autodoc_member_order = "bysource"
-autodoc_inherit_docstrings = False  # those of flax explain flax
+autodoc_inherit_docstrings = False  # inherited docstrings describe flax
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
 napoleon_use_ivar = True

@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw by themselves: the usual renderer fetches a script from elsewhere."""
+"""Renders formulas as MathML, which browsers display natively; the default renderer loads an external script."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from sphinx.application import Sphinx
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Registers the renderer and makes it the one that is used."""
+    """Registers the renderer and selects it."""
     app.add_html_math_renderer("mathml", inline_renderers=(_inline, None), block_renderers=(_block, None))
     app.config["html_math_renderer"] = "mathml"
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""Links of files that pages include, such as RESULTS.md: what is a page of this site is linked to as that page."""
+"""Rewrites links in included files such as RESULTS.md so that they point to pages of this site."""
 
 import os
 import re
@@ -13,17 +13,17 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "benchmarks/README.md": "benchmarks.md",
 }
-"""The page that includes a file of the repository."""
+"""Files of the repository, and the page that includes each."""
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connects to what reads included files."""
+    """Registers the handler for included files."""
     app.connect("include-read", _link_to_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _link_to_pages(app: Sphinx, path: Path, docname: str, content: list[str]) -> None:
-    """Makes links, which are relative to the included file, relative to the page."""
+    """Makes links relative to the page instead of the included file."""
     repository = Path(app.srcdir).parent
     folder = os.path.dirname(os.path.relpath(os.path.join(app.srcdir, path), repository))
 
