@@ -22,13 +22,13 @@ import numpy as np  # noqa: E402
 from flax.linen import unbox  # noqa: E402
 
 from tfmr import CausalLMConfig, DecodingConfig, MeshConfig, TrainingConfig, TransformerConfig  # noqa: E402
-from tfmr.decoding import Constraints  # noqa: E402
-from tfmr.decoding.search_batch import search_batch  # noqa: E402
 from tfmr.models import CausalLM, Model, Transformer  # noqa: E402
+from tfmr.search import Constraints  # noqa: E402
 from tfmr.training.optimizer import make_optimizer  # noqa: E402
 from tfmr.training.sharding import make_mesh  # noqa: E402
 from tfmr.training.state import make_sharded_state  # noqa: E402
 from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step  # noqa: E402
+from tfmr.translation.search_batch import search_batch  # noqa: E402
 
 
 def build(peer: str, work: str) -> SimpleNamespace:

@@ -5,7 +5,7 @@
 Minutes on two CPU cores; test BLEU above 90.
 """
 
-from tfmr import Config, DataConfig, DecodingConfig, TrainingConfig, TransformerConfig
+from tfmr import Config, DecodingConfig, PairsConfig, TrainingConfig, TransformerConfig
 
 
 def get_config() -> Config:
@@ -21,7 +21,7 @@ def get_config() -> Config:
             d_v=32,
             dropout_rate=0.1,
         ),
-        data=DataConfig(
+        data=PairsConfig(
             corpus="grammar",
             grammar_size=60_000,
             vocab_size=2000,

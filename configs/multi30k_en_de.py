@@ -10,7 +10,7 @@ first epoch on, and so learn from two thirds of the tokens: 93 epochs. `--data.v
 written. In a hurry, `--training.steps 6000 --model.dropout-rate 0.2` takes half the time and loses one to two BLEU.
 """
 
-from tfmr import Config, DataConfig, DecodingConfig, TrainingConfig, TransformerConfig
+from tfmr import Config, DecodingConfig, PairsConfig, TrainingConfig, TransformerConfig
 
 
 def get_config() -> Config:
@@ -27,7 +27,7 @@ def get_config() -> Config:
             dropout_rate=0.3,
             norm="pre",
         ),
-        data=DataConfig(
+        data=PairsConfig(
             corpus="multi30k",
             variant="tok",
             vocab_size=10_000,

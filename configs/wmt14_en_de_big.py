@@ -7,7 +7,7 @@ The paper trains 300 000 steps of about 25 000 source and 25 000 target tokens o
 checkpoints, 10 minutes apart: `tfmr average RUN --last 20`.
 """
 
-from tfmr import Config, DataConfig, DecodingConfig, TrainingConfig
+from tfmr import Config, DecodingConfig, PairsConfig, TrainingConfig
 from tfmr.models import transformer_big
 
 
@@ -15,7 +15,7 @@ def get_config() -> Config:
     """Returns the recipe."""
     return Config(
         model=transformer_big(),
-        data=DataConfig(
+        data=PairsConfig(
             corpus="wmt14_translate/de-en",
             source_language="en",
             target_language="de",

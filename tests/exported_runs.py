@@ -7,12 +7,12 @@ import numpy as np
 from reference import random_parameters
 from small_transformers import SENTENCES
 
-from tfmr.config import CausalLMConfig, Config, DataConfig, DecodingConfig, RunningTextConfig, TransformerConfig
+from tfmr.config import CausalLMConfig, Config, DecodingConfig, PairsConfig, RunningTextConfig, TransformerConfig
 from tfmr.data.corpora.grammar import sentence_pairs
 from tfmr.data.tokenizer import EOS_ID, Tokenizer
 from tfmr.models import CausalLM, Transformer
-from tfmr.run_directory import RunDirectory
-from tfmr.training.checkpoint import save_params
+from tfmr.runs.checkpoints import save_params
+from tfmr.runs.run_directory import RunDirectory
 
 LINES = [source for source, _ in sentence_pairs("test", 200)]
 SMALL = TransformerConfig(
@@ -33,7 +33,7 @@ def make_run(folder: Path, **changes) -> str:
     run = RunDirectory.at(folder)
     save_params(run.best, 0, jax_free(params))
     run.write_tokenizer(tokenizer)
-    data = DataConfig(corpus="text", max_length=min(256, config.max_length))
+    data = PairsConfig(corpus="text", max_length=min(256, config.max_length))
     run.write_config(Config(model=config, data=data, decoding=DECODING))
     return str(folder)
 

@@ -8,8 +8,8 @@ from scipy.special import log_softmax
 
 from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID, Tokenizer
-from tfmr.decoding import Translator
 from tfmr.models import Transformer
+from tfmr.translation import Translator
 
 LETTERS = "abcdefghij"
 BEAM = DecodingConfig()

@@ -93,7 +93,7 @@ def test_imports_run_one_way(path):
         ("data/corpora/x.py", "def f():\n    import jax.numpy as jnp"),
         ("data/corpora/x.py", "from ...models import Transformer"),
         ("analysis/x.py", "import tfmr.data.tokenizer"),
-        ("decoding/x.py", "from tfmr.training.checkpoint import restore"),
+        ("decoding/x.py", "from tfmr.runs.checkpoints import restore"),
         ("config.py", "import numpy"),
     ],
 )

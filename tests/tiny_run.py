@@ -4,9 +4,9 @@ import json
 import random
 from pathlib import Path
 
-from tfmr.config import Config, DataConfig, TrainingConfig, TransformerConfig, config_to_dict
-from tfmr.metrics_file import read_lines
-from tfmr.run_directory import RunDirectory
+from tfmr.config import Config, PairsConfig, TrainingConfig, TransformerConfig, config_to_dict
+from tfmr.runs.metrics import read_metric_lines
+from tfmr.runs.run_directory import RunDirectory
 
 
 def write_words(folder: Path, train: int = 200, validation: int = 12, test: int = 3, seed: int = 0) -> None:
@@ -36,7 +36,7 @@ def tiny_run(
     return Config(
         workdir=str(workdir),
         model=TransformerConfig(vocab_size=16, attention_dropout_rate=attention_dropout, **shape),
-        data=DataConfig(
+        data=PairsConfig(
             corpus="text",
             dir=str(folder),
             cache=str(folder / "cache"),
@@ -58,4 +58,4 @@ def write_recipe(file: Path, config: Config) -> None:
 
 def numbers(run: RunDirectory) -> list[dict]:
     """The lines of metrics.jsonl without what depends on the clock."""
-    return [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in read_lines(run.metrics_file)]
+    return [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in read_metric_lines(run.metrics_file)]

@@ -1,7 +1,7 @@
 """The Transformer of *Attention Is All You Need* in JAX and Flax Linen.
 
-`tfmr.nn` holds the paper's blocks, `tfmr.models` what is built from them,
-`tfmr.training.train` runs a `Config`, `tfmr.decoding.Translator` uses the result.
+`tfmr.nn` contains the paper's blocks and `tfmr.models` the models built from them. `tfmr.training.fit` trains what a
+`Config` describes; `tfmr.translation.Translator` and `tfmr.language_model.Generator` use the result.
 """
 
 from tfmr.config import (
@@ -12,6 +12,8 @@ from tfmr.config import (
     DistributedConfig,
     GenerationConfig,
     MeshConfig,
+    ModelConfig,
+    PairsConfig,
     RunningTextConfig,
     SamplingConfig,
     TrainingConfig,
@@ -28,6 +30,8 @@ __all__ = [
     "DistributedConfig",
     "GenerationConfig",
     "MeshConfig",
+    "ModelConfig",
+    "PairsConfig",
     "RunningTextConfig",
     "SamplingConfig",
     "TrainingConfig",

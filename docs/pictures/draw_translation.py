@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from tfmr.analysis import Curve, attention_weights, read_metrics
 from tfmr.data.tokenizer import BOS_ID, EOS_ID
-from tfmr.decoding import Translator
+from tfmr.translation import Translator
 
 BLUE, ORANGE = "#1f5fa8", "#d9822b"
 

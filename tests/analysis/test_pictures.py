@@ -11,9 +11,9 @@ from matplotlib.colors import to_hex
 from tfmr.analysis import plot_beam_tree, plot_position_products, plot_positions, plot_schedules, position_vectors
 from tfmr.analysis.beam_pictures import _rows
 from tfmr.config import CausalLMConfig, TrainingConfig, TransformerConfig
-from tfmr.decoding import BeamNode, BeamTree
 from tfmr.errors import InputError
 from tfmr.nn import sinusoidal_positions
+from tfmr.search import BeamNode, BeamTree
 from tfmr.training import make_schedule
 
 

@@ -13,8 +13,8 @@ from small_translators import make_translator
 
 from tfmr.analysis import attention_weights, plot_sentence_attention, plot_text_attention, sentence_attention
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, Tokenizer
-from tfmr.decoding import Generator
 from tfmr.errors import InputError
+from tfmr.language_model import Generator
 from tfmr.models import CausalLM, CausalLMConfig
 from tfmr.nn import stack_layers
 

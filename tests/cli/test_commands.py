@@ -14,14 +14,14 @@ from tfmr.cli import _dispatch, run
 from tfmr.cli.config_file import parse_config
 from tfmr.cli.train import main as train_main
 from tfmr.errors import InputError
-from tfmr.run_directory import RunDirectory
+from tfmr.runs.run_directory import RunDirectory
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_train_leaves_all_that_later_commands_need(trained: str, workspace: Path):
     run_directory = RunDirectory.open(trained)
-    assert run_directory.read_config().training == CONFIG.training
+    assert run_directory.config.training == CONFIG.training
     steps = [json.loads(line)["step"] for line in run_directory.metrics_file.read_text().splitlines()]
     assert steps == [1, 2, 2, 3, 4, 4]
     assert list(Path(trained, "tensorboard").glob("events*"))

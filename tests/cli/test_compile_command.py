@@ -16,7 +16,7 @@ from tfmr import *
 def get_config():
     layers = dict(num_encoder_layers=1, num_decoder_layers=1)
     model = TransformerConfig(d_model=16, d_ff=32, num_heads=2, d_k=8, d_v=8, **layers)
-    return Config(model=model, data=DataConfig(vocab_size=300, tokens_per_batch=512, max_length=16))
+    return Config(model=model, data=PairsConfig(vocab_size=300, tokens_per_batch=512, max_length=16))
 """
 
 
@@ -83,9 +83,9 @@ def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 def test_what_is_wrong_is_told_before_compiling(
     name: str, config: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    import tfmr.training.compile
+    import tfmr.analysis.compile
 
-    monkeypatch.setattr(tfmr.training.compile, "compile_step", lambda _: pytest.fail("it compiles"))
+    monkeypatch.setattr(tfmr.analysis.compile, "compile_step", lambda _: pytest.fail("it compiles"))
     arguments, expected = WRONG[name]
     assert expected in error_of(["compile", config, *arguments], capsys)
 

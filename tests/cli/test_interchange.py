@@ -11,10 +11,11 @@ from exported_runs import LINES, make_language_model, make_run
 
 from tfmr.cli import _dispatch
 from tfmr.config import GenerationConfig
-from tfmr.decoding import Generator, Translator
 from tfmr.errors import InputError
 from tfmr.interop import flatten, load_safetensors
-from tfmr.run_directory import load_run
+from tfmr.language_model import Generator
+from tfmr.runs.run_directory import load_run
+from tfmr.translation import Translator
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tfmr.cli import _dispatch, run
-from tfmr.decoding import Translator
-from tfmr.run_directory import RunDirectory
+from tfmr.runs.run_directory import RunDirectory
+from tfmr.translation import Translator
 
 SOURCES = ["one two three", "", "four 5", "eight"]
 TARGETS = ["3 ONE TWO", "7", "", "11 EIGHT SEVEN"]
@@ -156,8 +156,8 @@ def test_what_is_wrong_is_told_in_one_line(name: str, trained: str, tmp_path: Pa
 
 def test_runs_with_other_tokenizers_are_no_ensemble(trained: str, tmp_path: Path):
     other = RunDirectory.at(tmp_path / "other")
-    config = RunDirectory.open(trained).read_config()
+    config = RunDirectory.open(trained).config
     other.write_config(config)
-    other.write_tokenizer(type(RunDirectory.open(trained).read_tokenizer()).train("characters", ["abc"], 20))
+    other.write_tokenizer(type(RunDirectory.open(trained).tokenizer).train("characters", ["abc"], 20))
     with pytest.raises(ValueError, match=r"run and .*other: have different tokenizers"):
         _dispatch(["translate", trained, "--ensemble", str(tmp_path / "other")])

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import tensorflow_datasets as tfds
 
-from tfmr.config import DataConfig
+from tfmr.config import PairsConfig
 from tfmr.data.corpora import grammar, load_corpus
 from tfmr.data.corpora import multi30k as multi30k_module
 from tfmr.errors import InputError
@@ -34,7 +34,7 @@ def folder(tmp_path):
 @pytest.fixture
 def load(tmp_path):
     """Loads a corpus, by default the text corpus, into a cache of its own."""
-    return lambda **values: load_corpus(DataConfig(**{"corpus": "text", "cache": str(tmp_path / "cache"), **values}))
+    return lambda **values: load_corpus(PairsConfig(**{"corpus": "text", "cache": str(tmp_path / "cache"), **values}))
 
 
 def write(path: Path, lines, end="\n") -> Path:
@@ -233,7 +233,7 @@ def test_unknown_corpora_are_named_with_the_nearest(load):
 
 _KILLED = """
 import os, sys
-from tfmr.config import DataConfig
+from tfmr.config import PairsConfig
 from tfmr.data.corpora import load_corpus, text
 read = text.read_pairs
 def read_some(*files):
@@ -242,7 +242,7 @@ def read_some(*files):
             os._exit(9)
         yield pair
 text.read_pairs = read_some
-load_corpus(DataConfig(corpus="text", dir=sys.argv[1], cache=sys.argv[2])).size("train")
+load_corpus(PairsConfig(corpus="text", dir=sys.argv[1], cache=sys.argv[2])).size("train")
 """
 
 

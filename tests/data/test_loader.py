@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfmr.data.batching import Batch, Bucket, make_plan
-from tfmr.data.loader import Place, batches_from, encode_pairs, evaluation_batches, make_arrays, prefetch
+from tfmr.data.loader import Place, batches_from, encode_pairs, evaluation_batches, prefetch
 from tfmr.data.packing import make_packed_plan
-from tfmr.data.prepare import PreparedSplit
+from tfmr.data.prepare import PairSplit
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 from tfmr.errors import InputError
@@ -28,7 +28,7 @@ def make_split(lengths, seed=0):
         return TokenArrays(tokens, np.cumsum([0, *lengths], dtype=np.int64))
 
     source, target = zip(*lengths, strict=True)
-    return PreparedSplit(side(source), side(target))
+    return PairSplit(side(source), side(target))
 
 
 def plan_of(split, **changes):
@@ -52,7 +52,7 @@ lengths_of_pairs = st.lists(st.tuples(st.integers(2, 20), st.integers(2, 20)), m
 def test_arrays_hold_each_sentence_of_the_batch_in_a_row(lengths, rows_multiple):
     split = make_split(lengths)
     for batch in plan_of(split).epoch(1):
-        arrays = make_arrays(split, batch, rows_multiple=rows_multiple)
+        arrays = split.arrays(batch, rows_multiple=rows_multiple)
         assert {array.dtype for array in arrays.values()} == {np.dtype(np.int32)}
         rows, length = arrays["target_output"].shape
         assert rows % rows_multiple == 0
@@ -79,7 +79,7 @@ def test_packed_arrays_hold_each_sentence_as_if_it_stood_alone(lengths, epoch):
     split = make_split(lengths)
     seen = []
     for batch in packed_plan_of(split).epoch(epoch):
-        arrays = make_arrays(split, batch)
+        arrays = split.arrays(batch)
         assert {array.dtype for array in arrays.values()} == {np.dtype(np.int32)}
         assert arrays["source"].shape == (batch.bucket.rows, batch.bucket.source_length)
         assert arrays["target_output"].shape == (batch.bucket.rows, batch.bucket.target_length)
@@ -107,9 +107,9 @@ def test_packed_arrays_hold_each_sentence_as_if_it_stood_alone(lengths, epoch):
 def test_wanted_rows_are_those_of_the_whole_batch(plan_of, lengths, rows_multiple, random):
     split = make_split(lengths)
     for batch in plan_of(split).epoch(0):
-        whole = make_arrays(split, batch, rows_multiple=rows_multiple)
+        whole = split.arrays(batch, rows_multiple=rows_multiple)
         wanted = [row for row in range(len(whole["source"])) if random.random() < 0.5]
-        part = make_arrays(split, batch, rows_multiple=rows_multiple, rows_of=lambda _: wanted)  # noqa: B023
+        part = split.arrays(batch, rows_multiple=rows_multiple, rows_of=lambda _: wanted)  # noqa: B023
         for name, array in whole.items():
             np.testing.assert_array_equal(part[name], array[wanted])
 
@@ -122,7 +122,7 @@ def test_padding_share_counts_the_arrays(plan_of, lengths, seed):
     plan = plan_of(split, seed=seed)
     segments = [
         arrays[f"{side}_segments"]
-        for arrays in (make_arrays(split, batch) for batch in plan.epoch(seed + 1))
+        for arrays in (split.arrays(batch) for batch in plan.epoch(seed + 1))
         for side in ("source", "target")
     ]
     places = sum(array.size for array in segments)
@@ -236,6 +236,6 @@ def test_evaluation_batches_hold_all_pairs_of_any_length(tokenizer):
 
 def test_a_row_without_a_sentence_is_all_padding():
     split = make_split([(3, 2)])
-    arrays = make_arrays(split, Batch(Bucket(1, 4, 4), np.array([0])), rows_multiple=2, rows_of=lambda rows: [rows - 1])
+    arrays = split.arrays(Batch(Bucket(1, 4, 4), np.array([0])), rows_multiple=2, rows_of=lambda rows: [rows - 1])
     for name, array in arrays.items():
         assert name.endswith("positions") or not array.any()

@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from tfmr.config import DataConfig
+from tfmr.config import PairsConfig
 from tfmr.data import prepare as prepare_module
-from tfmr.data.prepare import PreparedCorpus, prepare
+from tfmr.data.prepare import PreparedPairs, prepare
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
 from tfmr.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
 from tfmr.errors import InputError
@@ -34,10 +34,10 @@ def write_corpus(folder, splits):
 
 @pytest.fixture
 def make(tmp_path):
-    """Returns the DataConfig of a small text corpus, its own cache, and what a test changes."""
+    """Returns the PairsConfig of a small text corpus, its own cache, and what a test changes."""
     write_corpus(tmp_path / "corpus", SPLITS)
     values = {"corpus": "text", "dir": str(tmp_path / "corpus"), "cache": str(tmp_path / "cache"), "vocab_size": 300}
-    return lambda **changed: DataConfig(**{**values, **changed})
+    return lambda **changed: PairsConfig(**{**values, **changed})
 
 
 def folders(tmp_path):
@@ -160,7 +160,7 @@ def test_a_damaged_folder_is_reported_and_made_again(make, name, damage, caplog,
     before = {path.name: path.read_bytes() for path in prepared.directory.iterdir()}
     damage(prepared.directory / name)
     with pytest.raises(InputError, match=name):
-        PreparedCorpus.open(prepared.directory)
+        PreparedPairs.open(prepared.directory)
     again = prepare(make())
     assert "damaged and made again" in caplog.text
     assert name in caplog.text
@@ -170,7 +170,7 @@ def test_a_damaged_folder_is_reported_and_made_again(make, name, damage, caplog,
 
 _KILLED = """
 import os, sys
-from tfmr.config import DataConfig
+from tfmr.config import PairsConfig
 from tfmr.data import prepare
 write = prepare._write_split
 def write_some(folder, corpus, split, tokenizer):
@@ -179,7 +179,7 @@ def write_some(folder, corpus, split, tokenizer):
         os._exit(9)
     return counts
 prepare._write_split = write_some
-prepare.prepare(DataConfig(corpus="text", dir=sys.argv[1], cache=sys.argv[2], vocab_size=300))
+prepare.prepare(PairsConfig(corpus="text", dir=sys.argv[1], cache=sys.argv[2], vocab_size=300))
 """
 
 
@@ -276,7 +276,7 @@ def test_multi30k(shared_data, tmp_path):
         for language in ("en", "de"):  # the small files only: for time
             (tmp_path / f"{name}.lc.norm.tok.{language}").symlink_to(real / f"{stem}.lc.norm.tok.{language}")
     prepared = prepare(
-        DataConfig(corpus="multi30k", variant="tok", dir=str(tmp_path), cache=str(tmp_path), vocab_size=2_000)
+        PairsConfig(corpus="multi30k", variant="tok", dir=str(tmp_path), cache=str(tmp_path), vocab_size=2_000)
     )
     assert prepared.tokenizer.vocab_size == 2_000
     assert [len(prepared.split(split)) for split in ("train", "validation", "test")] == [1_014, 1_000, 1_000]

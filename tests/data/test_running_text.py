@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfmr.config import DataConfig, RunningTextConfig
+from tfmr.config import PairsConfig, RunningTextConfig
 from tfmr.data import running_text
-from tfmr.data.loader import make_arrays, plan_for
-from tfmr.data.prepare import prepare
 from tfmr.data.running_text import documents
 from tfmr.data.text_batches import crop_batches, evaluation_batches_of_text
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
@@ -130,9 +128,9 @@ def counting():
 
 
 def epochs(text, config):
-    plan = plan_for(text, config)
+    plan = text.plan(config)
     for epoch in (0, 1, 0):
-        yield [make_arrays(text, batch) for batch in plan.epoch(epoch)]
+        yield [text.arrays(batch) for batch in plan.epoch(epoch)]
 
 
 def test_blocks_predict_each_token_once_an_epoch(counting):
@@ -207,14 +205,14 @@ def test_packed_documents_are_whole_and_apart(make, tokenizer_file, begin, end):
 
 def test_a_vocabulary_without_our_marks_is_not_for_translation(make):
     with pytest.raises(InputError, match="it is for running text"):
-        prepare(DataConfig(tokenizer_file=GPT2, cache=make("a").cache))
+        prepare(PairsConfig(tokenizer_file=GPT2, cache=make("a").cache))
 
 
 def test_a_host_gets_its_rows(counting):
     config = RunningTextConfig(max_length=16, tokens_per_batch=64)
-    batch = plan_for(counting, config).epoch(0)[0]
-    whole = make_arrays(counting, batch, rows_multiple=3)
-    part = make_arrays(counting, batch, rows_multiple=3, rows_of=lambda rows: [1, rows - 1])
+    batch = counting.plan(config).epoch(0)[0]
+    whole = counting.arrays(batch, rows_multiple=3)
+    part = counting.arrays(batch, rows_multiple=3, rows_of=lambda rows: [1, rows - 1])
     for name, array in whole.items():
         assert len(array) == 6
         np.testing.assert_array_equal(part[name], array[[1, 5]])
@@ -236,4 +234,4 @@ def test_what_is_refused(make, tmp_path):
         prepare(dataclasses.replace(make("a b"), files=(str(tmp_path / "bad.txt"),)))
     config = make("a b c " * 3, tokenizer="characters", max_length=20)
     with pytest.raises(InputError, match=r"data\.max_length = 20: the training text has only 16 tokens"):
-        plan_for(prepare(config).split("train"), config)
+        prepare(config).split("train").plan(config)

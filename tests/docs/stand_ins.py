@@ -7,7 +7,7 @@ from pathlib import Path
 from documented import REPOSITORY
 from tiny_run import write_words
 
-from tfmr import Config, DataConfig, DecodingConfig, TrainingConfig, TransformerConfig
+from tfmr import Config, DecodingConfig, PairsConfig, TrainingConfig, TransformerConfig
 from tfmr.cli.config_file import load_config
 
 NARROW = dict(d_model=16, d_ff=32, num_heads=2, d_k=8, d_v=8)
@@ -21,7 +21,7 @@ TRAINING = TrainingConfig(
 TRANSLATION = Config(
     # A vocabulary that divides among devices.
     model=TransformerConfig(vocab_size=512, num_encoder_layers=1, num_decoder_layers=2, **NARROW),
-    data=DataConfig(
+    data=PairsConfig(
         corpus="text",
         source_file="corpus.en",
         target_file="corpus.de",

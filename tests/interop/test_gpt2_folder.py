@@ -15,13 +15,13 @@ from tfmr.data.running_text import encode_text
 from tfmr.data.text_batches import evaluation_batches_of_text
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import Marks, Tokenizer
-from tfmr.decoding import Generator
 from tfmr.errors import InputError
-from tfmr.evaluation import evaluate_loss, negative_log_likelihood
 from tfmr.interop import flatten, read_gpt2
 from tfmr.interop.weight_files import read_arrays, write_arrays
+from tfmr.language_model import Generator
 from tfmr.models import CausalLM
-from tfmr.run_directory import load_run
+from tfmr.runs.run_directory import load_run
+from tfmr.translation.scores import evaluate_loss, negative_log_likelihood
 
 FOLDER = Path(__file__).resolve().parent / "golden" / "gpt2"
 CASES = json.loads((FOLDER / "continued.json").read_text(encoding="utf-8"))

@@ -13,13 +13,13 @@ from tfmr.cli import _dispatch
 from tfmr.config import DecodingConfig
 from tfmr.data.loader import encode_pairs, evaluation_batches
 from tfmr.data.tokenizer import BOS_ID, PAD_ID
-from tfmr.decoding import Translator
 from tfmr.errors import InputError
-from tfmr.evaluation import evaluate
 from tfmr.interop import flatten, from_marian, read_marian, write_marian
 from tfmr.interop.weight_files import read_arrays
 from tfmr.models import Transformer
-from tfmr.run_directory import load_run
+from tfmr.runs.run_directory import load_run
+from tfmr.translation import Translator
+from tfmr.translation.scores import evaluate
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 FOLDER = GOLDEN / "marian"

@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from tiny_run import numbers, tiny_run, write_recipe, write_words
 
-from tfmr.checksums import named_leaves
 from tfmr.config import Config
-from tfmr.metrics_file import read_lines
 from tfmr.models import Transformer
-from tfmr.parameters import read_params, state_steps
-from tfmr.run_directory import RunDirectory
+from tfmr.runs.checkpoints import Checkpointer
+from tfmr.runs.checksums import named_leaves
+from tfmr.runs.metrics import read_metric_lines
+from tfmr.runs.parameters import read_params, state_steps
+from tfmr.runs.run_directory import RunDirectory
 from tfmr.training import make_optimizer
-from tfmr.training.checkpoint import Checkpointer
 from tfmr.training.sharding import make_mesh
 from tfmr.training.state import make_sharded_state
 
@@ -95,7 +95,7 @@ def last_step(run: RunDirectory) -> int:
 
 def whole_state(config: Config, run: RunDirectory):
     """The newest state: parameters, optimizer, moving average, counters, and the place in the data."""
-    config = dataclasses.replace(run.read_config(), workdir=config.workdir)
+    config = dataclasses.replace(run.config, workdir=config.workdir)
     optimizer = make_optimizer(config.training, config.model.d_model)
     mesh = make_mesh(config.mesh)
     like = make_sharded_state(Transformer(config.model), optimizer, jax.random.key(0), mesh, ema=True)
@@ -138,7 +138,7 @@ def test_twenty_kills(draw, tmp_path):
         assert after >= before, "a checkpoint was lost"
         assert status in (-number, 128 + number)
         if status == 128 + signal.SIGTERM:
-            assert read_lines(killed.run.metrics_file)[-1]["step"] == after
+            assert read_metric_lines(killed.run.metrics_file)[-1]["step"] == after
             assert not half_written
     assert in_flight > 0, "no kill fell into a save: try another seed"
     assert last_step(killed.run) < STEPS
@@ -152,7 +152,7 @@ def assert_same_run(whole: Starter, killed: Starter) -> None:
     assert lines == numbers(whole.run)
     assert len(lines) == STEPS + STEPS // 20
     assert_same(*(whole_state(config_of(run.path.parent, run.path.name), run) for run in (killed.run, whole.run)))
-    model = whole.run.read_config().model
+    model = whole.run.config.model
     for name in ("best", *(str(step) for step in range(KEEP_EVERY, STEPS, KEEP_EVERY))):
         assert_same(read_params(killed.run, model, name), read_params(whole.run, model, name))
     assert not killed.run.damaged.exists()

@@ -10,7 +10,8 @@ import pytest
 from scipy.special import log_softmax
 from small_transformers import BASE, BATCH, CONFIGS, SENTENCES, TARGET, TARGETS, VOCAB, logits_of, params_of, tokens
 
-from tfmr.models import Transformer, likelihood, log_of_mean, token_log_probs
+from tfmr.models import Transformer, likelihood, token_log_probs
+from tfmr.search.ensemble import log_of_mean
 
 OUTPUT = tokens(BATCH, TARGET, seed=2)
 INPUTS = SENTENCES[0], SENTENCES[1], TARGETS, OUTPUT, SENTENCES[3]

@@ -26,7 +26,7 @@ def record_batches(file: Path, seconds: float) -> None:
     def make(split, batch, *, rows_of, **kwargs):
         time.sleep(seconds)
         wanted = []
-        arrays = make_arrays(split, batch, rows_of=lambda rows: wanted.append(rows_of(rows)) or wanted[0], **kwargs)
+        arrays = split.arrays(batch, rows_of=lambda rows: wanted.append(rows_of(rows)) or wanted[0], **kwargs)
         rows = {row: tokens.tolist() for row, tokens in zip(wanted[0], arrays["source"], strict=True)}
         append(file, rows)
         return arrays

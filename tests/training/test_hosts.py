@@ -10,8 +10,8 @@ import time
 import pytest
 
 from tfmr.errors import InputError
+from tfmr.training.fit import _StopSignals
 from tfmr.training.hosts import Hosts, ManyHosts, end_at_the_second
-from tfmr.training.loop import _StopSignals
 
 
 class Store:

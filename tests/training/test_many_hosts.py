@@ -16,9 +16,9 @@ import pytest
 from tiny_run import numbers, tiny_run, write_recipe, write_words
 
 from tfmr.config import Config, MeshConfig
-from tfmr.metrics_file import read_lines
-from tfmr.parameters import state_steps
-from tfmr.run_directory import RunDirectory
+from tfmr.runs.metrics import read_metric_lines
+from tfmr.runs.parameters import state_steps
+from tfmr.runs.run_directory import RunDirectory
 
 HERE = Path(__file__).resolve().parent
 DEVICES = 4
@@ -87,7 +87,7 @@ class Processes:
     def wait_for_step(self, step: int) -> None:
         """Returns when metrics.jsonl tells of the step."""
         deadline = time.monotonic() + PATIENCE
-        while not any(line["step"] >= step for line in read_lines(self.run.metrics_file)):
+        while not any(line["step"] >= step for line in read_metric_lines(self.run.metrics_file)):
             if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes):
                 self.wait(0)
                 raise AssertionError(self.told())
@@ -205,7 +205,7 @@ def test_one_process_writes_what_there_is_to_tell(handed_on):
     assert "Continuing from step" in handed_on.four.logs[0].read_text()
     for log in handed_on.four.logs[1:]:
         assert not re.search(r"Continuing|parameters|^step ", log.read_text(), re.MULTILINE)
-    assert handed_on.one.run.read_config().distributed == Config().distributed
+    assert handed_on.one.run.config.distributed == Config().distributed
 
 
 @pytest.mark.parametrize("victim", [1, 0])

@@ -11,15 +11,14 @@ from reference import relative_error
 from tiny import tiny_model
 from tiny_run import numbers
 
-from tfmr.config import Config, DataConfig, TrainingConfig, TransformerConfig
+from tfmr.config import Config, PairsConfig, TrainingConfig, TransformerConfig
 from tfmr.data.batching import make_plan
 from tfmr.data.corpora import load_corpus
-from tfmr.data.loader import encode_pairs, make_arrays, plan_for
+from tfmr.data.loader import encode_pairs
 from tfmr.data.packing import make_packed_plan
-from tfmr.data.prepare import prepare
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
-from tfmr.parameters import read_params, state_steps
+from tfmr.runs.parameters import read_params, state_steps
 from tfmr.training import batch_loss, train
 
 PAIRS = 150
@@ -31,7 +30,7 @@ def multi30k_lines(folder):
 
 
 def built_in_lines(folder):
-    config = DataConfig(grammar_size=2 * PAIRS, cache=str(folder))
+    config = PairsConfig(grammar_size=2 * PAIRS, cache=str(folder))
     return [list(lines)[:PAIRS] for lines in zip(*load_corpus(config).split("train"), strict=True)]
 
 
@@ -60,7 +59,7 @@ def test_the_sums_of_packed_batches_are_those_of_one_pair_to_a_row(split):
         return sums, gradient
 
     def total_of(plan):
-        parts = [sums_and_gradient(params, make_arrays(split, batch)) for batch in plan.epoch(0)]
+        parts = [sums_and_gradient(params, split.arrays(batch)) for batch in plan.epoch(0)]
         return jax.tree.map(lambda *x: np.sum(np.asarray(x, np.float64), axis=0), *parts)
 
     lengths = split.source.lengths, split.target.lengths
@@ -92,7 +91,7 @@ def config(tmp_path_factory):
     return Config(
         workdir=str(tmp_path_factory.mktemp("runs") / "whole"),
         model=TransformerConfig(vocab_size=16, **shape),
-        data=DataConfig(**files, tokens_per_batch=512, max_length=64, batching="packed"),
+        data=PairsConfig(**files, tokens_per_batch=512, max_length=64, batching="packed"),
         training=TrainingConfig(**steps, **often),
     )
 
@@ -103,7 +102,7 @@ def with_steps(config, steps, workdir):
 
 def test_stopped_in_the_middle_of_an_epoch_it_ends_the_same(config, tmp_path):
     split = prepare(config.data).split("train")
-    plan = plan_for(split, config.data)
+    plan = split.plan(config.data)
     per_epoch = len(plan.epoch(0))
     assert config.training.steps > per_epoch + 2
     assert max(len(batch.indices) / (batch.rows.max() + 1) for batch in plan.epoch(0)) > 1.5
@@ -115,9 +114,7 @@ def test_stopped_in_the_middle_of_an_epoch_it_ends_the_same(config, tmp_path):
     train(with_steps(config, config.training.steps, run.path))
     # The stop adds an evaluation of its own.
     assert [line for line in numbers(run) if "loss" in line or line["step"] != stop] == numbers(whole)
-    found, expected = (
-        read_params(name, name.read_config().model, "last", moving_average=False) for name in (run, whole)
-    )
+    found, expected = (read_params(name, name.config.model, "last", moving_average=False) for name in (run, whole))
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
     bucketed = dataclasses.replace(config, data=dataclasses.replace(config.data, batching="bucketed"))

@@ -1,10 +1,8 @@
 """Looking at models: where parameters and operations go, and pictures: attention, curves, positions, beams, tokens."""
 
-from tfmr.analysis.account import forward_flops, parameter_count, parameter_table, training_flops_per_token
 from tfmr.analysis.attention_maps import attention_weights
 from tfmr.analysis.attention_pictures import plot_attention, plot_attention_layers
 from tfmr.analysis.beam_pictures import plot_beam_tree
-from tfmr.analysis.breakdown import attention_share, cache_bytes, training_bytes, weight_breakdown
 from tfmr.analysis.learning_curves import Curve, plot_learning_curves, read_metrics
 from tfmr.analysis.neighbours import (
     Neighbours,
@@ -21,6 +19,8 @@ from tfmr.analysis.text_attention import (
     plot_text_attention,
     sentence_attention,
 )
+from tfmr.models.account import forward_flops, parameter_count, parameter_table, training_flops_per_token
+from tfmr.models.breakdown import attention_share, cache_bytes, training_bytes, weight_breakdown
 
 __all__ = [
     "Curve",

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from tfmr.errors import InputError
-from tfmr.metrics_file import read_lines
-from tfmr.storage import storage_path
+from tfmr.runs.metrics import read_metric_lines
+from tfmr.runs.storage import storage_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def read_metrics(file: str | os.PathLike) -> dict[str, Curve]:
     if not path.is_file():
         raise InputError(f"{path}: is missing; give a run directory that train.py has written to")
     points: dict[str, dict[int, float]] = {}
-    for line in read_lines(path):
+    for line in read_metric_lines(path):
         for name, value in line.items():
             if name != "step" and isinstance(value, int | float):
                 points.setdefault(name, {})[line["step"]] = float(value)

@@ -39,7 +39,7 @@ def sentence_attention(translator: Any, source: str, target: str | None = None) 
     """Returns where a translation model looks when it translates a sentence.
 
     Args:
-      translator: a `tfmr.decoding.Translator`; of an ensemble its first model.
+      translator: a `tfmr.translation.Translator`; of an ensemble its first model.
       source: the sentence.
       target: a translation of it; None: the translator's own.
 
@@ -69,7 +69,7 @@ def plot_sentence_attention(
     """Draws where a translation model looks when it translates a sentence: rows look at columns.
 
     Args:
-      translator: a `tfmr.decoding.Translator`; of an ensemble its first model.
+      translator: a `tfmr.translation.Translator`; of an ensemble its first model.
       source: the sentence.
       target: a translation of it; None: the translator's own.
       stack: encoder: the source at itself; decoder: the target at itself; cross: from the target to the source, where
@@ -103,7 +103,7 @@ def plot_text_attention(generator: Any, text: str, *, layer: int | None = -1, he
     """Draws where a language model looks back in a text: rows look at columns.
 
     Args:
-      generator: a `tfmr.decoding.Generator`.
+      generator: a `tfmr.language_model.Generator`.
       text: which the model reads; a beginning of a document where it was trained on documents.
       layer: from 0; -1: the last; None: all, in small.
       head: of the layer, from 0; None: all.

@@ -10,7 +10,7 @@ import tyro
 from tfmr.cli.run_arguments import parse_with_run
 
 if TYPE_CHECKING:
-    from tfmr.decoding import Alignment
+    from tfmr.translation import Alignment
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
     from tfmr.cli.text_streams import input_pairs, output_file
 
     pairs = input_pairs(options.source, options.target)
-    from tfmr.decoding import Translator  # slow to import: after what is wrong with the input was told
+    from tfmr.translation import Translator  # slow to import: after what is wrong with the input was told
 
     translator = Translator.from_run(options.run, options.checkpoint)
     head = None if options.head == -1 else options.head

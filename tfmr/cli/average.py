@@ -22,8 +22,8 @@ def main(arguments: list[str]) -> None:
     from tfmr.cli.arguments import parse
 
     options = parse(Arguments, arguments, prog="tfmr average")
-    from tfmr.run_directory import RunDirectory
-    from tfmr.training.averaging import average_checkpoints
+    from tfmr.runs.averaging import average_checkpoints
+    from tfmr.runs.run_directory import RunDirectory
 
     run = RunDirectory.open(options.run)
     steps = average_checkpoints(run, last=None if options.steps else options.last, steps=list(options.steps) or None)

@@ -97,8 +97,8 @@ def topology_devices(chip: str, shape: tuple[int, ...]) -> list[Any]:
 
 def _compile(config: Config, chip: str, shape: tuple[int, ...]) -> None:
     from tfmr.analysis.chips import CHIPS
+    from tfmr.analysis.compile import compile_step, step_inputs
     from tfmr.cli.compile_report import print_compiled, print_inputs
-    from tfmr.training.compile import compile_step, step_inputs
     from tfmr.training.sharding import make_mesh
 
     inputs = step_inputs(config, make_mesh(config.mesh, topology_devices(chip, shape)))

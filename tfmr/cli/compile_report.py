@@ -5,11 +5,11 @@ from collections import defaultdict
 
 import jax
 
-from tfmr.analysis.account import forward_flops
 from tfmr.analysis.chips import Chip
 from tfmr.analysis.collectives import Collective
+from tfmr.analysis.compile import CompiledStep, StepInputs, bytes_per_chip
 from tfmr.analysis.roofline import roofline
-from tfmr.training.compile import CompiledStep, StepInputs, bytes_per_chip
+from tfmr.models.account import forward_flops
 
 GIB = 2**30
 

@@ -6,7 +6,7 @@ import runpy
 from pathlib import Path
 
 from tfmr.cli.arguments import parse
-from tfmr.config import CausalLMConfig, Config, RunningTextConfig
+from tfmr.config import KINDS, Config
 from tfmr.errors import InputError, nearest
 
 
@@ -54,6 +54,6 @@ def _nearest_field(error: Exception) -> str:
     if not isinstance(error, TypeError) or "unexpected keyword argument" not in str(error):
         return ""
     sections = [Config, *(type(section) for section in vars(Config()).values() if dataclasses.is_dataclass(section))]
-    sections += [CausalLMConfig, RunningTextConfig]
+    sections += [kind for kinds in KINDS.values() for kind in kinds.values()]
     names = [field.name for section in sections for field in dataclasses.fields(section)]
     return nearest(str(error).split("'")[1], names)

@@ -32,9 +32,9 @@ def main(arguments: list[str]) -> None:
     if not options.output:
         raise InputError("--output: is missing: give the folder or file to write")
     from tfmr.interop import check_ctranslate2, check_exportable, check_gpt2, save_safetensors
-    from tfmr.run_directory import RunDirectory, load_run
+    from tfmr.runs.run_directory import RunDirectory, load_run
 
-    model = RunDirectory.open(options.run).read_config().model
+    model = RunDirectory.open(options.run).config.model
     # Before the weights are read, which takes a while.
     checks = {"marian": check_exportable, "gpt2": check_gpt2, "ctranslate2": check_ctranslate2}
     checks.get(options.format, lambda _: None)(model)

@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
     from tfmr.cli.arguments import parse
 
     options = parse(Arguments, arguments, prog="tfmr generate")
-    from tfmr.decoding.generator import Generator
+    from tfmr.language_model.generator import Generator
 
     config = GenerationConfig(**{field.name: getattr(options, field.name) for field in fields(GenerationConfig)})
     generator = Generator.from_run(options.run, options.checkpoint, config)

@@ -7,7 +7,7 @@ from typing import Any
 
 import tyro
 
-from tfmr.config import CausalLMConfig, Config, DataConfig, RunningTextConfig
+from tfmr.config import CausalLMConfig, Config, PairsConfig, RunningTextConfig
 from tfmr.data.tokenizer import OURS, Tokenizer
 from tfmr.errors import InputError
 
@@ -34,8 +34,8 @@ def main(arguments: list[str]) -> None:
     if Path(options.run).exists():
         raise InputError(f"{options.run}: is there already: remove it, or give another folder")
     from tfmr.interop import new_folder
-    from tfmr.run_directory import RunDirectory
-    from tfmr.training.checkpoint import save_params
+    from tfmr.runs.checkpoints import save_params
+    from tfmr.runs.run_directory import RunDirectory
 
     read = _read_file if Path(options.source).is_file() else _read_folder
     config, tokenizer, params = read(options)
@@ -79,7 +79,7 @@ def _read_marian(options: Arguments) -> tuple[Config, Tokenizer, Any]:
     model = read_marian(options.source)
     tokenizer = SentencePieceTokenizer(model.vocabulary, model.source_spm, model.target_spm, options.source)
     source, target = model.languages
-    data = dataclasses.replace(DataConfig(), corpus="text", source_language=source, target_language=target)
+    data = dataclasses.replace(PairsConfig(), corpus="text", source_language=source, target_language=target)
     return Config(model=model.config, data=data, decoding=model.decoding), tokenizer, model.params
 
 
@@ -101,4 +101,4 @@ def _read_file(options: Arguments) -> tuple[Config, Tokenizer, Any]:
         )
     if tokenizer.marks != OURS:
         raise InputError(f"--tokenizer = {options.tokenizer!r}: is of a language model, not of {options.source}")
-    return Config(model=model, data=DataConfig(corpus="text")), tokenizer, params
+    return Config(model=model, data=PairsConfig(corpus="text")), tokenizer, params

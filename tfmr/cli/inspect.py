@@ -35,8 +35,8 @@ def main(arguments: list[str]) -> None:
     own, rest = split_options(Options, arguments)
     options = parse(Options, own, prog=PROG)
     config = _config(rest)
-    from tfmr.analysis.account import parameter_table
     from tfmr.analysis.chips import chip_named
+    from tfmr.models.account import parameter_table
 
     chip_named(options.chip)  # refused before anything is printed
     model = dataclasses.replace(config.model, vocab_size=config.model.vocab_size or config.data.vocab_size)
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _print_breakdown(model: ModelConfig) -> None:
-    from tfmr.analysis.breakdown import attention_share, weight_breakdown
+    from tfmr.models.breakdown import attention_share, weight_breakdown
 
     table = weight_breakdown(model)
     total = sum(table.values())
@@ -61,7 +61,7 @@ def _print_breakdown(model: ModelConfig) -> None:
 
 
 def _print_memory(config: Config, model: ModelConfig) -> None:
-    from tfmr.analysis.breakdown import cache_bytes, training_bytes
+    from tfmr.models.breakdown import cache_bytes, training_bytes
 
     length = config.data.max_length
     state = training_bytes(model, moving_average=config.training.ema_decay > 0) / 2**30
@@ -76,7 +76,7 @@ def _print_memory(config: Config, model: ModelConfig) -> None:
 def _config(arguments: list[str]) -> Config:
     """The config of a run directory or of a file; `--help` tells this command's own options first."""
     from tfmr.cli.config_file import parse_config
-    from tfmr.run_directory import RunDirectory
+    from tfmr.runs.run_directory import RunDirectory
 
     if {"-h", "--help"} & set(arguments):
         print_options(Options, PROG)
@@ -84,7 +84,7 @@ def _config(arguments: list[str]) -> Config:
         return parse_config(arguments, PROG)
     if len(arguments) > 1:
         raise InputError(f"{arguments[1]!r}: a run directory takes no options here; give its config file instead")
-    return RunDirectory.open(arguments[0]).read_config()
+    return RunDirectory.open(arguments[0]).config
 
 
 def _lengths(config: Config) -> tuple[int, int]:
@@ -93,9 +93,9 @@ def _lengths(config: Config) -> tuple[int, int]:
 
 
 def _print_training(config: Config, model: ModelConfig, options: Options) -> None:
-    from tfmr.analysis.account import training_flops_per_token
     from tfmr.analysis.chips import chip_named
     from tfmr.analysis.roofline import training_seconds
+    from tfmr.models.account import training_flops_per_token
 
     chip = chip_named(options.chip)
     tokens, lengths = config.data.tokens_per_batch, _lengths(config)

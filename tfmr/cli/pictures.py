@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from tfmr import analysis
 from tfmr.cli.plot import Arguments
 from tfmr.config import Config, TransformerConfig
-from tfmr.decoding import Generator, Translator
 from tfmr.errors import InputError
-from tfmr.run_directory import RunDirectory
+from tfmr.language_model import Generator
+from tfmr.runs.run_directory import RunDirectory
+from tfmr.translation import Translator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +45,7 @@ class _Run:
     def __init__(self, options: Arguments):
         self.options = options
         self.directory = RunDirectory.open(options.run)
-        self.config: Config = self.directory.read_config()
+        self.config: Config = self.directory.config
         self.translates = isinstance(self.config.model, TransformerConfig)
 
     @cached_property
@@ -100,7 +101,7 @@ def _curves(run: _Run) -> Iterator[tuple[str, "Figure"]]:
 def _schedule(run: _Run) -> Iterator[tuple[str, "Figure"]]:
     from tfmr.training import make_schedule
 
-    configs = {name: each.read_config() for name, each in run.runs.items()}
+    configs = {name: each.config for name, each in run.runs.items()}
     schedules = {name: make_schedule(config.training, config.model.d_model) for name, config in configs.items()}
     steps = {name: config.training.steps for name, config in configs.items()}
     yield "schedule.png", analysis.plot_schedules(schedules, steps)

@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> None:
 
     options = parse_with_run(Arguments, arguments, prog="tfmr plot")
     from tfmr.cli.pictures import draw  # slow to import: after what is wrong with the command line was told
-    from tfmr.storage import storage_path
+    from tfmr.runs.storage import storage_path
 
     folder = storage_path(options.output or options.run)
     folder.mkdir(parents=True, exist_ok=True)

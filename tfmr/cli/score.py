@@ -12,7 +12,7 @@ from tfmr.cli.run_arguments import parse_with_run
 from tfmr.config import DecodingConfig
 
 if TYPE_CHECKING:
-    from tfmr.decoding import Score
+    from tfmr.translation import Score
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
     from tfmr.cli.text_streams import input_pairs, output_file
 
     pairs = input_pairs(options.source, options.target)
-    from tfmr.decoding import Translator  # slow to import: after what is wrong with the input was told
+    from tfmr.translation import Translator  # slow to import: after what is wrong with the input was told
 
     runs = (options.run, *options.ensemble)
     translator = Translator.from_runs(runs, options.checkpoint, options.decoding)

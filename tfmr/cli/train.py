@@ -8,10 +8,10 @@ def main(arguments: list[str]) -> None:
     from tfmr.cli.config_file import parse_config
 
     config = parse_config(arguments, "python train.py")
-    from tfmr.training import Diverged, Stopped, train
+    from tfmr.training import Diverged, Stopped, fit, task_for
 
     try:
-        train(config)
+        fit(task_for(config), config)
     except Stopped as stopped:
         print(f"{stopped}; the same command continues", file=sys.stderr)
         sys.exit(128 + stopped.signal_number)

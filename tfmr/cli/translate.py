@@ -13,7 +13,7 @@ from tfmr.config import DecodingConfig
 from tfmr.errors import InputError
 
 if TYPE_CHECKING:
-    from tfmr.decoding import Hypothesis, Translator
+    from tfmr.translation import Hypothesis, Translator
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
     from tfmr.cli.text_streams import output_file
 
     pairs = _input(options)
-    from tfmr.decoding import Translator  # slow to import: after what is wrong with the input was told
+    from tfmr.translation import Translator  # slow to import: after what is wrong with the input was told
 
     translator = Translator.from_runs((options.run, *options.ensemble), options.checkpoint, options.decoding)
     # Someone who types wants the answer to a line before the next.

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfmr.config import CorpusConfig, DataConfig, RunningTextConfig
-from tfmr.data.corpora import Corpus, cache_folder, load_corpus
+from tfmr.config import PairsConfig
+from tfmr.data.corpora import Corpus, load_corpus
 from tfmr.data.corpora.corpus import SPLITS, fingerprint
 from tfmr.data.corpora.lines import read_lines
+from tfmr.data.pairs import PairSplit
 from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
-from tfmr.data.running_text import PreparedText, prepare_running_text
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
 from tfmr.data.tokenizer import OURS, SPECIAL_TOKENS, UNK_ID, Tokenizer
 from tfmr.errors import InputError
@@ -32,36 +32,33 @@ _CHUNK = 10_000  # pairs that are encoded together
 
 
 @dataclass(frozen=True)
-class PreparedSplit:
-    """The token arrays of both languages; sentence i of one is the translation of sentence i of the other."""
-
-    source: TokenArrays
-    target: TokenArrays
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-
-@dataclass(frozen=True)
-class PreparedCorpus(PreparedFolder):
+class PreparedPairs(PreparedFolder):
     """Translation pairs in their folder."""
 
-    def split(self, split: str) -> PreparedSplit:
+    def split(self, split: str) -> PairSplit:
         """Returns the token arrays of "train", "validation" or "test"."""
-        return PreparedSplit(*(TokenArrays.open(self.directory, f"{split}.{side}") for side in _SIDES))
+        return PairSplit(*(TokenArrays.open(self.directory, f"{split}.{side}") for side in _SIDES))
 
     def text(self, split: str) -> tuple[list[str], list[str]]:
         """Returns the source and target lines of "validation" or "test", as they were before tokenization."""
         source, target = (list(read_lines(self.directory / f"{split}.{side}.txt")) for side in _SIDES)
         return source, target
 
+    def describe(self, config: PairsConfig) -> str:
+        """Returns lines of text for people: the folder, the vocabulary, the splits and the batches of an epoch."""
+        plan = self.split("train").plan(config)
+        lines = [str(self.directory), f"vocabulary  {self.tokenizer.vocab_size:,} ({self.tokenizer.kind})"]
+        for name in SPLITS:
+            split = self.split(name)
+            tokens = f"{split.source.lengths.sum():,} source and {split.target.lengths.sum():,} target tokens"
+            lines.append(f"{name:11} {len(split):,} pairs, {tokens}")
+        shapes = ", ".join(f"{bucket.rows} x {bucket.target_length}" for bucket in plan.buckets)
+        batches = f"{len(plan.epoch(0)):,} batches of {shapes}: {plan.padding_share():.1%} padding"
+        left_out = f"{plan.left_out:,} pairs, longer than data.max_length = {config.max_length} or empty"
+        return "\n".join([*lines, f"an epoch    {batches}", f"left out    {left_out}"])
 
-Prepared = PreparedCorpus | PreparedText
-Split = PreparedSplit | TokenArrays
-"""What `Prepared.split` gives: of pairs, or of running text."""
 
-
-def prepare(config: CorpusConfig) -> Prepared:
+def prepare_pairs(config: PairsConfig) -> PreparedPairs:
     """Returns the prepared corpus that a configuration describes; makes it first if it is not in the cache.
 
     `data.max_length` plays no part: what is too long is left out, or cut, when batches are made.
@@ -69,8 +66,6 @@ def prepare(config: CorpusConfig) -> Prepared:
     Raises:
       InputError: for anything wrong with the corpus, its files, or the given tokenizer.
     """
-    if isinstance(config, RunningTextConfig):
-        return prepare_running_text(config)
     corpus = load_corpus(config)
     given = Tokenizer.from_file(config.tokenizer_file) if config.tokenizer_file else None
     if given and given.marks != OURS:
@@ -80,11 +75,11 @@ def prepare(config: CorpusConfig) -> Prepared:
         )
     recipe = _recipe(config, corpus, given)
     name = re.sub(r"[^\w-]+", "_", corpus.name)
-    directory = cache_folder(config) / "prepared" / f"{name}-{fingerprint(recipe)[:16]}"
-    return open_or_make(PreparedCorpus, directory, lambda folder: _write(folder, corpus, given, config, recipe))
+    directory = config.cache_folder / "prepared" / f"{name}-{fingerprint(recipe)[:16]}"
+    return open_or_make(PreparedPairs, directory, lambda folder: _write(folder, corpus, given, config, recipe))
 
 
-def _recipe(config: DataConfig, corpus: Corpus, given: Tokenizer | None) -> dict[str, Any]:
+def _recipe(config: PairsConfig, corpus: Corpus, given: Tokenizer | None) -> dict[str, Any]:
     trained = {"kind": config.tokenizer, "vocab_size": config.vocab_size, "pairs": MAX_TOKENIZER_PAIRS}
     return {
         "format": FORMAT,
@@ -96,7 +91,7 @@ def _recipe(config: DataConfig, corpus: Corpus, given: Tokenizer | None) -> dict
     }
 
 
-def _write(folder: Path, corpus: Corpus, given: Tokenizer | None, config: DataConfig, recipe: dict[str, Any]) -> None:
+def _write(folder: Path, corpus: Corpus, given: Tokenizer | None, config: PairsConfig, recipe: dict[str, Any]) -> None:
     log.info("Preparing %s, %s to %s", corpus.name, config.source_language, config.target_language)
     tokenizer = given or _train_tokenizer(corpus, config)
     tokenizer.save(folder / "tokenizer.json")
@@ -104,7 +99,7 @@ def _write(folder: Path, corpus: Corpus, given: Tokenizer | None, config: DataCo
     write_manifest(folder, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts})
 
 
-def _train_tokenizer(corpus: Corpus, config: DataConfig) -> Tokenizer:
+def _train_tokenizer(corpus: Corpus, config: PairsConfig) -> Tokenizer:
     start = time.monotonic()
     every = -(-corpus.size("train") // MAX_TOKENIZER_PAIRS)
     pairs = itertools.islice(corpus.split("train"), 0, None, every)

@@ -16,10 +16,11 @@ import numpy as np
 from jaxtyping import Integer
 
 from tfmr.config import RunningTextConfig
-from tfmr.data.corpora.corpus import cache_folder, fingerprint
+from tfmr.data.corpora.corpus import fingerprint
 from tfmr.data.corpora.lines import missing_file, read_text, sha256_of_file
 from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
-from tfmr.data.token_arrays import TokenArrays, TokenWriter
+from tfmr.data.text_batches import TextSplit
+from tfmr.data.token_arrays import TokenWriter
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 
@@ -37,10 +38,21 @@ _CUT = re.compile(r"(?<=\S)\n(?=\S)")
 class PreparedText(PreparedFolder):
     """The documents of a running text, in their folder."""
 
-    def split(self, split: str) -> TokenArrays:
+    def split(self, split: str) -> TextSplit:
         """Returns the token arrays of "train" or "validation"."""
-        arrays = TokenArrays.open(self.directory, split)
+        arrays = TextSplit.open(self.directory, split)
         return dataclasses.replace(arrays, begin_mark=self.tokenizer.marks.bos)
+
+    def describe(self, config: RunningTextConfig) -> str:
+        """Returns lines of text for people: the folder, the vocabulary, the splits and the batches of an epoch."""
+        plan = self.split("train").plan(config)
+        lines = [str(self.directory), f"vocabulary  {self.tokenizer.vocab_size:,} ({self.tokenizer.kind})"]
+        for name, counts in self.manifest["splits"].items():
+            numbers = (f"{counts[what]:,} {what}" for what in ("documents", "characters", "tokens"))
+            lines.append(f"{name:11} {', '.join(numbers)}")
+        (bucket,) = plan.buckets
+        batches = f"{len(plan.epoch(0)):,} batches of {bucket.rows} x {bucket.target_length}"
+        return "\n".join([*lines, f"an epoch    {batches}"])
 
 
 class Document(NamedTuple):
@@ -66,7 +78,7 @@ def prepare_running_text(config: RunningTextConfig) -> PreparedText:
     if given:
         _require_for_running_text(given, config.tokenizer_file)
     recipe = _recipe(config, given)
-    directory = cache_folder(config) / "prepared" / f"running_text-{fingerprint(recipe)[:16]}"
+    directory = config.cache_folder / "prepared" / f"running_text-{fingerprint(recipe)[:16]}"
     return open_or_make(PreparedText, directory, lambda folder: _write(folder, config, given, recipe))
 
 

@@ -41,26 +41,44 @@ class TextBatch:
     """So many tokens of each part are not predicted but only looked at, except of the part at the text's beginning."""
 
 
-def make_text_arrays(
-    text: TokenArrays, batch: TextBatch, *, rows_multiple: int = 1, rows_of: Callable[[int], Sequence[int]] = range
-) -> Arrays:
-    """Returns a batch, or the rows of it that a host wants, as int32 arrays; see `tfmr.data.loader.make_arrays`."""
-    bucket = with_rows(batch.bucket, rows_multiple)
-    wanted = np.asarray(rows_of(bucket.rows), np.int64)
-    inside = np.isin(batch.rows, wanted)
-    layout = lay_out(batch.starts[inside], batch.lengths[inside], np.searchsorted(wanted, batch.rows[inside]))
-    shape = len(wanted), bucket.target_length
-    tokens = text.tokens[layout.source]
-    document = np.searchsorted(text.offsets, layout.source)
-    begins = text.offsets[np.minimum(document, len(text.offsets) - 1)] == layout.source
-    before = np.where(begins, text.begin_mark, text.tokens[np.maximum(layout.source - 1, 0)])
-    looked_at = (layout.position < batch.skip) & (layout.source > layout.position)
-    return dict(
-        target_input=layout.fill(shape, before, PAD_ID),
-        target_output=layout.fill(shape, np.where(looked_at, NOT_PREDICTED, tokens), PAD_ID),
-        target_segments=layout.fill(shape, layout.segment),
-        target_positions=layout.fill(shape, layout.position),
-    )
+@dataclass(frozen=True)
+class TextSplit(TokenArrays):
+    """The documents of a running text.
+
+    A document that is cut off, or that is the whole text, has no EOS.
+    """
+
+    def plan(self, config: RunningTextConfig) -> "TextPlan":
+        """Returns the batch plan of a training split; raises InputError if the text is shorter than a row."""
+        size, length = len(self.tokens), config.max_length
+        if size < length:
+            raise InputError(f"data.max_length = {length}: the training text has only {size} tokens; give fewer")
+        bucket = Bucket(config.tokens_per_batch // length, 0, length)
+        common: dict[str, Any] = dict(buckets=(bucket,), tokens=size, left_out=0, seed=config.seed, size=size)
+        if config.batching == "packed":
+            return _packed_plan(self, common)
+        return CropsPlan(**common) if config.batching == "crops" else BlocksPlan(**common)
+
+    def arrays(
+        self, batch: TextBatch, *, rows_multiple: int = 1, rows_of: Callable[[int], Sequence[int]] = range
+    ) -> Arrays:
+        """Returns a batch, or some of its rows, as int32 arrays of the target; see `PairSplit.arrays`."""
+        bucket = with_rows(batch.bucket, rows_multiple)
+        wanted = np.asarray(rows_of(bucket.rows), np.int64)
+        inside = np.isin(batch.rows, wanted)
+        layout = lay_out(batch.starts[inside], batch.lengths[inside], np.searchsorted(wanted, batch.rows[inside]))
+        shape = len(wanted), bucket.target_length
+        tokens = self.tokens[layout.source]
+        document = np.searchsorted(self.offsets, layout.source)
+        begins = self.offsets[np.minimum(document, len(self.offsets) - 1)] == layout.source
+        before = np.where(begins, self.begin_mark, self.tokens[np.maximum(layout.source - 1, 0)])
+        looked_at = (layout.position < batch.skip) & (layout.source > layout.position)
+        return dict(
+            target_input=layout.fill(shape, before, PAD_ID),
+            target_output=layout.fill(shape, np.where(looked_at, NOT_PREDICTED, tokens), PAD_ID),
+            target_segments=layout.fill(shape, layout.segment),
+            target_positions=layout.fill(shape, layout.position),
+        )
 
 
 @dataclass(frozen=True)
@@ -166,19 +184,7 @@ def crops(size: int, length: int, number: int, seed: Sequence[int]) -> tuple[np.
     return starts, np.full(number, length)
 
 
-def plan_for_text(text: TokenArrays, config: RunningTextConfig) -> TextPlan:
-    """Returns the batch plan of a training split; raises InputError where it has fewer tokens than a row."""
-    size, length = len(text.tokens), config.max_length
-    if size < length:
-        raise InputError(f"data.max_length = {length}: the training text has only {size} tokens; give fewer")
-    bucket = Bucket(config.tokens_per_batch // length, 0, length)
-    common: dict[str, Any] = dict(buckets=(bucket,), tokens=size, left_out=0, seed=config.seed, size=size)
-    if config.batching == "packed":
-        return _packed_plan(text, common)
-    return CropsPlan(**common) if config.batching == "crops" else BlocksPlan(**common)
-
-
-def _packed_plan(text: TokenArrays, common: dict[str, Any]) -> PackedTextPlan:
+def _packed_plan(text: TextSplit, common: dict[str, Any]) -> PackedTextPlan:
     (bucket,) = common["buckets"]
     length = bucket.target_length
     parts = -(-text.lengths // length)  # of each document
@@ -198,7 +204,7 @@ def _packed_plan(text: TokenArrays, common: dict[str, Any]) -> PackedTextPlan:
     return PackedTextPlan(**common, packed=packed, starts=starts, lengths=lengths)
 
 
-def evaluation_plan(text: TokenArrays, config: RunningTextConfig, stride: int = 0) -> TextPlan:
+def evaluation_plan(text: TextSplit, config: RunningTextConfig, stride: int = 0) -> TextPlan:
     """Returns the plan whose epoch 0 predicts every token of a split once.
 
     Each token is predicted from those before it in its row: between none and max_length - 1, besides the one before the
@@ -226,17 +232,17 @@ def evaluation_plan(text: TokenArrays, config: RunningTextConfig, stride: int = 
 
 
 def evaluation_batches_of_text(
-    text: TokenArrays, config: RunningTextConfig, *, stride: int = 0, rows_multiple: int = 1
+    text: TextSplit, config: RunningTextConfig, *, stride: int = 0, rows_multiple: int = 1
 ) -> Iterator[Arrays]:
     """Yields batches that predict every token of a split once; see `evaluation_plan`."""
     for batch in evaluation_plan(text, config, stride).epoch(0):
-        yield make_text_arrays(text, batch, rows_multiple=rows_multiple)
+        yield text.arrays(batch, rows_multiple=rows_multiple)
 
 
-def crop_batches(text: TokenArrays, config: RunningTextConfig, *, rows_multiple: int = 1) -> Iterator[Arrays]:
+def crop_batches(text: TextSplit, config: RunningTextConfig, *, rows_multiple: int = 1) -> Iterator[Arrays]:
     """Yields `evaluation_crops` random rows of a split, the same at every call; none where the split is too short."""
     plan = evaluation_plan(text, dataclasses.replace(config, batching="crops"))
     if plan.size < config.max_length:
         return
     for batch in plan._batches(*crops(plan.size, config.max_length, config.evaluation_crops, [config.seed, 1 << 40])):
-        yield make_text_arrays(text, batch, rows_multiple=rows_multiple)
+        yield text.arrays(batch, rows_multiple=rows_multiple)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from jaxtyping import Int64, Integer
@@ -42,7 +43,7 @@ class TokenArrays:
         return (self[sentence] for sentence in range(len(self)))
 
     @classmethod
-    def open(cls, folder: Path, name: str) -> "TokenArrays":
+    def open(cls, folder: Path, name: str) -> Self:
         """Maps `{name}.tokens.npy` and `{name}.offsets.npy` of a folder into memory."""
         arrays = (np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in ("tokens", "offsets"))
         return cls(*(array.view(np.ndarray) for array in arrays))

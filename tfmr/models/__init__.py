@@ -1,9 +1,8 @@
 """The models that are built from `tfmr.nn`."""
 
 from tfmr.config import CausalLMConfig, ModelConfig, TransformerConfig
-from tfmr.models.build import Model, build_model, init_params
-from tfmr.models.causal_lm import CausalLM
-from tfmr.models.language_models import (
+from tfmr.models.causal_lm.model import CausalLM
+from tfmr.models.causal_lm.presets import (
     characters,
     characters_small,
     gpt2_large,
@@ -12,9 +11,10 @@ from tfmr.models.language_models import (
     gpt2_xl,
     gpt3,
 )
-from tfmr.models.likelihood import log_of_mean, log_probs_of, token_log_probs
-from tfmr.models.presets import TABLE_3, Table3Row, transformer_base, transformer_big
-from tfmr.models.transformer import DecodingCache, Transformer
+from tfmr.models.likelihood import log_probs_of, token_log_probs
+from tfmr.models.model import Model, abstract_params, build_model, init_params, register_model
+from tfmr.models.transformer.model import DecodingCache, Transformer
+from tfmr.models.transformer.presets import TABLE_3, Table3Row, transformer_base, transformer_big
 
 __all__ = [
     "TABLE_3",
@@ -26,6 +26,7 @@ __all__ = [
     "Table3Row",
     "Transformer",
     "TransformerConfig",
+    "abstract_params",
     "build_model",
     "characters",
     "characters_small",
@@ -35,8 +36,8 @@ __all__ = [
     "gpt2_xl",
     "gpt3",
     "init_params",
-    "log_of_mean",
     "log_probs_of",
+    "register_model",
     "token_log_probs",
     "transformer_base",
     "transformer_big",

@@ -1,6 +1,5 @@
 """What a model says of a given target: the log-probability of each of its tokens."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float, Int
 
-from tfmr.models.transformer import Transformer
+from tfmr.models.transformer.model import Transformer
 
 _TOKENS_AT_ONCE = 512
 """Tokens whose logits exist at once: all of a batch's, times a large vocabulary, would be its largest array by far."""
@@ -68,10 +67,3 @@ def log_probs_of(
     # Cut along the target, so that rows that are spread over devices stay where they are.
     places = states.swapaxes(0, 1), tokens.T
     return lax.map(of_place, places, batch_size=max(1, _TOKENS_AT_ONCE // states.shape[0])).T
-
-
-def log_of_mean(log_probs: Sequence[Float[Array, "*shape"]]) -> Float[Array, "*shape"]:
-    """Returns the logarithm of the mean of probabilities, of which each array gives the logarithms."""
-    if len(log_probs) == 1:
-        return log_probs[0]
-    return jax.nn.logsumexp(jnp.stack(log_probs), axis=0) - jnp.log(jnp.float32(len(log_probs)))

@@ -1,21 +1,25 @@
-"""Training: loss, optimizer, sharded step, checkpoints, and the loop over them."""
+"""Training: loss, optimizer, the sharded step, the Task seam, and `fit`, which runs it all."""
 
-from tfmr.training.loop import Diverged, Stopped, train
+from tfmr.training.fit import Diverged, Stopped, fit
 from tfmr.training.loss import LossSums, label_smoothed_cross_entropy
 from tfmr.training.optimizer import make_optimizer, make_schedule
 from tfmr.training.state import TrainState, make_state
-from tfmr.training.step import batch_loss, make_train_step
+from tfmr.training.step import make_train_step
+from tfmr.training.task import EvaluationOptions, Task, TokenTask, task_for
 
 __all__ = [
     "Diverged",
+    "EvaluationOptions",
     "LossSums",
     "Stopped",
+    "Task",
+    "TokenTask",
     "TrainState",
-    "batch_loss",
+    "fit",
     "label_smoothed_cross_entropy",
     "make_optimizer",
     "make_schedule",
     "make_state",
     "make_train_step",
-    "train",
+    "task_for",
 ]

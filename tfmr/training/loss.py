@@ -6,13 +6,16 @@ its logits are still in cache, so each logit is computed once and none is kept.
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, PRNGKeyArray
+
+from tfmr.models import Model
 
 
 @flax.struct.dataclass
@@ -25,6 +28,39 @@ class LossSums:
     """Cross entropy without smoothing, in nats: what perplexity is made from. Has no gradient."""
     tokens: Float[Array, ""]
     """Number of tokens: the sum of the weights."""
+
+
+def token_loss(
+    model: Model,
+    params: Any,
+    batch: Mapping[str, Any],
+    *,
+    label_smoothing: float,
+    chunk: int,
+    dropout_key: PRNGKeyArray | None = None,
+) -> LossSums:
+    """Returns the sums of the loss of a model that predicts `target_output`.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      batch: int32 arrays [rows, length] by name. Positions whose `target_segments` are 0 do not count.
+      label_smoothing: see `label_smoothed_cross_entropy`.
+      chunk: see `label_smoothed_cross_entropy`.
+      dropout_key: determines what is dropped. None: nothing.
+    """
+    apply: Any = model.apply
+    states, table = apply(
+        {"params": params},
+        **model.inputs_of(batch),
+        deterministic=dropout_key is None,
+        rngs=None if dropout_key is None else {"dropout": dropout_key},
+        method="states_and_output_table",
+    )
+    weights = (jnp.asarray(batch["target_segments"]) != 0).astype(jnp.float32)
+    return label_smoothed_cross_entropy(
+        states, table, batch["target_output"], weights, label_smoothing=label_smoothing, chunk=chunk
+    )
 
 
 def label_smoothed_cross_entropy(

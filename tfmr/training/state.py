@@ -77,3 +77,16 @@ def abstract_state(
     unboxed = nn.unbox(boxed)
     check_divides(unboxed.params, sharding.params)
     return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), unboxed, sharding), sharding
+
+
+def checkpoint_items(state: TrainState) -> dict[str, Any]:
+    """Returns the items of a checkpoint of a state: trees of arrays by name."""
+    counts = state.step, state.skipped, state.skipped_in_a_row
+    items = dict(params=state.params, optimizer=(counts, state.opt_state))
+    return items if state.ema_params is None else {**items, "ema_params": state.ema_params}
+
+
+def state_from_items(items: dict[str, Any]) -> TrainState:
+    """Inverts `checkpoint_items`."""
+    (step, skipped, skipped_in_a_row), opt_state = items["optimizer"]
+    return TrainState(step, skipped, skipped_in_a_row, items["params"], opt_state, items.get("ema_params"))

@@ -15,46 +15,13 @@ from jaxtyping import PRNGKeyArray
 
 from tfmr.config import TrainingConfig
 from tfmr.models import Model
-from tfmr.training.loss import LossSums, label_smoothed_cross_entropy
+from tfmr.training.evaluation import Batch
+from tfmr.training.loss import LossSums, token_loss
 from tfmr.training.optimizer import make_schedule
 from tfmr.training.sharding import LOGICAL_AXIS_RULES, batch_parts
 from tfmr.training.state import TrainState
 
-Batch = dict[str, Array]
 Metrics = dict[str, Array]
-
-
-def batch_loss(
-    model: Model,
-    params: Any,
-    batch: Batch,
-    *,
-    label_smoothing: float,
-    chunk: int,
-    dropout_key: PRNGKeyArray | None = None,
-) -> LossSums:
-    """Returns the sums of the loss over a batch; without a key nothing is dropped.
-
-    Args:
-      model: the model.
-      params: its parameters.
-      batch: int32 arrays [rows length] by name, as the loader makes them.
-      label_smoothing: see `label_smoothed_cross_entropy`.
-      chunk: see `label_smoothed_cross_entropy`.
-      dropout_key: decides what is dropped.
-    """
-    factors: Any = model.apply(
-        {"params": params},
-        *model.inputs_of(batch),
-        deterministic=dropout_key is None,
-        rngs=None if dropout_key is None else {"dropout": dropout_key},
-        method="states_and_output_table",
-    )
-    states, table = factors
-    weights = (batch["target_segments"] != 0).astype(jnp.float32)
-    return label_smoothed_cross_entropy(
-        states, table, batch["target_output"], weights, label_smoothing=label_smoothing, chunk=chunk
-    )
 
 
 def make_train_step(
@@ -63,6 +30,7 @@ def make_train_step(
     config: TrainingConfig,
     *,
     chunk: int,
+    loss: Callable[..., LossSums] = token_loss,
     axis_name: str | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Returns the pure function of one update.
@@ -76,12 +44,13 @@ def make_train_step(
       optimizer: turns gradients into updates.
       config: seed, schedule, label smoothing, accumulation and moving average.
       chunk: see `label_smoothed_cross_entropy`.
+      loss: returns the sums of a batch's loss; see `tfmr.training.Task.loss`.
       axis_name: the mapped axis over which the batch is split, under `jax.pmap` or `jax.shard_map`; None elsewhere.
     """
     schedule = make_schedule(config, model.config.d_model)
 
     def summed_loss(params: Any, batch: Batch, key: PRNGKeyArray) -> tuple[Array, LossSums]:
-        sums = batch_loss(model, params, batch, label_smoothing=config.label_smoothing, chunk=chunk, dropout_key=key)
+        sums = loss(model, params, batch, label_smoothing=config.label_smoothing, chunk=chunk, dropout_key=key)
         return sums.loss, sums
 
     def gradient_of(params: Any, batch: Batch, key: PRNGKeyArray) -> tuple[LossSums, Any]:

@@ -1,12 +1,12 @@
 """Corpora: translation pairs by name."""
 
-from tfmr.config import DataConfig
-from tfmr.data.corpora.corpus import Corpus, cache_folder
+from tfmr.config import PairsConfig
+from tfmr.data.corpora.corpus import Corpus
 
 BUILT_IN = ("grammar", "multi30k", "text")
 
 
-def load_corpus(config: DataConfig) -> Corpus:
+def load_corpus(config: PairsConfig) -> Corpus:
     """Returns the corpus that `data.corpus` names; it is written to the cache when its pairs are first read.
 
     Raises:
@@ -29,4 +29,4 @@ def load_corpus(config: DataConfig) -> Corpus:
     return load_named(config, BUILT_IN)
 
 
-__all__ = ["BUILT_IN", "Corpus", "cache_folder", "load_corpus"]
+__all__ = ["BUILT_IN", "Corpus", "load_corpus"]

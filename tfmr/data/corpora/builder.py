@@ -18,8 +18,8 @@ from tensorflow_datasets.core import shuffle
 from tensorflow_datasets.core.download import downloader, extractor
 from tensorflow_datasets.core.utils import tqdm_utils
 
-from tfmr.config import DataConfig
-from tfmr.data.corpora.corpus import SPLITS, cache_folder
+from tfmr.config import PairsConfig
+from tfmr.data.corpora.corpus import SPLITS
 
 log = logging.getLogger("tfmr")
 
@@ -52,14 +52,14 @@ class PairsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def prepared_later(
-    builder_class: type[PairsBuilder], builder_config: tfds.core.BuilderConfig, config: DataConfig
+    builder_class: type[PairsBuilder], builder_config: tfds.core.BuilderConfig, config: PairsConfig
 ) -> Callable[[], PairsBuilder]:
     """Returns a function that prepares a builder in the cache at its first call, and returns it."""
 
     @functools.cache
     def open_builder() -> PairsBuilder:
         with quiet():
-            builder = builder_class(data_dir=cache_folder(config) / "datasets", config=builder_config)
+            builder = builder_class(data_dir=config.cache_folder / "datasets", config=builder_config)
         return prepare_builder(builder)
 
     return open_builder

@@ -4,10 +4,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from tfmr.config import CorpusConfig, default_cache
 from tfmr.errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -76,8 +74,3 @@ def fingerprint(*parts: object) -> str:
 def held_out_size(pairs: int) -> int:
     """Returns how many of so many pairs make a validation or test split where a corpus has none: about 1%."""
     return min(1000, max(1, pairs // 100))
-
-
-def cache_folder(config: CorpusConfig) -> Path:
-    """Returns the folder for prepared corpora: `data.cache`, $TFMR_CACHE, or ~/.cache/tfmr."""
-    return Path(config.cache).expanduser() if config.cache else default_cache()

@@ -6,7 +6,7 @@ from typing import cast
 
 import tensorflow_datasets as tfds
 
-from tfmr.config import DataConfig
+from tfmr.config import PairsConfig
 from tfmr.data.corpora import grammar
 from tfmr.data.corpora.builder import PairsBuilder, prepared_later
 from tfmr.data.corpora.corpus import Corpus, fingerprint
@@ -30,7 +30,7 @@ class Grammar(PairsBuilder, skip_registration=True):
         return iter(grammar.sentence_pairs(split, cast(GrammarConfig, self.builder_config).sizes[split]))
 
 
-def load_grammar(config: DataConfig) -> Corpus:
+def load_grammar(config: PairsConfig) -> Corpus:
     """Returns the built-in corpus in either direction; raises InputError for languages other than en and de."""
     languages = (config.source_language, config.target_language)
     if sorted(languages) != sorted(LANGUAGES):

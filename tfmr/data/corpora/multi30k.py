@@ -12,9 +12,9 @@ from typing import cast
 
 import tensorflow_datasets as tfds
 
-from tfmr.config import DataConfig
+from tfmr.config import PairsConfig
 from tfmr.data.corpora.builder import PairsBuilder, prepared_later
-from tfmr.data.corpora.corpus import Corpus, cache_folder, fingerprint
+from tfmr.data.corpora.corpus import Corpus, fingerprint
 from tfmr.data.corpora.download import download
 from tfmr.data.corpora.lines import missing_file, read_lines, read_pairs, sha256_of_file
 from tfmr.errors import InputError, nearest
@@ -59,7 +59,7 @@ class Multi30k(PairsBuilder, skip_registration=True):
         return read_pairs(source, target)
 
 
-def load_multi30k(config: DataConfig) -> Corpus:
+def load_multi30k(config: PairsConfig) -> Corpus:
     """Returns Multi30k from the folder `data.dir`, or downloaded.
 
     The folder holds `raw/` and `tok/` as the public repository's `data/task1` does, or is one of the two.
@@ -82,7 +82,7 @@ def load_multi30k(config: DataConfig) -> Corpus:
     return Corpus("multi30k", key, prepared_later(Multi30k, builder_config, config))
 
 
-def _file(config: DataConfig, split: str, language: str) -> Path:
+def _file(config: PairsConfig, split: str, language: str) -> Path:
     middle = ".lc.norm.tok" if config.variant == "tok" else ""
     name = f"{_STEMS[split]}{middle}.{language}"
     if not config.dir:
@@ -96,11 +96,11 @@ def _file(config: DataConfig, split: str, language: str) -> Path:
     raise missing_file(next((folder for folder in folders if folder.is_dir()), base) / name)
 
 
-def _downloaded(config: DataConfig, split: str, name: str) -> Path:
+def _downloaded(config: PairsConfig, split: str, name: str) -> Path:
     name = f"{name}.gz" if config.variant == "raw" else name
     path = download(
         f"{BASE_URL}/{config.variant}/{name}",
-        cache_folder(config) / "downloads" / "multi30k",
+        config.cache_folder / "downloads" / "multi30k",
         _SHA256.get(name),
         instead="put the files of github.com/multi30k/dataset into a folder and name it with --data.dir",
     )

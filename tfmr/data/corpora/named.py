@@ -12,15 +12,15 @@ from typing import Any
 import tensorflow_datasets as tfds
 import tensorflow_datasets.translate
 
-from tfmr.config import DataConfig
+from tfmr.config import PairsConfig
 from tfmr.data.corpora.builder import prepare_builder, quiet
-from tfmr.data.corpora.corpus import SPLITS, Corpus, cache_folder, fingerprint, held_out_size
+from tfmr.data.corpora.corpus import SPLITS, Corpus, fingerprint, held_out_size
 from tfmr.errors import InputError, nearest
 
 log = logging.getLogger("tfmr")
 
 
-def load_named(config: DataConfig, others: tuple[str, ...]) -> Corpus:
+def load_named(config: PairsConfig, others: tuple[str, ...]) -> Corpus:
     """Returns the dataset that `data.corpus` names; `others` are the corpora that are not tensorflow-datasets'.
 
     It is downloaded and prepared when its pairs are first read, in the cache; or read from `data.dir`, where that
@@ -31,7 +31,7 @@ def load_named(config: DataConfig, others: tuple[str, ...]) -> Corpus:
       InputError: for an unknown name, or a dataset without these two languages.
     """
     _check_name(config, others)
-    folders = [cache_folder(config) / "datasets", *([Path(config.dir).expanduser()] if config.dir else [])]
+    folders = [config.cache_folder / "datasets", *([Path(config.dir).expanduser()] if config.dir else [])]
     builders = [_builder(config, folder) for folder in folders]
     builder = next((builder for builder in builders if _is_readable(builder)), builders[0])
     languages = (config.source_language, config.target_language)
@@ -46,7 +46,7 @@ def load_named(config: DataConfig, others: tuple[str, ...]) -> Corpus:
     return Corpus(config.corpus, key, open_builder, *languages, tfds_splits=_splits)
 
 
-def _check_name(config: DataConfig, others: tuple[str, ...]) -> None:
+def _check_name(config: PairsConfig, others: tuple[str, ...]) -> None:
     # Only modules that have been imported offer their datasets by name.
     for module in pkgutil.iter_modules(tensorflow_datasets.translate.__path__):
         if not module.name.endswith("_test"):
@@ -65,7 +65,7 @@ def _check_name(config: DataConfig, others: tuple[str, ...]) -> None:
         raise InputError(f"data.corpus = {config.corpus!r}: there is no {variant!r}; {names}")
 
 
-def _builder(config: DataConfig, folder: Path) -> Any:
+def _builder(config: PairsConfig, folder: Path) -> Any:
     with quiet():
         try:
             return tfds.builder(config.corpus, data_dir=folder)
@@ -86,10 +86,10 @@ def _languages(builder: Any) -> list[str]:
     return names if plain and len(names) == 2 else []
 
 
-def _prepare(builder: Any, config: DataConfig) -> Any:
+def _prepare(builder: Any, config: PairsConfig) -> Any:
     settings = tfds.download.DownloadConfig(manual_dir=Path(config.dir).expanduser() if config.dir else None)
     with _one_line_errors(config.corpus):
-        return prepare_builder(builder, download_dir=cache_folder(config) / "downloads", download_config=settings)
+        return prepare_builder(builder, download_dir=config.cache_folder / "downloads", download_config=settings)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from typing import cast
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfmr.config import DataConfig
+from tfmr.config import PairsConfig
 from tfmr.data.corpora.builder import PairsBuilder, prepared_later
 from tfmr.data.corpora.corpus import SPLITS, Corpus, fingerprint, held_out_size
 from tfmr.data.corpora.lines import missing_file, read_pairs, read_tsv, sha256_of_file
@@ -97,7 +97,7 @@ def _read(files: list[Path]) -> Iterator[tuple[str, str]]:
         raise InputError(f"{files[0]}: is empty; a corpus needs at least one line")
 
 
-def load_text(config: DataConfig) -> Corpus:
+def load_text(config: PairsConfig) -> Corpus:
     """Returns the corpus in the folder `data.dir`, or in `data.source_file` and `data.target_file`.
 
     A folder holds, for train, validation (also valid, val, dev) and test, `{split}.{source_language}` beside
@@ -114,7 +114,7 @@ def load_text(config: DataConfig) -> Corpus:
     return Corpus("text", key, prepared_later(Text, builder_config, config))
 
 
-def _given_files(config: DataConfig) -> dict[str, list[Path]]:
+def _given_files(config: PairsConfig) -> dict[str, list[Path]]:
     if config.dir:
         raise InputError(f"data.dir = {config.dir!r}: give either it or data.source_file, not both")
     paths = [Path(name).expanduser() for name in (config.source_file, config.target_file) if name]
@@ -124,7 +124,7 @@ def _given_files(config: DataConfig) -> dict[str, list[Path]]:
     return {"train": paths}
 
 
-def _files_of_folder(config: DataConfig) -> dict[str, list[Path]]:
+def _files_of_folder(config: PairsConfig) -> dict[str, list[Path]]:
     if not config.dir:
         raise InputError("data.corpus = 'text': name its folder with data.dir, or a file with data.source_file")
     languages = (config.source_language, config.target_language)

@@ -1,0 +1,415 @@
+"""Training runs: however often they are stopped or killed, they end as if they never were."""
+
+import dataclasses
+import itertools
+import json
+import logging
+import math
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fake_bucket
+import jax
+import numpy as np
+import pytest
+from tiny_run import numbers, tiny_run, write_recipe, write_words
+
+from tfmr.analysis.learning_curves import read_metric_lines as read_curves
+from tfmr.config import MeshConfig
+from tfmr.data.loader import make_arrays
+from tfmr.errors import InputError
+from tfmr.runs.metrics import read_metric_lines
+from tfmr.runs.parameters import read_params, state_steps
+from tfmr.runs.run_directory import RunDirectory, load_run
+from tfmr.training import Diverged, Stopped, loop, train
+from tfmr.training import step as training_step
+
+STEPS = 40
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """The configuration of a run of three epochs, with all that has a state: dropout, Adam, EMA, evaluations."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write_words(folder)
+    workdir = tmp_path_factory.mktemp("runs") / "finished"
+    return tiny_run(folder, workdir, steps=STEPS, evaluate_every=8, keep_last=20)
+
+
+def changed(config, section="training", **values):
+    return dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **values)})
+
+
+def params(run, checkpoint="last", moving_average=False):
+    return read_params(run, run.config.model, checkpoint, moving_average=moving_average)
+
+
+def assert_same(found, expected):
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def assert_same_end(run, finished):
+    assert numbers(run) == numbers(finished)
+    for moving_average in (False, True):
+        assert_same(params(run, moving_average=moving_average), params(finished, moving_average=moving_average))
+    assert_same(params(run, "best"), params(finished, "best"))
+
+
+@pytest.fixture(scope="module")
+def finished(base):
+    """A run that was never stopped."""
+    return train(base)
+
+
+@pytest.fixture
+def copy_at_step(base, finished, tmp_path):
+    """Returns a copy of the finished run as it stood when the checkpoint of a step was the newest."""
+
+    def copy(step, **changes):
+        config = dataclasses.replace(changed(base, **changes), workdir=str(tmp_path / "copy"))
+        shutil.copytree(base.workdir, config.workdir)
+        run = RunDirectory(Path(config.workdir))
+        for later in [s for s in state_steps(run) if s > step]:
+            shutil.rmtree(run.checkpoints / str(later))
+        return config, run
+
+    return copy
+
+
+def train_and_signal(config, batch, number):
+    """Trains, and sends this process a signal when a batch is made, a few steps before it is used."""
+    made = itertools.count(1)
+    before = [signal.getsignal(stop) for stop in (signal.SIGINT, signal.SIGTERM)]
+
+    def make(*args, **kwargs):
+        if next(made) == batch:
+            os.kill(os.getpid(), number)
+        return make_arrays(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "make_arrays", make)
+        with pytest.raises(Stopped) as stopped:
+            train(config)
+    assert stopped.value.signal_number == number
+    assert signal.Signals(number).name in str(stopped.value)
+    assert [signal.getsignal(stop) for stop in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_finished_run_holds_everything(finished):
+    lines = numbers(finished)
+    steps = [line for line in lines if "loss" in line]
+    evaluations = [line for line in lines if "validation/loss" in line]
+    assert [line["step"] for line in steps] == list(range(1, STEPS + 1))
+    assert [line["step"] for line in evaluations] == list(range(8, STEPS + 1, 8))
+    for line in evaluations:
+        assert line["validation/perplexity"] == pytest.approx(math.exp(line["validation/loss"]))
+    assert steps[0]["learning_rate"] == pytest.approx(0.003 / 5)
+    assert steps[-1]["loss"] < steps[0]["loss"] - 0.2
+    assert state_steps(finished) == list(range(4, STEPS + 1, 4))
+    assert len(finished.read_text_split("test")[0]) == 3
+    # The best is the evaluated average of the step with the lowest loss.
+    best = min(evaluations, key=lambda line: line["validation/loss"])["step"]
+    assert_same(params(finished, "best"), params(finished, str(best), moving_average=True))
+
+
+def test_stopped_again_and_again_it_ends_the_same(base, finished, tmp_path):
+    config = changed(base, keep_last=3)
+    config = dataclasses.replace(config, workdir=str(tmp_path / "run"))
+    run = train(changed(config, steps=8))
+    assert state_steps(run) == [4, 8]
+    assert_same(params(run), params(finished, "8"))
+    # In the middle of an epoch, anywhere. A batch is made at most six steps ahead, so nothing has ended by then.
+    batches = random.randint(1, 8), random.randint(1, 8)
+    for batch, number in zip(batches, (signal.SIGTERM, signal.SIGINT), strict=True):
+        before = state_steps(run)[-1]
+        train_and_signal(config, batch, number)
+        after = state_steps(run)[-1]
+        assert before < after <= before + batch + 1
+        assert numbers(run)[-1]["step"] == after
+    train(config)
+    assert_same_end(run, finished)
+    assert len(state_steps(run)) == 3
+    for step in set(state_steps(run)) & set(state_steps(finished)):
+        assert_same(params(run, str(step)), params(finished, str(step)))
+
+
+def test_killed_anywhere_it_ends_the_same(base, finished, tmp_path):
+    # checkpoint_every=1: the kill may well fall into a save.
+    config = dataclasses.replace(changed(base, checkpoint_every=1, keep_last=3), workdir=str(tmp_path / "run"))
+    run = RunDirectory(Path(config.workdir))
+    recipe = tmp_path / "recipe.py"
+    write_recipe(recipe, config)
+
+    def start_and_send(number, lines):
+        command = [sys.executable, str(REPOSITORY / "train.py"), str(recipe)]
+        with (tmp_path / "log").open("a") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
+        deadline = time.monotonic() + 300
+        while not run.metrics_file.exists() or run.metrics_file.read_bytes().count(b"\n") < lines:
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(number)
+        return process.wait(300)
+
+    assert start_and_send(signal.SIGTERM, 2) == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM" in (tmp_path / "log").read_text()
+    assert start_and_send(signal.SIGKILL, len(numbers(run)) + random.randint(1, 12)) == -signal.SIGKILL
+    assert state_steps(run)[-1] < STEPS
+    train(config)
+    assert_same_end(run, finished)
+
+
+def test_a_line_that_was_cut_off_is_dropped(copy_at_step, finished):
+    config, run = copy_at_step(28)
+    with run.metrics_file.open("a", encoding="utf-8") as file:
+        file.write('{"step": 41, "loss": 1.2')
+    train(config)
+    assert_same_end(run, finished)
+    assert [json.loads(line) for line in run.metrics_file.read_text().splitlines()] == read_metric_lines(
+        run.metrics_file
+    )
+
+
+def test_a_damaged_newest_checkpoint_costs_only_time(copy_at_step, finished, caplog):
+    # Also the best is of a later step than the one that is continued from.
+    config, run = copy_at_step(28)
+    for file in (run.checkpoints / "28" / "params").rglob("d/*"):
+        os.truncate(file, file.stat().st_size // 2)
+    caplog.set_level(logging.INFO, "tfmr")
+    train(config)
+    assert_same_end(run, finished)
+    assert re.search(r"checkpoints/28: is damaged \(.*\); set aside as .*damaged/28\b", caplog.text)
+    assert "Continuing from step 24" in caplog.text
+    assert state_steps(run) == state_steps(finished)
+    for step in (28, 32):
+        assert_same(params(run, str(step)), params(finished, str(step)))
+
+
+def test_a_full_disk_ends_the_run_and_the_same_command_continues(base, finished, tmp_path):
+    config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
+    run = RunDirectory(tmp_path / "run")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    made = itertools.count(1)
+
+    def make(*args, **kwargs):
+        if next(made) == 20:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (6000, limits[1]))
+        return make_arrays(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "make_arrays", make)
+        with pytest.raises(InputError, match=r"run: cannot be written to \(.*make room") as error:
+            train(config)
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(error.value)
+    assert state_steps(run)[-1] >= 8
+    train(config)
+    assert_same_end(run, finished)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "prepare", lambda config: pytest.fail("work was done"))
+    (tmp_path / "file").write_text("here")
+    for workdir in (tmp_path / "file", tmp_path / "file" / "run", Path("/proc/tfmr/run")):
+        with pytest.raises(InputError, match=rf"{workdir}: cannot be written to \(.*\); .*another --workdir"):
+            train(dataclasses.replace(base, workdir=str(workdir)))
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_mistake_before_the_first_checkpoint_blocks_nothing(base, finished, tmp_path):
+    config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
+    RunDirectory(tmp_path / "run").write_config(changed(config, "model", d_ff=64))
+    run = train(changed(config, steps=4))
+    assert run.config.model.d_ff == 32
+    assert_same(params(run), params(finished, "4"))
+
+
+def test_cosine_keeps_its_number_of_steps(base, tmp_path):
+    config = changed(base, schedule="cosine", warmup_steps=2, steps=4, evaluate_every=0)
+    config = dataclasses.replace(config, workdir=str(tmp_path / "run"))
+    run = train(config)
+    with pytest.raises(InputError, match=r"training\.steps = 8: .*run was made with 4"):
+        train(changed(config, steps=8))
+    assert state_steps(run) == [4]
+
+
+def test_a_bucket_is_a_run_directory_too(base, finished, tmp_path, monkeypatch):
+    fake_bucket.install(monkeypatch, tmp_path)
+    config = dataclasses.replace(changed(base, keep_last=3), workdir="gs://bucket/runs/one")
+    train_and_signal(config, 10, signal.SIGTERM)
+    local = tmp_path / "bucket" / "runs" / "one"
+    newest = max(state_steps(RunDirectory.at(config.workdir)))
+    assert read_metric_lines(local / "metrics.jsonl")[-1]["step"] == newest
+    (local / "checkpoints" / str(newest) / "place" / "metadata").write_text("{")
+    train(config)
+    run = RunDirectory.open(config.workdir)
+    assert_same_end(run, finished)
+    assert sorted(path.name for path in run.damaged.iterdir()) == [str(newest), f"{newest}.txt"]
+    loaded = load_run(config.workdir, "last")
+    assert_same(loaded[2], params(finished, moving_average=True))
+    assert loaded[1].to_json() == finished.tokenizer.to_json()
+    assert run.read_text_split("test") == finished.read_text_split("test")
+    assert read_curves(run.metrics_file)["loss"].steps.tolist() == list(range(1, STEPS + 1))
+    assert not list(Path.cwd().glob("gs:*"))
+
+
+def test_training_what_is_finished_changes_nothing(copy_at_step, finished):
+    config, run = copy_at_step(STEPS)
+    train(config)
+    assert_same_end(run, finished)
+    assert state_steps(run) == state_steps(finished)
+
+
+def test_it_goes_on_upon_another_mesh(copy_at_step, finished):
+    config, run = copy_at_step(32)
+    train(dataclasses.replace(config, mesh=MeshConfig(data=2, fsdp=2, tensor=2)))
+    assert len(numbers(run)) == len(numbers(finished))
+    for found, expected in zip(numbers(run), numbers(finished), strict=True):
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "message"),
+    [
+        ("model", {"d_ff": 64}, r"model\.d_ff = 64: .* was made with 32"),
+        ("model", {"vocab_size": 99}, r"model\.vocab_size = 99: .* was made with 16"),
+        ("model", {"vocab_size": 5}, r"model\.vocab_size = 5: the tokenizer has 13"),
+        ("data", {"tokens_per_batch": 512}, r"data\.tokens_per_batch = 512: .* was made with 256"),
+        ("data", {"seed": 1}, r"data\.seed = 1: .* was made with 0"),
+        ("training", {"ema_decay": 0.0}, r"training\.ema_decay = 0\.0: .* was made with 0\.9"),
+        ("training", {"seed": 4}, r"training\.seed = 4: .* was made with 0"),
+    ],
+)
+def test_another_configuration_is_refused(base, finished, section, changes, message):
+    before = finished.config_file.read_bytes(), finished.metrics_file.read_bytes()
+    with pytest.raises(InputError, match=message):
+        train(changed(base, section, **changes))
+    assert (finished.config_file.read_bytes(), finished.metrics_file.read_bytes()) == before
+
+
+def test_a_changed_corpus_is_refused(base, copy_at_step, tmp_path):
+    config, run = copy_at_step(STEPS)
+    tokenizer = run.tokenizer_file.read_bytes()
+    shutil.copytree(base.data.dir, tmp_path / "corpus")
+    train_en = tmp_path / "corpus" / "train.en"
+    train_en.write_text(train_en.read_text().replace("a", "x"))
+    with pytest.raises(InputError, match=r"tokenizer\.json: the corpus was changed"):
+        train(changed(config, "data", dir=str(tmp_path / "corpus")))
+    assert run.tokenizer_file.read_bytes() == tokenizer
+
+
+def test_checkpoints_of_another_architecture_are_refused(copy_at_step):
+    config, run = copy_at_step(STEPS)
+    other = changed(config, "model", d_ff=64)
+    run.write_config(other)
+    with pytest.raises(InputError, match=r"checkpoint 40 .* \(32, 16\) there, \(64, 16\) in the config"):
+        train(other)
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Makes the gradients of the batches with the given numbers, from 1, not finite."""
+    clean_loss = training_step.batch_loss
+
+    def poison(numbers):
+        made = itertools.count(1)
+
+        def mark(*args, **kwargs):
+            batch = make_arrays(*args, **kwargs)
+            return {**batch, "mark": np.full_like(batch["source"], next(made) in numbers)}
+
+        def loss(model, params, batch, **kwargs):
+            sums = clean_loss(model, params, batch, **kwargs)
+            return sums.replace(loss=sums.loss * jax.numpy.where(batch["mark"][0, 0] == 1, math.nan, 1.0))
+
+        monkeypatch.setattr(loop, "make_arrays", mark)
+        monkeypatch.setattr(training_step, "batch_loss", loss)
+
+    return poison
+
+
+def test_a_step_without_a_finite_gradient_is_skipped(base, tmp_path, poisoned):
+    poisoned({3, 4, 6})
+    config = dataclasses.replace(changed(base, steps=8, evaluate_every=0), workdir=str(tmp_path / "run"))
+    run = train(config)
+    lines = [line for line in numbers(run) if "loss" in line]
+    assert [line["loss"] is None for line in lines] == [n in (3, 4, 6) for n in range(1, 9)]
+    assert [line["skipped"] for line in lines] == [0, 0, 1, 2, 2, 3, 3, 3]
+    # What is skipped is not a step of the warmup.
+    assert lines[7]["learning_rate"] == pytest.approx(0.003)
+    assert lines[4]["learning_rate"] == pytest.approx(0.003 * 3 / 5)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(params(run)))
+    assert "NaN" not in run.metrics_file.read_text()
+
+
+def test_a_row_of_them_ends_the_training(base, tmp_path, poisoned):
+    poisoned(set())
+    clean = train(dataclasses.replace(changed(base, steps=4), workdir=str(tmp_path / "clean")))
+    poisoned(set(range(7, 40)))
+    config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
+    with pytest.raises(Diverged, match="step 16: no finite gradient in 10 steps; the last checkpoint is that of step"):
+        train(config)
+    run = RunDirectory(Path(config.workdir))
+    # What was saved since are the parameters before the row.
+    assert state_steps(run)[-1] >= 12
+    assert_same(params(run), params(run, "8"))
+    assert_same(params(run, "4"), params(clean, "4"))
+
+
+def test_a_mesh_that_does_not_divide_the_model_is_refused(base, tmp_path):
+    config = dataclasses.replace(base, workdir=str(tmp_path / "run"), mesh=MeshConfig(data=1, tensor=8))
+    with pytest.raises(InputError, match=r"mesh = .*'tensor': 8.*\(16, 2, 8\) does not divide"):
+        train(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_early_stopping_counts_evaluations_also_across_a_stop(base, tmp_path, monkeypatch):
+    # Better at 2 and 6, no better twice before and three times after: training ends with the evaluation at 12.
+    losses = {2: 3.0, 4: 3.0, 6: 2.0, 8: 2.5, 10: 2.0, 12: 2.1, 14: 1.0}
+    evaluated = []
+
+    class Validation(loop.Validation):
+        def __init__(self, *args):
+            pass
+
+        def __call__(self, params):
+            step = 2 * len(evaluated) + 2
+            evaluated.append(step)
+            return {"loss": losses[step], "perplexity": 1.0}
+
+    monkeypatch.setattr(loop, "Validation", Validation)
+    config = changed(base, evaluate_every=2, patience=3, checkpoint_every=0, keep_last=20)
+    config = dataclasses.replace(config, workdir=str(tmp_path / "run"))
+    train_and_signal(config, 10, signal.SIGTERM)
+    stopped_at = len(evaluated)
+    assert 0 < stopped_at < 6
+    run = train(config)
+    assert evaluated == [2, 4, 6, 8, 10, 12]
+    assert state_steps(run)[-1] == 12
+    assert (run.best / "6").is_dir()
+    assert len(list(run.best.iterdir())) == 1
+    train(config)
+    assert len(evaluated) == 6
+
+
+def test_bleu_decides_with_accumulation_on_eight_devices(base, tmp_path):
+    config = changed(base, steps=2, accumulation=2, bleu_sentences=3, best_metric="bleu", evaluate_every=1, log_every=2)
+    config = changed(config, "model", vocab_size=0)
+    run = train(dataclasses.replace(config, workdir=str(tmp_path / "run")))
+    assert run.config.model.vocab_size == 13
+    lines = numbers(run)
+    assert [line["step"] for line in lines] == [1, 2, 2]
+    assert all(0.0 <= line["validation/bleu"] <= 100.0 for line in lines if "validation/loss" in line)
+    assert len(list(run.best.iterdir())) == 1

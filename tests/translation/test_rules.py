@@ -1,0 +1,270 @@
+"""Every rule of the search, against the list of all that can be written."""
+
+import itertools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+from toy_model import (
+    assert_same,
+    contexts_of,
+    every_text,
+    log_probability,
+    make_attention,
+    make_logits,
+    penalty,
+    ranked,
+    search,
+)
+
+from tfmr.config import DecodingConfig, SamplingConfig
+from tfmr.data.tokenizer import EOS_ID, PAD_ID
+from tfmr.search.constraints import ForbiddenWords
+from tfmr.search.words import word_table
+from tfmr.translation.rules import _stack
+
+VOCAB, LIMIT = 7, 4
+WIDE = 100  # more than the 1 + 4 + 16 + 64 texts of up to LIMIT tokens
+PIECES = [b"", b" unk", b"", b"", b" a", b"b", b" ab"]
+LIMITS = [LIMIT, LIMIT, LIMIT - 1]
+# On two rows of one table, the best text breaks each rule below; the tests that search with a narrow beam say so.
+LOGITS = make_logits(3, VOCAB)
+
+
+def text_of(tokens) -> str:
+    return b"".join(PIECES[token] for token in tokens).decode()
+
+
+def has_word(word: str, tokens) -> bool:
+    return re.search(rf"\b{word}\b", text_of(tokens)) is not None
+
+
+def assert_finds_all_allowed(config, allowed, **rules):
+    """The whole list, best first; and the first of it when fewer are asked for."""
+    every = search(LOGITS, LIMITS, config, WIDE, **rules)
+    best = search(LOGITS, LIMITS, config, 1, **rules)
+    assert 0 < sum(map(len, every)) < sum(len(list(every_text(VOCAB, limit))) for limit in LIMITS)
+    for row, limit in enumerate(LIMITS):
+        expected = ranked(LOGITS, row, limit, config, allowed)
+        assert_same(every[row], expected)
+        assert_same(best[row], expected[:1])
+
+
+@pytest.mark.parametrize("length", [2, 3])
+def test_shortest_length(length):
+    config = DecodingConfig(beam_size=WIDE, min_length=length)
+    assert_finds_all_allowed(config, lambda tokens: len(tokens) >= length)
+
+
+def test_no_ngram_twice():
+    for size in (1, 2):
+        config = DecodingConfig(beam_size=WIDE, no_repeat_ngram=size)
+
+        def allowed(tokens, size=size):
+            grams = [tokens[i : i + size] for i in range(len(tokens) - size + 1)]
+            return len(set(grams)) == len(grams)
+
+        assert_finds_all_allowed(config, allowed)
+
+
+def test_no_ngram_twice_in_a_long_greedy_text():
+    preferred = [4, 5, 1, 6, EOS_ID]  # always in this order
+    logits = np.zeros((997, VOCAB), np.float32)
+    logits[:, preferred] = [5, 4, 3, 2, -5]
+    (((found, _),),) = search(logits, [30], DecodingConfig(beam_size=1, no_repeat_ngram=3))
+    text, grams = [], set()
+    while not text or text[-1] != EOS_ID:
+        new = next(t for t in preferred if (*text[-2:], t) not in grams) if len(text) < 29 else EOS_ID
+        text.append(new)
+        grams.add(tuple(text[-3:]))
+    assert found == tuple(text)
+    assert len(found) > 10
+
+
+@pytest.mark.parametrize("word", ["a", "ab", "abb", "a ab"])
+def test_forbidden_words_however_they_are_cut(word):
+    forbidden = ForbiddenWords.of(word_table([word], PIECES))
+    config = DecodingConfig(beam_size=WIDE)
+    assert_finds_all_allowed(config, lambda tokens: not has_word(word, tokens), forbidden=forbidden)
+
+
+def test_several_forbidden_words_with_greedy_search():
+    words = ["ab", "a", "unk"]
+    forbidden = ForbiddenWords.of(word_table(words, PIECES))
+    logits = make_logits(5, VOCAB)
+    logits[:, EOS_ID] -= 2
+    for limit in range(1, 8):
+        ((((tokens, score),),)) = search(logits, [limit], DecodingConfig(beam_size=1), forbidden=forbidden)
+        assert not any(has_word(word, tokens) for word in words)
+        assert score == pytest.approx(
+            log_probability(logits, 0, tokens) / penalty(len(tokens), DecodingConfig()), rel=2e-5
+        )
+
+
+@pytest.mark.parametrize("words", [{"ab": [6]}, {"abb": [6, 5]}, {"a": [4], "ab": [6]}])
+def test_required_words(words):
+    required = _stack([word_table([word], PIECES) for word in words], list(words.values()), space=-1)
+
+    def allowed(tokens):
+        return all(has_word(word, tokens) for word in words)
+
+    assert_finds_all_allowed(DecodingConfig(beam_size=WIDE), allowed, required=required)
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 4])
+def test_required_words_are_written_with_a_narrow_beam_too(beam_size):
+    words = {"abb": [6, 5], "a": [4]}
+    required = _stack([word_table([word], PIECES) for word in words], list(words.values()), space=-1)
+    config = DecodingConfig(beam_size=beam_size)
+    limits = [4, 5, 9, 12]
+    for seed in range(5):
+        logits = make_logits(seed, VOCAB, sharpness=3.0)
+        logits[:, 4:] -= 4  # the model would rather not
+        for row, found in enumerate(search(logits, limits, config, 1, required=required)):
+            ((tokens, score),) = found
+            assert all(has_word(word, tokens) for word in words)
+            expected = log_probability(logits, row, tokens) / penalty(len(tokens), config)
+            assert score == pytest.approx(expected, rel=2e-5)
+
+
+def test_prefixes():
+    prefix = np.array([[4, 5], [6, PAD_ID], [PAD_ID, PAD_ID]])
+    config = DecodingConfig(beam_size=WIDE)
+    found = search(LOGITS, LIMITS, config, WIDE, prefix=prefix)
+    greedy = search(LOGITS, LIMITS, DecodingConfig(beam_size=1), prefix=prefix)
+    for row, limit in enumerate(LIMITS):
+        start = tuple(int(token) for token in prefix[row] if token != PAD_ID)
+        expected = ranked(LOGITS, row, limit, config, lambda tokens, start=start: tokens[: len(start)] == start)
+        assert_same(found[row], expected)
+        assert greedy[row][0][0][: len(start)] == start
+
+
+def test_coverage_penalty():
+    attention = make_attention(3)
+    config = DecodingConfig(beam_size=WIDE, coverage_penalty=0.7, alpha=0.6)
+    found = search(LOGITS, LIMITS, config, WIDE, attention=attention)
+    without = search(LOGITS, LIMITS, DecodingConfig(beam_size=WIDE, alpha=0.6), WIDE)
+    for row, limit in enumerate(LIMITS):
+
+        def score(tokens, row=row):
+            covered = attention[contexts_of(row, tokens)].astype(np.float64).sum(axis=0)
+            cost = 0.7 * np.log(np.minimum(covered, 1.0)).sum()  # Wu et al. 2016, equation 14
+            return log_probability(LOGITS, row, tokens) / penalty(len(tokens), config) + cost
+
+        expected = sorted(((t, score(t)) for t in every_text(VOCAB, limit)), key=lambda item: -item[1])
+        assert_same(found[row], expected)
+        assert [tokens for tokens, _ in found[row]] != [tokens for tokens, _ in without[row]]
+
+
+def test_diversity_sets_siblings_back_and_leaves_scores_alone():
+    # After the first token, 4 or 5, come 4 and 5 again. Undisturbed, both of the beam's places go to the children of 4.
+    logits = np.full((997, 6), -30.0, np.float32)
+    logits[:, [4, 5]] = np.log([0.5, 0.4])
+    logits[:, EOS_ID] = np.log(0.1)
+    after_four = contexts_of(0, (4, 4))[1]
+    logits[after_four, [4, 5]] = np.log([0.46, 0.45])
+    after_five = contexts_of(0, (5, 4))[1]
+    logits[after_five, [4, 5]] = np.log([0.5, 0.4])
+
+    def starts(diversity):
+        config = DecodingConfig(beam_size=2, alpha=0.0, diversity=diversity, min_length=3)
+        (found,) = search(logits, [3], config, 2)
+        for tokens, score in found:
+            assert score == pytest.approx(log_probability(logits, 0, tokens), rel=1e-5)
+        return {tokens[0] for tokens, _ in found}
+
+    # 4 4 has 0.23, 4 5 0.225, 5 4 0.2: set back by more than log(0.225 / 0.2) = 0.118, the second child gives way.
+    assert starts(0.0) == starts(0.1) == {4}
+    assert starts(0.2) == {4, 5}
+
+
+def sample_keys(rows, number, seed=0):
+    return jax.random.split(jax.random.key(seed), (rows, number))
+
+
+def next_token_counts(sampling, number=4000):
+    config = DecodingConfig(sampling=sampling)
+    (found,) = search(LOGITS, [2], config, keys=sample_keys(1, number))
+    assert len(found) == number
+    for tokens, score in found[:50]:  # scores are the model's own
+        assert score == pytest.approx(log_probability(LOGITS, 0, tokens) / penalty(len(tokens), config), rel=2e-5)
+    return np.bincount([tokens[0] for tokens, _ in found], minlength=VOCAB)
+
+
+def exact_probabilities(sampling):
+    """The distribution of the first token, by the definitions, in float64."""
+    logits = LOGITS[contexts_of(0, (EOS_ID,))[0]].astype(np.float64)
+    logits[[0, 2]] = -np.inf
+    probabilities = np.exp(logits / sampling.temperature)
+    probabilities /= probabilities.sum()
+    order = np.argsort(-probabilities)
+    if sampling.top_k:
+        probabilities[order[sampling.top_k :]] = 0
+        probabilities /= probabilities.sum()
+    kept = np.searchsorted(np.cumsum(probabilities[order]), sampling.top_p - 1e-9) + 1
+    probabilities[order[kept:]] = 0
+    probabilities /= probabilities.sum()
+    probabilities[probabilities < sampling.min_p * probabilities.max()] = 0
+    return probabilities / probabilities.sum()
+
+
+@pytest.mark.parametrize(
+    ("rules", "kept"),
+    [
+        ({"temperature": 1.0}, 5),
+        ({"temperature": 0.5}, 5),
+        ({"temperature": 3.0}, 5),
+        ({"temperature": 1.0, "top_k": 3}, 3),
+        ({"temperature": 2.0, "top_p": 0.7}, None),
+        ({"temperature": 2.0, "min_p": 0.4}, None),
+        ({"temperature": 2.0, "top_k": 4, "top_p": 0.9, "min_p": 0.3}, None),
+    ],
+)
+def test_samples_follow_the_exact_distribution(rules, kept):
+    sampling = SamplingConfig(**rules)
+    expected, counts = exact_probabilities(sampling), next_token_counts(sampling)
+    possible = expected > 0
+    assert kept is None or possible.sum() == kept
+    assert kept is not None or 1 < possible.sum() < 5
+    assert not counts[~possible].any()
+    assert chisquare(counts[possible], expected[possible] * counts.sum()).pvalue > 1e-3
+
+
+def test_a_sample_depends_on_its_key_alone():
+    config = DecodingConfig(sampling=SamplingConfig(temperature=1.0))
+    limits, keys = [8, 8, 5, 8], sample_keys(4, 3)
+    together = search(LOGITS, limits, config, keys=keys)
+    again = search(LOGITS, limits, config, keys=keys)
+    fewer = search(LOGITS, limits, config, keys=keys[:, :2])
+    other = search(LOGITS, limits, config, keys=sample_keys(4, 3, seed=1))
+    assert together == again
+    assert [row[:2] for row in together] == fewer
+    assert together != other
+    assert len({tokens for row in together for tokens, _ in row}) > 6
+
+
+def test_sampling_keeps_the_rules():
+    forbidden = ForbiddenWords.of(word_table(["ab"], PIECES))
+    prefix = jnp.array([[4, PAD_ID]])
+    config = DecodingConfig(sampling=SamplingConfig(temperature=2.0), min_length=4, no_repeat_ngram=2)
+    (found,) = search(LOGITS, [9], config, keys=sample_keys(1, 200), forbidden=forbidden, prefix=prefix)
+    for tokens, _ in found:
+        assert len(tokens) >= 4
+        assert tokens[0] == 4
+        assert not has_word("ab", tokens)
+        assert len(set(itertools.pairwise(tokens))) == len(tokens) - 1
+    assert len(set(found)) > 20
+
+
+def test_rows_that_are_done_leave_the_batch_and_change_nothing():
+    logits = make_logits(2, VOCAB)
+    limits = [3] * 60 + [12] * 4  # most rows end long before the others
+    rows = (0, 17, 60, 61, 63)
+    for config, number in ((DecodingConfig(beam_size=3), 3), (DecodingConfig(beam_size=1), None)):
+        found = search(logits, limits, config, number)
+        assert [found[row] for row in rows] == [
+            search(logits, [limits[row]], config, number, first_row=row)[0] for row in rows
+        ]

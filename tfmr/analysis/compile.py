@@ -1,0 +1,138 @@
+"""The real training step compiled for a mesh, and what the compiled program says: no array is made, nothing runs."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from tfmr.analysis.collectives import Collective, collectives
+from tfmr.analysis.matrix_products import matrix_product_flops
+from tfmr.analysis.memory_traffic import memory_traffic
+from tfmr.config import Config
+from tfmr.data.batching import Bucket
+from tfmr.errors import InputError
+from tfmr.models import build_model
+from tfmr.training.optimizer import make_optimizer
+from tfmr.training.sharding import batch_parts, batch_sharding
+from tfmr.training.state import TrainState, abstract_state
+from tfmr.training.step import jit_for_sharding, logical_names_on, loss_chunk, make_train_step
+from tfmr.training.task import task_for
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """Shapes, types and shardings of what a training step takes."""
+
+    config: Config
+    mesh: Mesh
+    bucket: Bucket
+    """The longest batch of the config's plan."""
+    state: TrainState
+    sharding: TrainState
+    batch: dict[str, jax.ShapeDtypeStruct]
+    """Its rows are those of the bucket, rounded up to what the mesh and the accumulation divide."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of the batch's arrays, all chips together."""
+        return self.batch["target_input"].shape[0]
+
+
+@dataclass(frozen=True)
+class CompiledStep:
+    """What the compiler says of a training step, for one chip unless said otherwise. Sizes are in bytes."""
+
+    arguments: int
+    """State and batch, as they lie in memory."""
+    temporaries: int
+    peak: int
+    """Arguments, results that do not take their place, temporaries and the program itself."""
+    matrix_flops: float
+    """Operations of the matrix products of a step, loops and recomputation included: all chips' divided by their
+    number."""
+    compiler_flops: float
+    """The compiler's own count, of all operations; the body of a loop is counted once."""
+    bytes_accessed: float
+    """The compiler's count of bytes read and written, in any memory; the body of a loop is counted once."""
+    memory_traffic: int
+    """Bytes read from and written to main memory; see `memory_traffic`."""
+    collectives: list[Collective]
+    seconds: float
+    """How long compiling took here."""
+
+
+def step_inputs(config: Config, mesh: Mesh) -> StepInputs:
+    """Returns the inputs of a config's training step on a mesh, of any devices: no corpus is read.
+
+    Args:
+      config: `model.vocab_size` must be set.
+      mesh: the mesh of `make_mesh`.
+
+    Raises:
+      InputError: if a parameter does not divide over the mesh.
+    """
+    training = config.training
+    optimizer = make_optimizer(training, config.model.d_model)
+    state, sharding = abstract_state(build_model(config.model), optimizer, mesh, ema=training.ema_decay > 0)
+    split, longest = task_for(config).longest_batch(config.data)
+    arrays = split.arrays(longest, rows_multiple=batch_parts(mesh) * training.accumulation)
+    batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=batch_sharding(mesh)) for name, x in arrays.items()}
+    return StepInputs(config, mesh, longest.bucket, state, sharding, batch)
+
+
+def compile_step(inputs: StepInputs) -> CompiledStep:
+    """Compiles the training step for the devices of its mesh, which need not be there.
+
+    Raises:
+      InputError: if the compiler finds that the step needs more memory than a chip has.
+    """
+    config, mesh = inputs.config, inputs.mesh
+    optimizer = make_optimizer(config.training, config.model.d_model)
+    chunk = loss_chunk(config.training, mesh)
+    loss = task_for(config).loss
+    step = make_train_step(build_model(config.model), optimizer, config.training, chunk=chunk, loss=loss)
+    start = time.perf_counter()
+    with logical_names_on(mesh):
+        traced = jit_for_sharding(step, inputs.sharding).trace(inputs.state, inputs.batch)
+        lowered = traced.lower()
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise InputError(f"does not fit: {_first_sentences(str(error))}") from None
+    seconds = time.perf_counter() - start
+    return _read(compiled, matrix_product_flops(traced.jaxpr) / mesh.size, seconds)
+
+
+def _read(compiled: Any, matrix_flops: float, seconds: float) -> CompiledStep:
+    memory, costs, text = compiled.memory_analysis(), compiled.cost_analysis(), compiled.as_text()
+    new_results = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    code = memory.generated_code_size_in_bytes
+    return CompiledStep(
+        arguments=memory.argument_size_in_bytes,
+        temporaries=memory.temp_size_in_bytes,
+        peak=memory.argument_size_in_bytes + new_results + memory.temp_size_in_bytes + code,
+        matrix_flops=matrix_flops,
+        compiler_flops=costs["flops"],
+        bytes_accessed=costs["bytes accessed"],
+        memory_traffic=memory_traffic(text),
+        collectives=collectives(text),
+        seconds=seconds,
+    )
+
+
+def _first_sentences(message: str) -> str:
+    """The compiler's message up to its first line that is a table."""
+    lines = [line.strip() for line in message.splitlines()]
+    told = lines[: next((i for i, line in enumerate(lines) if not line), len(lines))]
+    return " ".join(told).removeprefix("RESOURCE_EXHAUSTED: ")
+
+
+def bytes_per_chip(tree: Any) -> int:
+    """Returns the bytes that one chip holds of a tree of shapes with shardings."""
+    leaves = jax.tree.leaves(tree)
+    return sum(int(np.prod(x.sharding.shard_shape(x.shape))) * x.dtype.itemsize for x in leaves)

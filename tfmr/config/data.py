@@ -1,0 +1,67 @@
+"""The base of every kind of data configuration, and the cache folder."""
+
+import abc
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from tfmr.config.checks import require
+from tfmr.config.model import ModelConfig
+
+
+class DataConfig(abc.ABC):
+    """Which corpus to train on and how to make batches of it. Each kind of data has a subclass, a frozen dataclass."""
+
+    task: ClassVar[str]
+    """The `tfmr.training.Task` that trains on this kind of data, as "module:class"."""
+    models: ClassVar[tuple[type[ModelConfig], ...]]
+    """The kinds of model that can be trained on it."""
+    metrics: ClassVar[Mapping[str, Literal["min", "max"]]] = {"loss": "min"}
+    """The validation metrics that can choose the best checkpoint, and whether lower or higher is better."""
+    may_change: ClassVar[frozenset[str]] = frozenset({"cache"})
+    """Fields that may differ when a run is continued."""
+    local_paths: ClassVar[frozenset[str]] = frozenset({"cache"})
+    """Fields that may differ between the hosts of a run."""
+
+    cache: str
+    """Folder for prepared corpora. Empty: $TFMR_CACHE, or else ~/.cache/tfmr."""
+    max_length: int
+    """The most tokens of a sequence."""
+    tokens_per_batch: int
+    """The most tokens of a batch, padding included."""
+    seed: int
+    """Determines the order of the batches."""
+
+    @property
+    def largest_vocabulary(self) -> int:
+        """The vocabulary size that a trained tokenizer is limited to; 0 if there is no tokenizer."""
+        return getattr(self, "vocab_size", 0)
+
+    @property
+    def cache_folder(self) -> Path:
+        """The folder for prepared corpora and downloads: `cache`, $TFMR_CACHE, or ~/.cache/tfmr."""
+        return Path(self.cache).expanduser() if self.cache else default_cache()
+
+
+def default_cache() -> Path:
+    """Returns the folder for files that can be reused: $TFMR_CACHE, or else ~/.cache/tfmr."""
+    return Path(os.environ.get("TFMR_CACHE") or "~/.cache/tfmr").expanduser()
+
+
+def check_tokenized_data(config, unit: str) -> None:
+    """Checks the fields that every tokenised corpus has; `unit` is what max_length limits."""
+    require(
+        config.vocab_size >= 260 or config.tokenizer != "bpe",
+        "data.vocab_size",
+        config.vocab_size,
+        "a byte-level BPE needs at least 260",
+    )
+    require(config.vocab_size > 4, "data.vocab_size", config.vocab_size, "must be greater than 4, the special tokens")
+    require(config.seed >= 0, "data.seed", config.seed, "must be 0 or greater")
+    require(
+        config.tokens_per_batch >= config.max_length,
+        "data.tokens_per_batch",
+        config.tokens_per_batch,
+        f"must be at least data.max_length = {config.max_length}, so that a batch can contain one {unit}",
+    )

@@ -1,0 +1,118 @@
+"""Sampling, generation and the search for translations."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tfmr.config.checks import require, require_at_least_zero, require_positive
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How tokens are sampled. Each rule restricts the set of tokens to sample from."""
+
+    temperature: float = 0.0
+    """Divides the logits: a higher temperature makes rare tokens more likely. 0 disables sampling."""
+    top_k: int = 0
+    """Sample from the k most probable tokens only. 0 disables it."""
+    top_p: float = 1.0
+    """Sample from the most probable tokens that together reach this probability (Holtzman et al. 2020)."""
+    min_p: float = 0.0
+    """Sample from tokens that have at least this fraction of the highest probability (Nguyen et al. 2024)."""
+    seed: int = 0
+    """Random seed. The same seed gives the same outputs for any batch size."""
+
+    def __post_init__(self):
+        require_at_least_zero("sampling", self, "temperature", "top_k", "seed")
+        require(0.0 < self.top_p <= 1.0, "sampling.top_p", self.top_p, "must be in (0, 1]")
+        require(0.0 <= self.min_p <= 1.0, "sampling.min_p", self.min_p, "must be in [0, 1]")
+        rules = [name for name, off in (("top_k", 0), ("top_p", 1.0), ("min_p", 0.0)) if getattr(self, name) != off]
+        require(
+            self.temperature > 0 or not rules,
+            "sampling.temperature",
+            self.temperature,
+            f"must be greater than 0 for {' and '.join(rules)} to have an effect",
+        )
+
+
+@dataclass(frozen=True)
+class GenerationConfig(SamplingConfig):
+    """How a language model continues a text."""
+
+    temperature: float = 1.0
+    """Divides the logits: a higher temperature makes rare tokens more likely. 0: always take the most probable."""
+    max_new_tokens: int = 256
+    """The most tokens to generate."""
+    stop: tuple[str, ...] = ()
+    """Strings that end the output. The output is cut before the first of them."""
+    window: bool = False
+    """If the text outgrows the context window, continue from its last half. Otherwise such a request is refused."""
+    batch_size: int = 64
+    """Texts that are generated together. Does not affect the output."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_positive("generation", self, "max_new_tokens", "batch_size")
+        require(all(self.stop), "generation.stop", self.stop, "contains an empty string; remove it")
+
+
+@dataclass(frozen=True)
+class DecodingConfig:
+    """How translations are searched for (section 6.1)."""
+
+    beam_size: int = 4
+    """Number of hypotheses in the beam. 1 is greedy search."""
+    length_penalty: Literal["gnmt", "power"] = "gnmt"
+    """Divisor of a hypothesis's log-probability: ((5 + length) / 6)^alpha (gnmt) or length^alpha (power)."""
+    alpha: float = 0.6
+    """Exponent of the length penalty. 0 disables it."""
+    coverage_penalty: float = 0.0
+    """Beta of the coverage penalty for source tokens that receive little attention (Wu et al. 2016, equation 14).
+    0 disables it."""
+    diversity: float = 0.0
+    """Penalty per rank for the 2nd, 3rd, ... continuation of the same hypothesis (Li et al. 2016). 0 disables it."""
+    extra_length: int = 50
+    """The longest output is the length of the source plus this number of tokens."""
+    max_source_length: int = 1024
+    """The most tokens of a source, EOS included. Longer sources are truncated with a warning. Learned positions may
+    allow fewer. Memory grows with the square of this length."""
+    min_length: int = 0
+    """The shortest output in tokens, EOS included."""
+    max_length: int = 0
+    """The longest output in tokens, EOS included, for any source. 0: only extra_length limits the output."""
+    no_repeat_ngram: int = 0
+    """Forbid n-grams of this size from occurring twice in an output. 0 disables it."""
+    forbidden: tuple[str, ...] = ()
+    """Words or phrases that no output may contain, spelled as they would appear."""
+    required: tuple[str, ...] = ()
+    """Words or phrases that every output must contain, spelled as they should appear. Use a beam of 4 or more to place
+    them well."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """Sample outputs instead of searching for the best."""
+    batch_size: int = 64
+    """Sentences that are decoded together. Does not affect the translations."""
+
+    def __post_init__(self):
+        require_positive("decoding", self, "beam_size", "extra_length", "batch_size")
+        require(
+            self.max_source_length > 1, "decoding.max_source_length", self.max_source_length, "must be 2 or greater"
+        )
+        require_at_least_zero("decoding", self, "alpha", "coverage_penalty", "diversity", "min_length", "max_length")
+        require_at_least_zero("decoding", self, "no_repeat_ngram")
+        enough = self.max_length == 0 or self.min_length <= self.max_length
+        require(
+            enough, "decoding.min_length", self.min_length, f"must be at most decoding.max_length = {self.max_length}"
+        )
+        for name in ("forbidden", "required"):
+            words = getattr(self, name)
+            require(all(word.strip() for word in words), f"decoding.{name}", words, "contains an empty word; remove it")
+        both = sorted(set(self.forbidden) & set(self.required))
+        require(not both, "decoding.required", both, "cannot also be in decoding.forbidden")
+        if self.sampling.temperature > 0:
+            searched = ("coverage_penalty", "diversity", "required")
+            given = ", ".join(f"decoding.{name}" for name in searched if getattr(self, name))
+            require(
+                not given,
+                "decoding.sampling.temperature",
+                self.sampling.temperature,
+                f"cannot be combined with {given}",
+            )

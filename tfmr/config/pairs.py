@@ -1,0 +1,73 @@
+"""Corpora of sentence pairs."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tfmr.config.checks import require, require_positive
+from tfmr.config.data import DataConfig, check_tokenized_data
+from tfmr.config.transformer import TransformerConfig
+
+
+@dataclass(frozen=True)
+class PairsConfig(DataConfig):
+    """Which corpus of sentence pairs to train on, and how to turn it into tokens and batches."""
+
+    task = "tfmr.translation.task:Translation"
+    models = (TransformerConfig,)
+    metrics = {"loss": "min", "bleu": "max"}  # noqa: RUF012 - never changed
+    may_change = frozenset({"cache", "dir"})
+    local_paths = frozenset({"cache", "dir", "source_file", "target_file", "tokenizer_file"})
+
+    corpus: str = "grammar"
+    """The corpus: grammar (built in), multi30k, text (your own files), or the name of a translation dataset of
+    tensorflow-datasets, such as wmt14_translate/de-en."""
+    source_language: str = "en"
+    """Language to translate from, as files and datasets name it."""
+    target_language: str = "de"
+    """Language to translate into."""
+    dir: str = ""
+    """Folder with the corpus's files (multi30k, text, downloaded WMT archives). Empty: download them if possible."""
+    source_file: str = ""
+    """For corpus text: a file of source sentences, or a TSV file of source and target. Validation and test pairs are
+    held out from it."""
+    target_file: str = ""
+    """For corpus text: the translations of source_file, line by line. Empty: source_file is a TSV file."""
+    variant: Literal["raw", "tok"] = "raw"
+    """For corpus multi30k: the captions as written (raw), or lowercased, normalised and Moses-tokenised (tok)."""
+    grammar_size: int = 60_000
+    """For corpus grammar: number of training pairs."""
+    cache: str = ""
+    """Folder for prepared corpora. Empty: $TFMR_CACHE, or else ~/.cache/tfmr."""
+    tokenizer: Literal["bpe", "wordpiece", "characters"] = "bpe"
+    """Type of tokenizer to train on the corpus, shared by both languages (section 5.1)."""
+    tokenizer_file: str = ""
+    """A tokenizer.json to use instead of training a tokenizer."""
+    vocab_size: int = 37_000
+    """Largest vocabulary of a trained tokenizer."""
+    max_length: int = 256
+    """The most tokens of a training sentence, EOS included. Longer pairs are left out and counted."""
+    batching: Literal["bucketed", "packed"] = "bucketed"
+    """bucketed: one pair per row, batched with pairs of similar length. packed: several pairs per row that do not
+    attend to each other, in batches of a single shape with almost no padding; rows are as short as the longest pair
+    and a fill of 97% allow."""
+    tokens_per_batch: int = 4096
+    """Tokens of a batch on its longer side, padding included (rows times length). The paper uses about 25 000."""
+    num_buckets: int = 8
+    """Number of padded lengths, and so of compiled shapes, of bucketed batches. They are chosen to minimise padding."""
+    seed: int = 0
+    """Determines the order of the batches."""
+
+    def __post_init__(self):
+        require_positive("data", self, "grammar_size", "max_length", "tokens_per_batch", "num_buckets")
+        check_tokenized_data(self, "sentence")
+        require(
+            bool(self.source_file) or not self.target_file,
+            "data.target_file",
+            self.target_file,
+            "needs data.source_file as well",
+        )
+
+    @property
+    def is_tokenised(self) -> bool:
+        """Whether the text is tokenised already, so that BLEU must not tokenise it again."""
+        return self.corpus == "multi30k" and self.variant == "tok"

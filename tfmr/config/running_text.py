@@ -1,0 +1,60 @@
+"""Running text for language models."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tfmr.config.causal_lm import CausalLMConfig
+from tfmr.config.checks import require, require_positive
+from tfmr.config.data import DataConfig, check_tokenized_data
+
+
+@dataclass(frozen=True)
+class RunningTextConfig(DataConfig):
+    """Which text to train a language model on, and how to turn it into tokens and batches."""
+
+    task = "tfmr.language_model.task:LanguageModeling"
+    models = (CausalLMConfig,)
+    may_change = frozenset({"cache", "evaluation_crops"})
+    local_paths = frozenset({"cache", "files", "validation_files", "tokenizer_file"})
+
+    files: tuple[str, ...] = ()
+    """Text files in UTF-8, plain or gzip."""
+    validation_files: tuple[str, ...] = ()
+    """Text files to validate on. Empty: the end of `files` is held out."""
+    validation_share: float = 0.1
+    """Without validation_files: the share of all characters, at the end of the text, that is held out."""
+    document_separator: str = ""
+    """The text between two documents of a file, such as `<|endoftext|>`; a line feed makes every line a document.
+    Empty: each file is one document."""
+    cache: str = ""
+    """Folder for prepared corpora. Empty: $TFMR_CACHE, or else ~/.cache/tfmr."""
+    tokenizer: Literal["bpe", "characters"] = "bpe"
+    """Type of tokenizer to train on the training text."""
+    tokenizer_file: str = ""
+    """A tokenizer.json to use instead of training a tokenizer."""
+    vocab_size: int = 32_000
+    """Largest vocabulary of a trained tokenizer."""
+    batching: Literal["crops", "blocks", "packed"] = "blocks"
+    """crops: each row is a random crop, and an epoch is as many tokens as the text has. blocks: the text is cut into
+    consecutive rows at a random offset, each of them used once an epoch in random order. packed: whole documents,
+    several per row, that do not attend to each other; documents longer than a row are cut."""
+    max_length: int = 256
+    """Tokens per row."""
+    tokens_per_batch: int = 4096
+    """Tokens per batch (rows times max_length)."""
+    evaluation_crops: int = 0
+    """Number of random crops of the validation text on which the loss is also measured, for comparison with published
+    figures. 0 disables it."""
+    seed: int = 0
+    """Determines the batches and the evaluation's crops."""
+
+    def __post_init__(self):
+        require_positive("data", self, "max_length", "tokens_per_batch")
+        require(0.0 < self.validation_share < 1.0, "data.validation_share", self.validation_share, "must be in (0, 1)")
+        check_tokenized_data(self, "row")
+        require(self.evaluation_crops >= 0, "data.evaluation_crops", self.evaluation_crops, "must be 0 or greater")
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether the text consists of documents that start with BOS and end with EOS, or is a single text."""
+        return bool(self.document_separator) or len(self.files) > 1 or self.batching == "packed"

@@ -1,0 +1,88 @@
+"""Optimizer, schedule, evaluation and checkpoints."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tfmr.config.checks import require, require_at_least_zero, require_positive, require_share
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a model is trained (section 5), and what is saved along the way."""
+
+    steps: int = 100_000
+    """Number of optimizer updates."""
+    seed: int = 0
+    """Determines the initial parameters and all dropout."""
+    schedule: Literal["noam", "inverse_sqrt", "cosine", "constant"] = "noam"
+    """noam: the paper's schedule, learning_rate * d_model^-0.5 * min(step^-0.5, step * warmup^-1.5). inverse_sqrt:
+    linear warmup to learning_rate, then learning_rate * sqrt(warmup / step). cosine: linear warmup, then half a cosine
+    down to final_learning_rate at the last step. constant: linear warmup, then learning_rate."""
+    learning_rate: float = 1.0
+    """Peak learning rate; for noam, the factor in front of the paper's formula."""
+    warmup_steps: int = 4000
+    """Steps of linear warmup."""
+    final_learning_rate: float = 0.0
+    """Learning rate at the end of the cosine schedule."""
+    adam_b1: float = 0.9
+    """Adam's beta 1."""
+    adam_b2: float = 0.98
+    """Adam's beta 2."""
+    adam_epsilon: float = 1e-9
+    """Adam's epsilon."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of matrices; biases and norms are not decayed."""
+    gradient_clip: float = 0.0
+    """Largest global norm of the gradient. 0 disables clipping."""
+    accumulation: int = 1
+    """Number of pieces that a batch is split into, whose gradients are accumulated for one update."""
+    label_smoothing: float = 0.1
+    """Probability mass that is spread uniformly over the vocabulary (section 5.4)."""
+    loss_chunk: int = 512
+    """Target tokens per device for which logits are computed at a time."""
+    ema_decay: float = 0.0
+    """Decay of the exponential moving average of the parameters. 0 disables it."""
+    log_every: int = 20
+    """Steps between lines of metrics.jsonl and of the terminal."""
+    evaluate_every: int = 1000
+    """Steps between evaluations on the validation split. 0: evaluate only at the end."""
+    bleu_sentences: int = 500
+    """Validation sentences to translate greedily for BLEU at each evaluation. 0 disables it, -1 translates all."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints. 0: save only at the end or when stopped."""
+    keep_last: int = 5
+    """Number of newest checkpoints to keep."""
+    keep_every: int = 0
+    """Steps between checkpoints that are kept permanently, for averaging or as a history. 0 disables it."""
+    best_metric: str = "loss"
+    """Validation metric that chooses the best checkpoint: loss; for translation also bleu."""
+    patience: int = 0
+    """Evaluations without an improvement of best_metric after which training stops. 0 disables it."""
+
+    def __post_init__(self):
+        require_positive("training", self, "steps", "learning_rate", "adam_epsilon", "accumulation", "loss_chunk")
+        require_positive("training", self, "log_every", "keep_last")
+        require_share("training", self, "adam_b1", "adam_b2", "label_smoothing", "ema_decay")
+        require_at_least_zero("training", self, "warmup_steps", "weight_decay", "gradient_clip", "evaluate_every")
+        require_at_least_zero("training", self, "checkpoint_every", "keep_every", "patience", "seed")
+        require(
+            self.bleu_sentences >= -1, "training.bleu_sentences", self.bleu_sentences, "must be -1 (all) or greater"
+        )
+        require(
+            self.best_metric != "bleu" or self.bleu_sentences != 0,
+            "training.best_metric",
+            self.best_metric,
+            "needs training.bleu_sentences other than 0",
+        )
+        require(
+            self.schedule not in ("noam", "inverse_sqrt") or self.warmup_steps > 0,
+            "training.warmup_steps",
+            self.warmup_steps,
+            f"must be at least 1 for schedule {self.schedule}",
+        )
+        require(
+            self.schedule != "cosine" or self.warmup_steps < self.steps,
+            "training.warmup_steps",
+            self.warmup_steps,
+            f"must be less than training.steps = {self.steps} for schedule cosine",
+        )

@@ -1,0 +1,69 @@
+"""The encoder-decoder Transformer."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tfmr.config.checks import require_positive
+from tfmr.config.model import ModelConfig, check_token_model
+
+
+@dataclass(frozen=True)
+class TransformerConfig(ModelConfig):
+    """The shape of an encoder-decoder Transformer (section 3 of the paper).
+
+    The defaults are the paper's base model.
+    """
+
+    vocab_size: int = 0
+    """Number of tokens, shared by source and target. 0: taken from the tokenizer."""
+    num_encoder_layers: int = 6
+    """Number of encoder layers, N."""
+    num_decoder_layers: int = 6
+    """Number of decoder layers, N."""
+    d_model: int = 512
+    """Width of every sub-layer's input and output."""
+    d_ff: int = 2048
+    """Inner width of the position-wise feed-forward networks."""
+    num_heads: int = 8
+    """Number of attention heads, h."""
+    d_k: int = 64
+    """Width of the queries and keys of each head; independent of d_model / num_heads."""
+    d_v: int = 64
+    """Width of the values of each head; independent of d_model / num_heads."""
+    dropout_rate: float = 0.1
+    """Dropout rate for the sum of embeddings and positions and for the output of every sub-layer."""
+    attention_dropout_rate: float = 0.0
+    """Dropout rate for attention weights (0 in the paper's code)."""
+    norm: Literal["post", "pre"] = "post"
+    """Apply LayerNorm after the residual sum (post), as in the paper, or before the sub-layer (pre)."""
+    norm_epsilon: float = 1e-6
+    """Epsilon added to the variance in LayerNorm (1e-6 in tensor2tensor, 1e-5 in PyTorch)."""
+    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    """Type of position encoding (section 3.5; Table 3, row E)."""
+    max_length: int = 1024
+    """Rows of the learned position tables, which limit the length of a sequence. Unused with sinusoids."""
+    tie_embeddings: Literal["all", "decoder", "none"] = "all"
+    """Which embedding matrices are shared: source, target and output (all, section 3.4); target and output (decoder);
+    or none."""
+    attention_bias: bool = False
+    """Add biases to the attention projections. The paper's formulas have none; Marian has them."""
+    activation: Literal["relu", "gelu", "swish"] = "relu"
+    """Activation of the feed-forward networks; gelu is the tanh approximation."""
+    output_bias: bool = False
+    """Add a bias to the logits, as Marian does."""
+    scan_layers: bool = False
+    """Compile a single layer and scan it over stacked parameters. Compiles deep models faster, but runs slower."""
+    remat: bool = False
+    """Recompute each layer in the backward pass instead of storing its activations."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the computation. Parameters, softmax and norms stay in float32."""
+
+    def __post_init__(self):
+        positive = ("d_model", "d_ff", "num_heads", "d_k", "d_v", "max_length", "norm_epsilon")
+        require_positive("model", self, "num_encoder_layers", "num_decoder_layers", *positive)
+        check_token_model(self)
+
+    @property
+    def longest_sequence(self) -> int | None:
+        """The size of the learned position tables; sinusoids have no limit."""
+        return self.max_length if self.positions == "learned" else None

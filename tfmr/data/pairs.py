@@ -1,0 +1,114 @@
+"""Sentence pairs as token arrays, and their batches."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from tfmr.config import PairsConfig
+from tfmr.data.batching import Batch, BatchPlan, make_plan, with_rows
+from tfmr.data.layout import Arrays, lay_out
+from tfmr.data.packing import make_packed_plan
+from tfmr.data.token_arrays import TokenArrays
+from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
+
+
+@dataclass(frozen=True)
+class PairSplit:
+    """The token arrays of both languages. Sentence i of the target is the translation of sentence i of the source."""
+
+    source: TokenArrays
+    target: TokenArrays
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def plan(self, config: PairsConfig) -> BatchPlan:
+        """Returns the batch plan of a training split; raises InputError if no pair is short enough."""
+        lengths = self.source.lengths, self.target.lengths
+        arguments = dict(tokens_per_batch=config.tokens_per_batch, max_length=config.max_length, seed=config.seed)
+        if config.batching == "packed":
+            return make_packed_plan(*lengths, **arguments)
+        return make_plan(*lengths, num_buckets=config.num_buckets, **arguments)
+
+    def arrays(
+        self, batch: Batch, *, rows_multiple: int = 1, rows_of: Callable[[int], Sequence[int]] = range
+    ) -> Arrays:
+        """Returns a batch, or some of its rows, as int32 arrays.
+
+        A row contains its sentences one after another. Segments are 1, 2, ... for the sentences and 0 for padding;
+        positions count from 0 in each sentence. `target_input` is `target_output` shifted right by one token after
+        BOS, sentence by sentence.
+
+        Args:
+          batch: which sentences, in which rows, in which shape.
+          rows_multiple: the number of rows is rounded up to a multiple of this; the added rows are all padding.
+          rows_of: maps the number of rows of the batch to the indices of the rows to return, ascending.
+        """
+        bucket = with_rows(batch.bucket, rows_multiple)
+        wanted = np.asarray(rows_of(bucket.rows), np.int64)
+        rows = len(wanted)
+        row_of = np.arange(len(batch.indices)) if batch.rows is None else batch.rows
+        inside = np.isin(row_of, wanted)
+        indices, row_of = batch.indices[inside], np.searchsorted(wanted, row_of[inside])
+        source = _lay_out(self.source, indices, row_of, (rows, bucket.source_length))
+        target = _lay_out(self.target, indices, row_of, (rows, bucket.target_length))
+        before = np.pad(target.tokens[:, :-1], ((0, 0), (1, 0)))
+        target_input = np.where(target.positions == 0, np.int32(BOS_ID), before)
+        return dict(
+            source=source.tokens,
+            source_segments=source.segments,
+            source_positions=source.positions,
+            target_input=np.where(target.segments == 0, np.int32(PAD_ID), target_input),
+            target_output=target.tokens,
+            target_segments=target.segments,
+            target_positions=target.positions,
+        )
+
+
+class _Side(NamedTuple):
+    tokens: Int[np.ndarray, "rows length"]
+    segments: Int[np.ndarray, "rows length"]
+    positions: Int[np.ndarray, "rows length"]
+
+
+def _lay_out(
+    sentences: TokenArrays,
+    indices: Int[np.ndarray, " sentences"],
+    row_of: Int[np.ndarray, " sentences"],
+    shape: tuple[int, int],
+) -> _Side:
+    """Lays sentences one after another into their rows."""
+    layout = lay_out(sentences.offsets[indices], sentences.lengths[indices], row_of)
+    return _Side(
+        tokens=layout.fill(shape, sentences.tokens[layout.source], PAD_ID),
+        segments=layout.fill(shape, layout.segment),
+        positions=layout.fill(shape, layout.position),
+    )
+
+
+def encode_pairs(tokenizer: Tokenizer, sources: list[str], targets: list[str]) -> PairSplit:
+    """Returns lines of text as token arrays in memory."""
+
+    def lay_out(encoded: list[list[int]]) -> TokenArrays:
+        sentences = [[*tokens, EOS_ID] for tokens in encoded]
+        tokens = np.array([token for sentence in sentences for token in sentence], np.int32)
+        return TokenArrays(tokens, np.cumsum([0, *map(len, sentences)], dtype=np.int64))
+
+    return PairSplit(lay_out(tokenizer.encode_batch(sources)), lay_out(tokenizer.encode_targets(targets)))
+
+
+def evaluation_batches(split: PairSplit, *, tokens_per_batch: int = 4096, rows_multiple: int = 1) -> list[Arrays]:
+    """Returns all pairs of a split as batches of few shapes, whatever their lengths."""
+    longest = int(max(split.source.lengths.max(), split.target.lengths.max()))
+    plan = make_plan(
+        split.source.lengths,
+        split.target.lengths,
+        tokens_per_batch=max(tokens_per_batch, longest),
+        num_buckets=4,
+        max_length=longest,
+        seed=0,
+    )
+    return [split.arrays(batch, rows_multiple=rows_multiple) for batch in plan.epoch(0)]

@@ -1,0 +1,63 @@
+"""The task of modeling running text."""
+
+import functools
+from typing import Any
+
+import numpy as np
+from jax.sharding import Mesh
+
+from tfmr.config import Config, RunningTextConfig
+from tfmr.data.batching import Bucket
+from tfmr.data.running_text import PreparedText, prepare_running_text
+from tfmr.data.text_batches import TextBatch, TextSplit, crop_batches, evaluation_batches_of_text
+from tfmr.errors import InputError
+from tfmr.language_model.validation import TextValidation
+from tfmr.models import CausalLM, build_model
+from tfmr.runs.parameters import read_params
+from tfmr.runs.run_directory import RunDirectory
+from tfmr.training.evaluation import evaluate_loss, negative_log_likelihood, perplexity
+from tfmr.training.task import EvaluationOptions, TokenTask, Validation
+
+
+class LanguageModeling(TokenTask):
+    """Running text, scored by loss."""
+
+    def prepare(self, data: RunningTextConfig) -> PreparedText:
+        """Returns the prepared text."""
+        return prepare_running_text(data)
+
+    def validation(self, model: CausalLM, corpus: PreparedText, config: Config, mesh: Mesh) -> Validation:
+        """Returns the function that computes loss and perplexity of the validation text."""
+        return TextValidation(model, corpus, config, mesh)
+
+    def write_files(self, run: RunDirectory, corpus: PreparedText) -> None:
+        """Writes the tokenizer and the tokens of the validation text."""
+        run.write_tokenizer(corpus.tokenizer)
+        run.write_token_split("validation", corpus.split("validation"))
+
+    def evaluate(self, run: RunDirectory, options: EvaluationOptions) -> dict[str, Any]:
+        """Computes the loss of the whole validation text, predicting every token once."""
+        _refuse_translation_options(options)
+        config, text = run.config, run.read_token_split("validation")
+        data: Any = config.data
+        params = read_params(run, config.model, options.checkpoint)
+        sums = functools.partial(negative_log_likelihood, build_model(config.model), params)
+        loss = evaluate_loss(sums, evaluation_batches_of_text(text, data, stride=options.stride))
+        scores = {"loss": loss, "perplexity": perplexity(loss), "tokens": len(text.tokens)}
+        if data.evaluation_crops:
+            scores["crop_loss"] = evaluate_loss(sums, crop_batches(text, data))
+        return scores
+
+    def longest_batch(self, data: RunningTextConfig) -> tuple[TextSplit, TextBatch]:
+        """Returns the one shape of a batch."""
+        none = np.empty(0, np.int64)
+        bucket = Bucket(data.tokens_per_batch // data.max_length, 0, data.max_length)
+        return TextSplit(np.empty(0, np.int32), np.zeros(1, np.int64)), TextBatch(bucket, none, none, none)
+
+
+def _refuse_translation_options(options: EvaluationOptions) -> None:
+    for name in ("source", "target", "output"):
+        if value := getattr(options, name):
+            raise InputError(f"--{name} = {value!r}: only translation models have it; leave it out")
+    if options.split not in ("", "validation"):
+        raise InputError(f"--split = {options.split!r}: a language model only has the validation split")

@@ -1,0 +1,1 @@
+"""The encoder-decoder Transformer (section 3, figure 1)."""

@@ -1,0 +1,107 @@
+"""metrics.jsonl and TensorBoard files: the numbers that a run logs."""
+
+import json
+import math
+from typing import Any
+
+from tfmr.runs.storage import AnyPath, is_remote, write_text, writing_named
+
+Values = dict[str, float | int]
+
+
+def read_metric_lines(file: AnyPath) -> list[dict[str, Any]]:
+    """Returns the lines, each with its `step`, in the order in which they were written; none where there is no file.
+
+    What was cut off when a run was killed is left out, and so is what is no line of metrics.
+    """
+    if not file.exists():
+        return []
+    lines = []
+    for text in file.read_bytes().decode("utf-8", errors="replace").split("\n"):
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
+    return lines
+
+
+class MetricsWriter:
+    """Writes metrics.jsonl and TensorBoard files of a run that starts or continues at a step.
+
+    An object store cannot add a line to a file: there, metrics.jsonl is written anew by each `flush`, and there are no
+    TensorBoard files.
+    """
+
+    def __init__(self, file: AnyPath, first_step: int):
+        """Opens the files; lines after `first_step`, of steps that are made again, are removed."""
+        kept = [json.dumps(line) + "\n" for line in read_metric_lines(file) if line["step"] <= first_step]
+        with writing_named(file.parent):
+            write_text(file, "".join(kept))
+            self._lines = _RewrittenLines(file, kept) if is_remote(file) else file.open("a", encoding="utf-8")
+        self._file = file
+        self._board = None if is_remote(file) else _tensorboard(file.parent, first_step)
+
+    def write(self, step: int, values: Values) -> None:
+        """Adds a line, and a point to each curve; a value that is not finite is null, as JSON has no other word."""
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        with writing_named(self._file.parent):
+            self._lines.write(json.dumps({"step": step, **finite}) + "\n")
+            if not is_remote(self._file):
+                self._lines.flush()
+        if self._board is None:
+            return
+        for name, value in values.items():
+            self._board.add_scalar(name if "/" in name else f"training/{name}", value, step)
+
+    def flush(self) -> None:
+        """Makes sure that what was added is in metrics.jsonl: before a checkpoint, which must not be ahead of it."""
+        with writing_named(self._file.parent):
+            self._lines.flush()
+
+    def close(self) -> None:
+        """Finishes the files."""
+        with writing_named(self._file.parent):
+            try:
+                self._lines.close()
+            finally:
+                if self._board:
+                    self._board.close()
+
+
+class _RewrittenLines:
+    """A text file in an object store, whose objects are only ever written whole."""
+
+    def __init__(self, file: AnyPath, lines: list[str]):
+        self._file, self._parts = file, lines
+
+    def write(self, line: str) -> None:
+        self._parts.append(line)
+
+    def flush(self) -> None:
+        write_text(self._file, "".join(self._parts))
+
+    close = flush
+
+
+def _tensorboard(folder: AnyPath, first_step: int) -> Any:
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+
+
+class NoMetricsWriter(MetricsWriter):
+    """That of a process that writes nothing."""
+
+    def __init__(self):
+        pass
+
+    def write(self, step: int, values: Values) -> None:
+        """Does nothing."""
+
+    def flush(self) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""

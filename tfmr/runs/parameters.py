@@ -1,0 +1,100 @@
+"""Parameters from the checkpoints of a run, to translate with: which there are, and reading them.
+
+A folder of checkpoints holds one folder a step, written by orbax; its item `params` holds the parameters, and
+`ema_params` their exponential moving average where one is kept.
+"""
+
+import logging
+import os
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from tfmr.config import Config, ModelConfig
+from tfmr.data.tokenizer import Tokenizer
+from tfmr.errors import InputError
+from tfmr.models import abstract_params, build_model
+from tfmr.runs.checkpoint_items import read_arrays
+from tfmr.runs.run_directory import RunDirectory
+from tfmr.runs.storage import AnyPath
+
+log = logging.getLogger("tfmr")
+
+
+def load_run(directory: str | os.PathLike | RunDirectory, checkpoint: str = "") -> tuple[Config, Tokenizer, Any]:
+    """Returns the configuration, tokenizer and parameters of a run.
+
+    Args:
+      directory: the run directory.
+      checkpoint: "averaged", "best", "last", or a step; empty: the first of these that is there, but for an average
+        that was made before the newest checkpoint.
+
+    Raises:
+      InputError: if there is no such run or checkpoint, or the checkpoint is of another architecture than config.json.
+    """
+    run = RunDirectory.open(directory)
+    return run.config, run.tokenizer, read_params(run, run.config.model, checkpoint)
+
+
+def state_steps(run: RunDirectory) -> list[int]:
+    """Returns the steps of the run's whole states, ascending."""
+    return _steps(run.checkpoints)
+
+
+def has_checkpoints(run: RunDirectory) -> bool:
+    """Whether the run holds any parameters: states, the best, or an average."""
+    return any(_steps(folder) for folder in (run.checkpoints, run.best, run.averaged))
+
+
+def read_params(run: RunDirectory, config: ModelConfig, checkpoint: str = "", *, moving_average: bool = True) -> Any:
+    """Returns parameters to translate with, on the first device.
+
+    Args:
+      run: the run directory.
+      config: the shape of the model, its vocab_size set.
+      checkpoint: "averaged", "best", "last", or a step; empty: the first of these that is there, but for an average
+        that was made before the newest checkpoint.
+      moving_average: of "last" or a step, the exponential moving average where one is kept.
+
+    Raises:
+      InputError: if there is no such checkpoint, or it is of another architecture.
+    """
+    folder = _find(run, checkpoint)
+    items = {item.name for item in folder.iterdir()}
+    name = "ema_params" if moving_average and "ema_params" in items else "params"
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    target = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract_params(build_model(config))
+    )
+    return read_arrays(folder, {name: target})[name]
+
+
+def _find(run: RunDirectory, checkpoint: str) -> AnyPath:
+    folders = dict(averaged=run.averaged, best=run.best, last=run.checkpoints)
+    newest = {name: steps[-1] for name, folder in folders.items() if (steps := _steps(folder))}
+    if not checkpoint and newest:
+        checkpoint = _default(run, newest)
+    if checkpoint in newest:
+        return folders[checkpoint] / str(newest[checkpoint])
+    steps = state_steps(run)
+    if checkpoint.isdecimal() and int(checkpoint) in steps:
+        return run.checkpoints / str(int(checkpoint))
+    known = ", ".join([*newest, *map(str, steps)]) or "none yet"
+    raise InputError(f"{run.path}: has no checkpoint {checkpoint!r} (there is: {known})")
+
+
+def _default(run: RunDirectory, newest: dict[str, int]) -> str:
+    """Returns the checkpoint to use where none is named: not an average from before the run was continued."""
+    first, *others = newest
+    if first == "averaged" and others and newest["averaged"] < newest.get("last", 0):
+        log.warning(
+            "%s: made at step %d, before the newest checkpoint %d: using %s; `tfmr average` makes it anew",
+            *(run.averaged, newest["averaged"], newest["last"], others[0]),
+        )
+        return others[0]
+    return first
+
+
+def _steps(folder: AnyPath) -> list[int]:
+    return sorted(ocp.utils.checkpoint_steps(folder)) if folder.is_dir() else []

@@ -1,0 +1,150 @@
+"""A run directory is everything: its files, and reading a model back from them.
+
+config.json        the configuration
+tokenizer.json     the tokenizer
+metrics.jsonl      a line of numbers for each logged step and each evaluation
+evaluation/        the validation and test sentences, or the tokens of a validation text
+checkpoints/       the newest whole states, by step
+best/              the parameters of the best evaluation
+averaged/          the average that `tfmr average` made
+damaged/           checkpoints that could not be read when training continued, set aside
+
+It may be a folder of this machine or of an object store (gs://bucket/run).
+"""
+
+import dataclasses
+import functools
+import io
+import json
+import os
+import zipfile
+
+import numpy as np
+
+from tfmr.config import Config, config_from_dict, config_to_dict
+from tfmr.data.text_batches import TextSplit
+from tfmr.data.tokenizer import Tokenizer
+from tfmr.errors import InputError
+from tfmr.runs.storage import AnyPath, first_line, storage_path, write_bytes, write_text
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDirectory:
+    """The paths of a run directory, and what is read from and written to its small files."""
+
+    path: AnyPath
+
+    @classmethod
+    def at(cls, path: str | os.PathLike) -> "RunDirectory":
+        """Returns the run directory of a path or URL, which need not be there yet."""
+        return cls(storage_path(path))
+
+    @classmethod
+    def open(cls, path: "str | os.PathLike | RunDirectory") -> "RunDirectory":
+        """Returns an existing run directory; raises InputError if `path` is not one."""
+        run = path if isinstance(path, RunDirectory) else cls.at(path)
+        if not run.config_file.is_file():
+            raise InputError(f"{run.path}: not a run directory (it has no config.json); train.py creates one")
+        return run
+
+    @property
+    def config_file(self) -> AnyPath:
+        """The configuration, as JSON."""
+        return self.path / "config.json"
+
+    @property
+    def tokenizer_file(self) -> AnyPath:
+        """The tokenizer, as the tokenizers library writes it."""
+        return self.path / "tokenizer.json"
+
+    @property
+    def metrics_file(self) -> AnyPath:
+        """One JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> AnyPath:
+        """Whole states, by step."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> AnyPath:
+        """Parameters of the best evaluation."""
+        return self.path / "best"
+
+    @property
+    def averaged(self) -> AnyPath:
+        """Parameters that are an average."""
+        return self.path / "averaged"
+
+    @property
+    def damaged(self) -> AnyPath:
+        """Checkpoints that could not be read, set aside by step."""
+        return self.path / "damaged"
+
+    @functools.cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer; raises InputError if the file is missing or damaged."""
+        try:
+            text = self.tokenizer_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.tokenizer_file}: cannot read this tokenizer.json ({first_line(error)})") from None
+        return Tokenizer.from_json(text, str(self.tokenizer_file))
+
+    def write_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Writes tokenizer.json, whole or not at all."""
+        write_text(self.tokenizer_file, tokenizer.to_json())
+        self.__dict__.pop("tokenizer", None)
+
+    @functools.cached_property
+    def config(self) -> Config:
+        """The configuration; raises InputError if the file is damaged or has unknown keys."""
+        try:
+            values = json.loads(self.config_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.config_file}: cannot be read as JSON ({error})") from None
+        try:
+            return config_from_dict(values)
+        except InputError as error:
+            raise InputError(f"{self.config_file}: {error}") from None
+
+    def write_config(self, config: Config) -> None:
+        """Writes config.json, whole or not at all."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.config_file, json.dumps(config_to_dict(config), indent=2) + "\n")
+        self.__dict__.pop("config", None)
+
+    def write_text_split(self, split: str, source: list[str], target: list[str]) -> None:
+        """Keeps the sentences of "validation" or "test" in the run directory."""
+        folder = self.path / "evaluation"
+        folder.mkdir(parents=True, exist_ok=True)
+        for side, lines in (("source", source), ("target", target)):
+            write_text(folder / f"{split}.{side}.txt", "".join(line + "\n" for line in lines))
+
+    def write_token_split(self, split: str, text: TextSplit) -> None:
+        """Keeps the tokens of a running text's "validation" in the run directory."""
+        folder = self.path / "evaluation"
+        folder.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        np.savez(content, tokens=text.tokens, offsets=text.offsets, begin_mark=text.begin_mark)
+        write_bytes(folder / f"{split}.npz", content.getvalue())
+
+    def read_token_split(self, split: str) -> TextSplit:
+        """Returns the tokens of a running text's "validation"; raises InputError where they are missing or damaged."""
+        file = self.path / "evaluation" / f"{split}.npz"
+        try:
+            arrays = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
+            mark = {"begin_mark": int(arrays["begin_mark"])} if "begin_mark" in arrays else {}  # not in older runs
+            return TextSplit(arrays["tokens"], arrays["offsets"], **mark)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise InputError(f"{file}: is missing or cannot be read ({first_line(error)})") from None
+
+    def read_text_split(self, split: str) -> tuple[list[str], list[str]]:
+        """Returns source and target lines of "validation" or "test"; raises InputError where they are missing."""
+        sides = []
+        for side in ("source", "target"):
+            file = self.path / "evaluation" / f"{split}.{side}.txt"
+            if not file.is_file():
+                raise InputError(f"{file}: is missing; choose another split, or give --source and --target files")
+            sides.append(file.read_bytes().decode("utf-8").split("\n")[:-1])
+        return sides[0], sides[1]

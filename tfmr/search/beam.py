@@ -1,0 +1,332 @@
+"""Beam search (section 6.1).
+
+A row's beam holds its k best unfinished hypotheses. At each step the 2k best of all their continuations are taken;
+those among the first k that end are finished, and the best k of the rest are the next beam. A row is done as soon as
+k hypotheses are finished, or earlier if none in the beam can still be among the best that are asked for. So k = 1 is
+greedy search, and a beam as wide as there are hypotheses finds the best of all.
+
+What is best is what is most probable; but where words are required, the beam is divided among those hypotheses that
+hold more of them and those that hold less (Post and Vilar 2018), and with `diversity` a hypothesis's second, third, ...
+continuation stands back (Li et al. 2016).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jaxtyping import Bool, Float, Int
+
+from tfmr.config import DecodingConfig
+from tfmr.data.tokenizer import EOS_ID, PAD_ID
+from tfmr.search.constraints import (
+    Constraints,
+    RequiredWords,
+    WordStates,
+    allowed_next,
+    follow_words,
+    start_words,
+    take_rows,
+)
+from tfmr.search.search import (
+    Allowed,
+    Cache,
+    SearchResult,
+    Step,
+    continuations,
+    coverage_costs,
+    inverse_length_penalties,
+    newest,
+    run_until_done,
+)
+
+
+class _Beam(NamedTuple):
+    """Unfinished hypotheses; a log-probability of -inf is an empty place."""
+
+    tokens: Int[Array, "batch beam length"]
+    origins: Int[Array, "batch beam length"]
+    """At which place of the beam each position's token was written to the cache."""
+    log_probs: Float[Array, "batch beam"]
+    words: WordStates
+    coverage: Float[Array, "batch beam source"] | None
+    """How much each source token was attended to; None before the first step, and without a coverage penalty."""
+
+    def take(self, parents: Int[Array, "batch chosen"]) -> "_Beam":
+        """Returns the hypotheses at these places."""
+
+        def take(x: Array) -> Array:
+            return jnp.take_along_axis(x, parents.reshape(*parents.shape, *[1] * (x.ndim - 2)), axis=1)
+
+        return jax.tree.map(take, self)
+
+    def write(self, tokens: Int[Array, "batch beam"], position: Int[Array, ""]) -> "_Beam":
+        """Returns the hypotheses with one more token each."""
+        return self._replace(tokens=lax.dynamic_update_index_in_dim(self.tokens, tokens, position, axis=2))
+
+
+class _Continuations(NamedTuple):
+    """What may come next in a row's beam, in no order."""
+
+    log_probs: Float[Array, "batch candidates"]
+    """Of the whole hypothesis; -inf: no candidate."""
+    keys: Float[Array, "batch candidates"]
+    """What they are ordered by, best first."""
+    tokens: Int[Array, "batch candidates"]
+    parents: Int[Array, "batch candidates"]
+
+    def take(self, places: Int[Array, "batch chosen"]) -> "_Continuations":
+        """Returns the candidates at these places."""
+        return jax.tree.map(lambda x: jnp.take_along_axis(x, places, axis=1), self)
+
+    def fill(self, number: int) -> "_Continuations":
+        """Returns at least so many candidates; those added are none."""
+        missing = ((0, 0), (0, max(0, number - self.keys.shape[1])))
+        return _Continuations(
+            log_probs=jnp.pad(self.log_probs, missing, constant_values=-jnp.inf),
+            keys=jnp.pad(self.keys, missing, constant_values=-jnp.inf),
+            tokens=jnp.pad(self.tokens, missing, constant_values=PAD_ID),
+            parents=jnp.pad(self.parents, missing),
+        )
+
+
+class BeamSteps(NamedTuple):
+    """What steps of a search took of the continuations. A `parent` is a place in the beam before the step."""
+
+    ended_parents: Int[Array, "*steps batch beam"]
+    """Of the hypotheses that ended."""
+    ended_log_probs: Float[Array, "*steps batch beam"]
+    ended_scores: Float[Array, "*steps batch beam"]
+    """-inf: none ended here."""
+    tokens: Int[Array, "*steps batch beam"]
+    """Of the next beam, place by place."""
+    parents: Int[Array, "*steps batch beam"]
+    log_probs: Float[Array, "*steps batch beam"]
+    """Of the whole hypotheses; -inf: none stands here, or the search is done."""
+
+
+class _State(NamedTuple):
+    position: Int[Array, ""]
+    beam: _Beam
+    cache: Cache
+    finished: SearchResult
+    num_finished: Int[Array, " batch"]
+    constraints: Constraints
+
+
+def beam_search(
+    step: Step,
+    cache: Cache,
+    constraints: Constraints,
+    max_length: int,
+    config: DecodingConfig,
+    num_hypotheses: int = 1,
+    *,
+    shrink: bool = True,
+) -> SearchResult:
+    """Returns the best hypotheses of each row.
+
+    Args:
+      step: the model; with a coverage penalty it gives its attention too.
+      cache: what `step` starts from.
+      constraints: with limits of at most `max_length`.
+      max_length: the length of the arrays, static.
+      config: gives the beam's size, the penalties and some of the rules.
+      num_hypotheses: how many to return, at most the beam's size. The first n are the same for any number.
+      shrink: go on with half of the rows once half are done.
+    """
+    inverse_penalties = jnp.asarray(inverse_length_penalties(config, max_length))
+
+    def advance(state: _State) -> _State:
+        return _advance(step, state, config, inverse_penalties)[0]
+
+    return run_until_done(
+        advance,
+        running=_running,
+        results=lambda state: state.finished,
+        take_rows=take_rows,
+        state=advance(_start(cache, constraints, max_length, num_hypotheses)),
+        shrink=shrink,
+    )
+
+
+def record_beam_search(
+    step: Step, cache: Cache, constraints: Constraints, max_length: int, config: DecodingConfig, num_hypotheses: int = 1
+) -> tuple[SearchResult, BeamSteps]:
+    """`beam_search` that also returns what each of its steps took: the same steps, none left out."""
+    inverse_penalties = jnp.asarray(inverse_length_penalties(config, max_length))
+
+    def advance(state: _State) -> tuple[_State, BeamSteps]:
+        return _advance(step, state, config, inverse_penalties)
+
+    state, first = advance(_start(cache, constraints, max_length, num_hypotheses))
+    nothing = jax.tree.map(lambda x: jnp.full_like(x, -jnp.inf if x.dtype == jnp.float32 else PAD_ID), first)
+
+    def advance_or_rest(state: _State, _: None) -> tuple[_State, BeamSteps]:
+        return lax.cond(_running(state).any(), advance, lambda state: (state, nothing), state)
+
+    state, rest = lax.scan(advance_or_rest, state, length=max_length - 1)
+    steps = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, rest)
+    return state.finished, steps
+
+
+def _running(state: _State) -> Bool[Array, " batch"]:
+    return (state.beam.log_probs > -jnp.inf).any(axis=1)
+
+
+def _advance(
+    step: Step, state: _State, config: DecodingConfig, inverse_penalties: Float[Array, " lengths"]
+) -> tuple[_State, BeamSteps]:
+    """Returns the state after one more step, and what the step took."""
+    position, size = state.position, config.beam_size
+    beam, cache, candidates = _extend(step, state, config)
+    best = candidates.take(_top(candidates.keys, 2 * size))
+    ends = best.tokens == EOS_ID
+
+    first = best.take(jnp.broadcast_to(jnp.arange(size), (len(ends), size)))
+    finishing = ends[:, :size] & (first.log_probs > -jnp.inf)
+    ended = beam.take(first.parents).write(first.tokens, position)
+    scores = first.log_probs * inverse_penalties[position + 1]
+    if ended.coverage is not None:
+        scores = scores - coverage_costs(ended.coverage, config.coverage_penalty)
+    scores = jnp.where(finishing, scores, -jnp.inf)
+    finished = _keep_best(state.finished, ended.tokens, scores, position + 1)
+    num_finished = state.num_finished + finishing.sum(axis=1)
+
+    best = best.take(_top(jnp.where(ends, -jnp.inf, best.keys), size))
+    log_probs = jnp.where(best.tokens == EOS_ID, -jnp.inf, best.log_probs)
+    # The best that a hypothesis can still become: no further log-probability, and the largest penalty.
+    best_possible = log_probs.max(axis=1) * inverse_penalties[state.constraints.limits]
+    done = (num_finished >= size) | (best_possible <= finished.scores[:, -1])
+    beam = beam.take(best.parents).write(best.tokens, position)
+    beam = beam._replace(
+        log_probs=jnp.where(done[:, None], -jnp.inf, log_probs),
+        words=follow_words(state.constraints, beam.words, best.tokens),
+    )
+    taken = BeamSteps(first.parents, first.log_probs, scores, best.tokens, best.parents, beam.log_probs)
+    return _State(position + 1, beam, cache, finished, num_finished, state.constraints), taken
+
+
+def _start(cache: Cache, constraints: Constraints, max_length: int, num_hypotheses: int) -> _State:
+    batch = constraints.limits.shape[0]
+    # One empty hypothesis: the model need not look at it k times.
+    beam = _Beam(
+        tokens=jnp.full((batch, 1, max_length), PAD_ID),
+        origins=jnp.zeros((batch, 1, max_length), int),
+        log_probs=jnp.where(constraints.limits > 0, 0.0, -jnp.inf)[:, None],
+        words=start_words(constraints, (batch, 1)),
+        coverage=None,
+    )
+    return _State(
+        position=jnp.array(0),
+        beam=beam,
+        cache=cache,
+        finished=SearchResult(
+            tokens=jnp.full((batch, num_hypotheses, max_length), PAD_ID),
+            scores=jnp.full((batch, num_hypotheses), -jnp.inf),
+            lengths=jnp.zeros((batch, num_hypotheses), dtype=int),
+        ),
+        num_finished=jnp.zeros(batch, dtype=int),
+        constraints=constraints,
+    )
+
+
+def _extend(step: Step, state: _State, config: DecodingConfig) -> tuple[_Beam, Cache, _Continuations]:
+    """Returns the beam as the model has seen it, the cache, and what each hypothesis's best continuations are."""
+    position, beam, cache = state.position, state.beam, state.cache
+    batch, places = beam.log_probs.shape
+    size = config.beam_size
+    here = jnp.broadcast_to(jnp.arange(places), (batch, places))
+    beam = beam._replace(origins=lax.dynamic_update_index_in_dim(beam.origins, here, position, axis=2))
+    logits, cache, attention = step(newest(beam.tokens, position), beam.origins, cache, position)
+    if attention is not None:
+        beam = beam._replace(coverage=attention if beam.coverage is None else beam.coverage + attention)
+    allowed = allowed_next(config, state.constraints, beam.tokens, beam.words, position, logits.shape[-1])
+    # At most k of the 2k end, and of one hypothesis at most one: k + 1 of each are enough.
+    each = size + 1 if places > 1 else 2 * size
+    log_probs, tokens = continuations(logits, min(each, logits.shape[-1] - 2), allowed)
+    keys = log_probs - config.diversity * jnp.arange(tokens.shape[-1])
+    required, states = state.constraints.required, beam.words.required
+    if required is not None and states is not None:
+        suggested, suggested_log_probs = _suggest(required, states, logits, allowed, tokens)
+        tokens = jnp.concatenate([tokens, suggested], axis=2)
+        log_probs = jnp.concatenate([log_probs, suggested_log_probs], axis=2)
+        keys = jnp.concatenate([keys, suggested_log_probs], axis=2)
+    before = beam.log_probs[..., None]
+    parents = jnp.broadcast_to(here[..., None], tokens.shape)
+    candidates = _Continuations(before + log_probs, before + keys, tokens, parents)
+    candidates = jax.tree.map(lambda x: x.reshape(batch, -1), candidates).fill(2 * size)
+    if required is not None and states is not None:
+        candidates = _in_turns(required, states, candidates)
+    return beam, cache, candidates
+
+
+def _suggest(
+    required: RequiredWords,
+    states: Int[Array, "batch beam words"],
+    logits: Float[Array, "batch beam vocab"],
+    allowed: Allowed,
+    taken: Int[Array, "batch beam continuations"],
+) -> tuple[Int[Array, "batch beam suggestions"], Float[Array, "batch beam suggestions"]]:
+    """Returns tokens for the sake of the required words that are not among the best, and their log-probabilities.
+
+    For each word one that brings a hypothesis nearer to it, and the most probable one that loses no word.
+    """
+    nearer = required.suggestions(states)
+    nearer_log_probs = jnp.take_along_axis(logits, jnp.maximum(nearer, 0), axis=2)
+    nearer_log_probs = jnp.minimum(nearer_log_probs - jax.nn.logsumexp(logits, axis=2, keepdims=True), 0.0)
+    use = nearer >= 0
+    if allowed.only is not None:
+        use = use & (allowed.only < 0)[..., None]
+    if allowed.banned is not None:
+        use = use & ~jnp.take_along_axis(allowed.banned, jnp.maximum(nearer, 0), axis=2)
+    breaking = required.breaking(states)
+    kept = allowed._replace(banned=breaking if allowed.banned is None else breaking | allowed.banned)
+    keeping_log_probs, keeping = continuations(logits, 1, kept)
+    tokens = jnp.concatenate([jnp.maximum(nearer, 0), keeping], axis=2)
+    log_probs = jnp.concatenate([jnp.where(use, nearer_log_probs, -jnp.inf), keeping_log_probs], axis=2)
+    twice = (tokens[..., None] == taken[:, :, None]).any(axis=-1)
+    twice = twice | jnp.tril(tokens[..., :, None] == tokens[..., None, :], k=-1).any(axis=-1)
+    return tokens, jnp.where(twice, -jnp.inf, log_probs)
+
+
+def _in_turns(
+    required: RequiredWords, states: Int[Array, "batch beam words"], candidates: _Continuations
+) -> _Continuations:
+    """Orders candidates so that the best with most of the required words comes first, then the best with fewer, ...
+
+    After the best of each number of tokens of those words come the second best of each, and so on.
+    """
+    states = jnp.take_along_axis(states, candidates.parents[..., None], axis=1)
+    progress = required.progress_of(required.follow(states, candidates.tokens)).sum(axis=-1)
+    mine, other = candidates.keys[:, :, None], candidates.keys[:, None, :]
+    earlier = jnp.tril(jnp.ones((mine.shape[1],) * 2, bool), k=-1)
+    better = (other > mine) | ((other == mine) & earlier)
+    rank = (better & (progress[:, :, None] == progress[:, None, :])).sum(axis=2)
+    turn = rank * (required.total.sum() + 1) - progress
+    return candidates._replace(keys=jnp.where(candidates.keys > -jnp.inf, -turn.astype(jnp.float32), -jnp.inf))
+
+
+def _keep_best(
+    finished: SearchResult,
+    tokens: Int[Array, "batch beam length"],
+    scores: Float[Array, "batch beam"],
+    length: Int[Array, ""],
+) -> SearchResult:
+    """Returns the best of the finished hypotheses and of the new ones; of equal scores the earlier finished."""
+    merged = SearchResult(
+        tokens=jnp.concatenate([finished.tokens, tokens], axis=1),
+        scores=jnp.concatenate([finished.scores, scores], axis=1),
+        lengths=jnp.concatenate([finished.lengths, jnp.full_like(scores, length, dtype=int)], axis=1),
+    )
+    scores, places = lax.top_k(merged.scores, finished.scores.shape[1])
+    found: Bool[Array, "batch hypotheses"] = scores > -jnp.inf
+    return SearchResult(
+        tokens=jnp.where(found[..., None], jnp.take_along_axis(merged.tokens, places[..., None], axis=1), PAD_ID),
+        scores=scores,
+        lengths=jnp.where(found, jnp.take_along_axis(merged.lengths, places, axis=1), 0),
+    )
+
+
+def _top(keys: Float[Array, "batch candidates"], number: int) -> Int[Array, "batch {number}"]:
+    return lax.top_k(keys, number)[1]

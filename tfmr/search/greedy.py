@@ -1,0 +1,145 @@
+"""One token after the other: the most probable one, or one drawn at random."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jaxtyping import Bool, Float, Int, Key
+
+from tfmr.config import DecodingConfig
+from tfmr.data.tokenizer import EOS_ID, PAD_ID
+from tfmr.search.constraints import Constraints, WordStates, allowed_next, follow_words, start_words, take_rows
+from tfmr.search.sampling import draw
+from tfmr.search.search import (
+    Allowed,
+    Cache,
+    SearchResult,
+    Step,
+    continuations,
+    inverse_length_penalties,
+    newest,
+    run_until_done,
+)
+
+Choose = Callable[
+    [Float[Array, "batch places vocab"], Allowed, Any, Int[Array, ""]],
+    tuple[Float[Array, "batch places"], Int[Array, "batch places"]],
+]
+"""choose(logits, allowed, keys, position): the log-probability and the id of each text's next token."""
+
+
+class _State(NamedTuple):
+    position: Int[Array, ""]
+    tokens: Int[Array, "batch places length"]
+    log_probs: Float[Array, "batch places"]
+    running: Bool[Array, "batch places"]
+    words: WordStates
+    cache: Cache
+    constraints: Constraints
+    keys: Key[Array, "batch places"] | None
+
+
+def greedy_search(
+    step: Step,
+    cache: Cache,
+    constraints: Constraints,
+    max_length: int,
+    config: DecodingConfig,
+    *,
+    shrink: bool = True,
+) -> SearchResult:
+    """Returns one hypothesis for each row, whose every token is the most probable one.
+
+    Args:
+      step: the model.
+      cache: what `step` starts from.
+      constraints: with limits of at most `max_length`; required words are not looked for here.
+      max_length: the length of the arrays, static.
+      config: gives the length penalty and some of the rules.
+      shrink: go on with half of the rows once half are done.
+    """
+
+    def most_probable(logits: Array, allowed: Allowed, keys: None, position: Array) -> tuple[Array, Array]:
+        log_probs, tokens = continuations(logits, 1, allowed)
+        return log_probs[..., 0], tokens[..., 0]
+
+    return _write(step, cache, constraints, None, max_length, config, most_probable, 1, shrink)
+
+
+def sample(
+    step: Step,
+    cache: Cache,
+    constraints: Constraints,
+    keys: Key[Array, "batch samples"],
+    max_length: int,
+    config: DecodingConfig,
+    *,
+    shrink: bool = True,
+) -> SearchResult:
+    """Returns as many random hypotheses for each row as it has keys, in the order drawn; else as `greedy_search`.
+
+    What a key draws depends on neither the other rows nor the other keys. The score is the model's, as of any other
+    hypothesis: temperature and the rules that leave fewer tokens say what is drawn, not how probable it is.
+    """
+
+    def random(logits: Array, allowed: Allowed, keys: Array, position: Array) -> tuple[Array, Array]:
+        here = jax.vmap(jax.vmap(jax.random.fold_in, (0, None)), (0, None))(keys, position)
+        return draw(here, logits, allowed, config.sampling)
+
+    return _write(step, cache, constraints, keys, max_length, config, random, keys.shape[1], shrink)
+
+
+def _write(
+    step: Step,
+    cache: Cache,
+    constraints: Constraints,
+    keys: Key[Array, "batch places"] | None,
+    max_length: int,
+    config: DecodingConfig,
+    choose: Choose,
+    size: int,
+    shrink: bool,
+) -> SearchResult:
+    def advance(state: _State) -> _State:
+        batch = state.tokens.shape[0]
+        origins = jnp.broadcast_to(jnp.arange(size)[:, None], (batch, size, max_length))
+        output = step(newest(state.tokens, state.position), origins, state.cache, state.position)
+        allowed = allowed_next(
+            config, state.constraints, state.tokens, state.words, state.position, output.logits.shape[-1]
+        )
+        new_log_probs, new = choose(output.logits, allowed, state.keys, state.position)
+        new = jnp.where(state.running, new, PAD_ID)
+        return state._replace(
+            position=state.position + 1,
+            tokens=lax.dynamic_update_index_in_dim(state.tokens, new, state.position, axis=2),
+            log_probs=state.log_probs + jnp.where(state.running, new_log_probs, 0.0),
+            running=state.running & (new != EOS_ID),
+            words=follow_words(state.constraints, state.words, new),
+            cache=output.cache,
+        )
+
+    batch = constraints.limits.shape[0]
+    asked = jnp.broadcast_to((constraints.limits > 0)[:, None], (batch, size))
+    start = _State(
+        position=jnp.array(0),
+        tokens=jnp.full((batch, size, max_length), PAD_ID),
+        log_probs=jnp.where(asked, 0.0, -jnp.inf),
+        running=asked,
+        words=start_words(constraints, (batch, size)),
+        cache=cache,
+        constraints=constraints,
+        keys=keys,
+    )
+    tokens, log_probs = run_until_done(
+        advance,
+        running=lambda state: state.running.any(axis=1),
+        results=lambda state: (state.tokens, state.log_probs),
+        take_rows=take_rows,
+        state=start,
+        shrink=shrink,
+    )
+    lengths = jnp.where(log_probs > -jnp.inf, (tokens != PAD_ID).sum(axis=2), 0)
+    scores = log_probs * jnp.asarray(inverse_length_penalties(config, max_length))[lengths]
+    return SearchResult(tokens, scores, lengths)

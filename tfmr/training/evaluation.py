@@ -1,0 +1,53 @@
+"""The loss of a model on token batches, without dropout and label smoothing."""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from tfmr.errors import InputError
+from tfmr.models import Model, log_probs_of
+
+Batch = Mapping[str, Any]
+"""int32 arrays by name, as `arrays` of a split returns them."""
+
+
+def evaluate_loss(batch_sums: Callable[[Batch], tuple[ArrayLike, ArrayLike]], batches: Iterable[Batch]) -> float:
+    """Returns the mean loss per token over all batches, summed in float64.
+
+    Args:
+      batch_sums: gives the sum of a batch's losses and the number of its tokens, such as
+        `functools.partial(negative_log_likelihood, model, params)`.
+      batches: padding counts for nothing, so batches of any size give the same result.
+
+    Raises:
+      InputError: if there are no tokens.
+    """
+    sums = [batch_sums(batch) for batch in batches]
+    total = math.fsum(float(np.asarray(loss)) for loss, _ in sums)
+    tokens = math.fsum(float(np.asarray(number)) for _, number in sums)
+    if tokens == 0:
+        raise InputError("0 target tokens: nothing to evaluate")
+    return total / tokens
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def negative_log_likelihood(model: Model, params: dict, batch: Batch) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    """Returns the summed negative log-likelihood of the target's tokens in nats, unsmoothed, and their number."""
+    apply: Any = model.apply
+    states, table = apply({"params": params}, **model.inputs_of(batch), method="states_and_output_table")
+    targets = jnp.asarray(batch["target_output"])
+    losses = -log_probs_of(states, table, targets)
+    counted = (jnp.asarray(batch["target_segments"]) != 0) & (targets >= 0)  # the others are only looked at
+    return jnp.where(counted, losses, 0.0).sum(), counted.sum()
+
+
+def perplexity(loss: float) -> float:
+    """exp(loss); infinity where that is too large for a float."""
+    return math.exp(loss) if loss < 700 else math.inf

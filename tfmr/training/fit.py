@@ -1,0 +1,347 @@
+"""The training loop: steps, evaluations, checkpoints, until the end or a signal to stop."""
+
+import dataclasses
+import functools
+import logging
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+
+from tfmr.config import Config, DistributedConfig
+from tfmr.data.batching import BatchPlan, with_rows
+from tfmr.data.loader import Cursor, batches_from, prefetch
+from tfmr.errors import InputError
+from tfmr.models import build_model
+from tfmr.runs.checkpoints import Checkpointer
+from tfmr.runs.metrics import MetricsWriter, NoMetricsWriter
+from tfmr.runs.run_directory import RunDirectory
+from tfmr.runs.storage import check_writable, writing_named
+from tfmr.training import distributed
+from tfmr.training.hosts import Hosts, join
+from tfmr.training.optimizer import make_optimizer
+from tfmr.training.progress import NoProgress, Progress
+from tfmr.training.resume import check_same_run, what_must_agree
+from tfmr.training.sharding import batch_parts, make_mesh, rows_here, to_devices
+from tfmr.training.state import TrainState, checkpoint_items, make_sharded_state, state_from_items
+from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step
+from tfmr.training.task import Corpus, Split, Task
+
+log = logging.getLogger("tfmr")
+
+MOST_SKIPPED = 10
+"""So many steps without a finite gradient end the training. One now and then is a batch's doing, a row the run's."""
+
+
+class Stopped(Exception):
+    """Training was told to stop by a signal, and saved its state first."""
+
+    def __init__(self, signal_number: int, step: int):
+        """Keeps the signal's number and the step that was saved."""
+        super().__init__(f"stopped by {signal.Signals(signal_number).name} after step {step}, which is saved")
+        self.signal_number = signal_number
+
+
+class Diverged(Exception):
+    """No step of a long row had a finite gradient: going on would change nothing."""
+
+
+def fit(task: Task, config: Config) -> RunDirectory:
+    """Trains what a configuration describes in `config.workdir`, or continues a run that was stopped there.
+
+    `task_for(config)` is the task of the kinds of data that come with the package.
+
+    Raises:
+      InputError: before the first step, if configuration, corpus and run directory do not fit together.
+      Stopped: on SIGINT or SIGTERM, after saving a checkpoint.
+      Diverged: if `MOST_SKIPPED` steps in a row had no finite gradient.
+    """
+    distributed.start(config.distributed)
+    hosts = join(config.distributed.lost_after)
+    if not hosts.is_first:
+        log.setLevel(logging.WARNING)
+    try:
+        run = _fit(task, config, hosts)
+    except (Stopped, Diverged):  # raised after the same step in all processes
+        hosts.end()
+        raise
+    except BaseException as error:
+        hosts.fail(error)
+        raise
+    hosts.end()
+    return run
+
+
+def _fit(task: Task, config: Config, hosts: Hosts) -> RunDirectory:
+    run = RunDirectory.at(config.workdir)
+    check_writable(run.path)
+    mesh = make_mesh(config.mesh)
+    corpus = hosts.first_then_others(lambda: task.prepare(config.data))
+    config = dataclasses.replace(config, model=task.complete(config.model, corpus))
+    check_same_run(run, config)
+    task.check_continues(run, corpus)
+    # Before anything runs on the devices of all hosts: they would hang if their programs differed.
+    if hosts.count > 1:
+        hosts.agree("start", what_must_agree(config, task.identity(corpus)))
+    split = corpus.split("train")
+    plan = split.plan(config.data)
+
+    training = config.training
+    model = build_model(config.model)
+    optimizer = make_optimizer(training, config.model.d_model)
+    state, sharding = make_sharded_state(
+        model, optimizer, jax.random.key(training.seed), mesh, ema=training.ema_decay > 0
+    )
+    hosts.first_then_others(lambda: _write_run_files(task, run, config, corpus) if hosts.is_first else _await(run))
+    # Hosts take different times to compile, and the first program that runs on all of them has a short timeout (30 s
+    # with gloo).
+    hosts.agree("ready", {})
+    train_step = make_train_step(model, optimizer, training, chunk=loss_chunk(training, mesh), loss=task.loss)
+    loop = _Loop(
+        config=config,
+        run=run,
+        step=compile_for_mesh(train_step, mesh, sharding),
+        batches=lambda cursor: _device_batches(plan, split, cursor, mesh, training.accumulation),
+        validation=task.validation(model, corpus, config, mesh),
+        checkpointer=Checkpointer(run, training.keep_last, training.keep_every),
+        hosts=hosts,
+    )
+    log.info("%s: %s parameters; %s", run.path, f"{_size(state.params):,}", _described(plan))
+    loop.run_to_the_end(state, sharding)
+    return run
+
+
+def _size(params: Any) -> int:
+    return sum(x.size for x in jax.tree.leaves(params))
+
+
+def _described(plan: BatchPlan) -> str:
+    return (
+        f"{len(plan.epoch(0))} batches an epoch in {len(plan.buckets)} shapes, "
+        f"{100 * plan.padding_share():.1f}% padding, {plan.left_out} left out"
+    )
+
+
+def _write_run_files(task: Task, run: RunDirectory, config: Config, corpus: Corpus) -> None:
+    with writing_named(run.path):
+        # How the processes found each other does not belong to the run.
+        run.write_config(dataclasses.replace(config, distributed=DistributedConfig()))
+        task.write_files(run, corpus)
+
+
+def _await(run: RunDirectory) -> None:
+    deadline = time.monotonic() + 30  # network file systems show new files with a delay
+    while not run.config_file.exists():
+        if time.monotonic() > deadline:
+            raise InputError(f"{run.path}: the files of process 0 are not visible here; choose a shared --workdir")
+        time.sleep(0.5)
+
+
+def _device_batches(
+    plan: BatchPlan, split: Split, cursor: Cursor, mesh: jax.sharding.Mesh, accumulation: int
+) -> Iterator[tuple[dict, Cursor]]:
+    multiple = batch_parts(mesh) * accumulation
+    for batch, following in batches_from(plan, cursor):
+        arrays = split.arrays(batch, rows_multiple=multiple, rows_of=functools.partial(rows_here, mesh))
+        yield to_devices(arrays, mesh, with_rows(batch.bucket, multiple).rows), following
+
+
+@dataclasses.dataclass
+class _Standing:
+    """What a checkpoint contains besides the state: the position in the data and the best evaluation."""
+
+    cursor: Cursor = dataclasses.field(default_factory=Cursor)
+    best: float = math.inf
+    worse: int = 0
+    """Evaluations since the best one."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"place": list(self.cursor), "best": self.best, "worse": self.worse}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "_Standing":
+        return cls(Cursor(*values["place"]), values["best"], values["worse"])
+
+
+@dataclasses.dataclass
+class _Loop:
+    config: Config
+    run: RunDirectory
+    step: Callable
+    batches: Callable[[Cursor], Iterator[tuple[dict, Cursor]]]
+    validation: Callable[[Any], dict[str, float]]
+    checkpointer: Checkpointer
+    hosts: Hosts
+
+    def run_to_the_end(self, state: TrainState, sharding: TrainState) -> None:
+        """Makes all steps that are left, from the newest checkpoint if there is one."""
+        standing = _Standing()
+        self.hosts.agree("checkpoint", {"the newest checkpoint": self.checkpointer.latest_step()})
+        target = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, sharding)
+        found = self.checkpointer.restore_newest(checkpoint_items(target))
+        if found is not None:
+            items, values = found
+            state, standing = state_from_items(items), _Standing.from_json(values)
+            log.info("Continuing from step %d", int(state.step))
+        first_step = int(state.step)
+        self.hosts.agree("place", {"the first step": first_step, **standing.to_json()})
+        if self.hosts.is_first:
+            writer = MetricsWriter(self.run.metrics_file, first_step)
+            progress = Progress(first_step, self.config.training.steps)
+        else:
+            writer, progress = NoMetricsWriter(), NoProgress()
+        try:
+            with _StopSignals(self.hosts) as signals:
+                self._steps(state, first_step, standing, writer, progress, signals)
+        finally:
+            try:
+                writer.close()
+            finally:
+                self.checkpointer.close()
+
+    def _steps(self, state, first_step, standing, writer, progress, signals) -> None:
+        training = self.config.training
+        reader = _MetricsReader(writer, progress, training.log_every, self.checkpointer.latest_step)
+        ended = self._has_ended(first_step, standing)
+        batches = prefetch(self.batches(standing.cursor))
+        step = first_step
+        while not ended:
+            batch, standing.cursor = next(batches)
+            state, metrics = self.step(state, batch)
+            step += 1
+            self.hosts.at_step(step)
+            stop = signals.stop_after(step)
+            self.checkpointer.raise_failed_save()
+            reader.read_previous(step, metrics)
+            last = step == training.steps
+            if last or _is_due(step, training.evaluate_every):
+                reader.finish()
+                self._evaluate(step, state, standing, writer, progress)
+                reader.restart_clock()
+            ended = self._has_ended(step, standing)
+            due = _is_due(step, training.checkpoint_every) or _is_due(step, training.keep_every)
+            if ended or stop or due:
+                reader.finish()  # so that no checkpoint is ahead of metrics.jsonl
+                writer.flush()
+                self.checkpointer.save(step, checkpoint_items(state), standing.to_json())
+            if stop and not ended:
+                batches.close()
+                raise Stopped(stop, step)
+        batches.close()
+
+    def _has_ended(self, step: int, standing: _Standing) -> bool:
+        patience = self.config.training.patience
+        return step >= self.config.training.steps or (patience > 0 and standing.worse >= patience)
+
+    def _evaluate(self, step, state, standing, writer, progress) -> None:
+        params = state.params if state.ema_params is None else state.ema_params
+        values = self.validation(params)
+        writer.write(step, {f"validation/{name}": value for name, value in values.items()})
+        writer.flush()
+        progress.tell(f"step {step}  validation  " + "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
+        name = self.config.training.best_metric
+        cost = -values[name] if self.config.data.metrics[name] == "max" else values[name]
+        if cost < standing.best:
+            standing.best, standing.worse = cost, 0
+            self.checkpointer.save_best(step, params)
+        else:
+            standing.worse += 1
+
+
+def _is_due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+class _MetricsReader:
+    """Reads each step's metrics after the next step was sent off, so that the device never waits for the host."""
+
+    def __init__(
+        self, writer: MetricsWriter, progress: Progress, log_every: int, latest_step: Callable[[], int | None]
+    ):
+        self._writer = writer
+        self._progress = progress
+        self._log_every = log_every
+        self._latest_step = latest_step
+        self._waiting: tuple[int, dict] | None = None
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Leaves out of tokens per second the time since the last step."""
+        self._tokens, self._since = 0.0, time.monotonic()
+
+    def read_previous(self, step: int, metrics: dict) -> None:
+        """Takes the metrics of a step that is on its way, and reads those of the one before."""
+        self.finish()
+        self._waiting = (step, metrics)
+
+    def finish(self) -> None:
+        """Reads the metrics that are still waiting."""
+        if self._waiting is None:
+            return
+        step, metrics = self._waiting
+        self._waiting = None
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        self._tokens += values.pop("tokens")
+        self._watch_gradients(step, int(values.pop("skipped_in_a_row")))
+        if step % self._log_every:
+            return
+        now = time.monotonic()
+        values["tokens_per_second"] = self._tokens / max(now - self._since, 1e-9)
+        self._tokens, self._since = 0.0, now
+        self._writer.write(step, values)
+        self._progress.show(step, values)
+
+    def _watch_gradients(self, step: int, row: int) -> None:
+        """Tells of a step that was skipped; raises Diverged at the end of a long row of them."""
+        if row == 0:
+            return
+        self._progress.tell(f"step {step}  skipped: its gradient is not finite ({row} in a row)")
+        if row >= MOST_SKIPPED:
+            saved = self._latest_step()
+            raise Diverged(
+                f"step {step}: no finite gradient in {row} steps; the last checkpoint is "
+                f"{'none' if saved is None else f'that of step {saved}'}; "
+                "give another --workdir with a lower training.learning_rate, or training.gradient_clip"
+            )
+
+
+class _StopSignals:
+    """Remembers SIGINT and SIGTERM while it is entered; a second one ends the program at once.
+
+    Of several processes the one that is told to stop tells the others, by jax's preemption service, which chooses the
+    step after which all of them save. It listens to SIGTERM itself, so SIGINT is handed on as that. The second is left
+    to the system, which ends the process also where it waits for others.
+    """
+
+    received: int = 0
+
+    def __init__(self, hosts: Hosts):
+        self._hosts = hosts
+
+    def __enter__(self) -> "_StopSignals":
+        listened_to = (signal.SIGINT, signal.SIGTERM) if self._hosts.count == 1 else (signal.SIGINT,)
+        self._before = {s: signal.signal(s, self._remember) for s in listened_to}
+        return self
+
+    def _remember(self, number: int, frame: Any) -> None:
+        if self.received:
+            signal.signal(number, self._before[signal.Signals(number)])
+            raise KeyboardInterrupt
+        self.received = number
+        if self._hosts.count > 1:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop_after(self, step: int) -> int:
+        """Returns the signal that ends the training after this step, 0 for none."""
+        if self._hosts.count == 1:
+            return self.received
+        return (self.received or signal.SIGTERM) if self._hosts.must_stop(step) else 0
+
+    def __exit__(self, *error: Any) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,58 @@
+"""The progress of training on the terminal."""
+
+import math
+import sys
+import time
+
+from tfmr.runs.metrics import Values
+
+
+class Progress:
+    """One line that is always up to date on a terminal; a line now and then in a log."""
+
+    def __init__(self, first_step: int, steps: int):
+        self._terminal = sys.stderr.isatty()
+        self._first = first_step
+        self._steps = steps
+        self._start = time.monotonic()
+        self._last_line = -math.inf
+
+    def show(self, step: int, values: Values) -> None:
+        """Shows step, loss, tokens per second and the time left."""
+        now = time.monotonic()
+        if not self._terminal and now - self._last_line < 30.0 and step != self._steps:
+            return
+        self._last_line = now
+        left = (now - self._start) / max(step - self._first, 1) * (self._steps - step)
+        text = (
+            f"step {step}/{self._steps}  loss {values['loss']:.4f}  "
+            f"{values['tokens_per_second']:,.0f} tokens/s  {_duration(left)} left"
+        )
+        self._write(f"\r\x1b[2K{text}" if self._terminal else f"{text}\n")
+
+    def tell(self, text: str) -> None:
+        """Writes a line that stays."""
+        self._write(f"\r\x1b[2K{text}\n" if self._terminal else f"{text}\n")
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+class NoProgress(Progress):
+    """That of a process that shows nothing."""
+
+    def __init__(self):
+        pass
+
+    def show(self, step: int, values: Values) -> None:
+        """Does nothing."""
+
+    def tell(self, text: str) -> None:
+        """Does nothing."""
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

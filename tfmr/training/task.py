@@ -1,0 +1,190 @@
+"""The seam between the trainer and what it trains: all that differs between kinds of work is a method of a Task."""
+
+import abc
+import hashlib
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from jax.sharding import Mesh
+from jaxtyping import PRNGKeyArray
+
+from tfmr.config import Config, DataConfig, DecodingConfig, ModelConfig
+from tfmr.data.batching import BatchPlan
+from tfmr.data.layout import Arrays
+from tfmr.data.tokenizer import Tokenizer
+from tfmr.errors import InputError
+from tfmr.models import Model
+from tfmr.runs.parameters import has_checkpoints
+from tfmr.runs.run_directory import RunDirectory
+from tfmr.training.evaluation import Batch
+from tfmr.training.loss import LossSums, token_loss
+
+Validation = Callable[[Any], dict[str, float]]
+"""Maps parameters to validation metrics; one of them is `loss`."""
+
+
+class Split(Protocol):
+    """A part of a corpus, such as "train", from which batches are made."""
+
+    def plan(self, config: Any) -> BatchPlan:
+        """Returns the batches of every epoch. Raises InputError if there is nothing to train on."""
+        ...
+
+    def arrays(self, batch: Any, *, rows_multiple: int = 1, rows_of: Callable[[int], Sequence[int]] = range) -> Arrays:
+        """Returns a batch of the plan, or some of its rows, as NumPy arrays; see `tfmr.data.pairs.PairSplit.arrays`."""
+        ...
+
+
+class Corpus(Protocol):
+    """A prepared corpus."""
+
+    def split(self, split: str) -> Any:
+        """Returns the `Split` of this name."""
+        ...
+
+    def content_hash(self) -> str:
+        """Returns a hash of everything that the batches depend on."""
+        ...
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What `tfmr evaluate` can be asked for."""
+
+    checkpoint: str = ""
+    """averaged, best, last, or a step. Empty: the first of these that exists."""
+    split: str = ""
+    """Split of the run's corpus. Empty: test for translation, validation for language models."""
+    source: str = ""
+    """Translation: a file of sources to translate instead of the split. Requires `target`."""
+    target: str = ""
+    """Translation: the reference translations of `source`, line by line."""
+    output: str = ""
+    """Translation: file to write the translations to."""
+    stride: int = 0
+    """Language models: number of tokens that each row predicts; the rest of the row is context. 0: all of the row, so
+    that a token has half a row of context on average."""
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    """Translation: how to search. Options that are not given are taken from the run."""
+
+
+class Task(abc.ABC):
+    """A kind of work that `fit` can train."""
+
+    @abc.abstractmethod
+    def prepare(self, data: Any) -> Corpus:
+        """Returns the corpus that a data configuration describes, preparing it first if needed.
+
+        It must depend on the configuration only: every host calls it.
+
+        Raises:
+          InputError: for anything that is wrong with the corpus.
+        """
+
+    def complete(self, model: ModelConfig, corpus: Any) -> ModelConfig:
+        """Returns the model's configuration with what only the corpus knows, such as the size of the vocabulary."""
+        return model
+
+    @abc.abstractmethod
+    def loss(
+        self,
+        model: Model,
+        params: Any,
+        batch: Batch,
+        *,
+        label_smoothing: float,
+        chunk: int,
+        dropout_key: PRNGKeyArray | None = None,
+    ) -> LossSums:
+        """Returns the sums of the loss over a batch.
+
+        Args:
+          model: the model.
+          params: its parameters.
+          batch: the arrays of `Split.arrays`, on the devices.
+          label_smoothing: `training.label_smoothing`.
+          chunk: the number of target tokens over all devices for which logits may exist at a time.
+          dropout_key: determines what is dropped. None: nothing.
+        """
+
+    @abc.abstractmethod
+    def validation(self, model: Model, corpus: Any, config: Config, mesh: Mesh) -> Validation:
+        """Returns the function that evaluates parameters during training."""
+
+    def identity(self, corpus: Any) -> dict[str, str]:
+        """Returns, by name, what must be the same on all hosts of a run."""
+        return {"the corpus": corpus.content_hash()}
+
+    def check_continues(self, run: RunDirectory, corpus: Any) -> None:  # noqa: B027 - optional
+        """Raises InputError if the run was trained on a corpus that this one cannot continue."""
+
+    def write_files(self, run: RunDirectory, corpus: Any) -> None:  # noqa: B027 - optional
+        """Writes what evaluation and inference need to the run directory, such as the tokenizer."""
+
+    @abc.abstractmethod
+    def evaluate(self, run: RunDirectory, options: EvaluationOptions) -> dict[str, Any]:
+        """Returns the scores of a trained run as JSON values by name. Needs nothing but the run directory.
+
+        Raises:
+          InputError: for an option that this task does not have.
+        """
+
+    def longest_batch(self, data: Any) -> tuple[Split, Any]:
+        """Returns a split without content and its longest batch, for compiling a step without a corpus.
+
+        Raises:
+          InputError: if the task cannot tell.
+        """
+        raise InputError(f"{type(self).__name__}: cannot be compiled without its corpus: define longest_batch")
+
+
+class TokenTask(Task):
+    """A task whose model predicts the tokens of a tokenizer."""
+
+    def complete(self, model: Any, corpus: Any) -> Any:
+        """Sets `vocab_size` to that of the tokenizer if it is 0; raises InputError if it is too small."""
+        tokens = corpus.tokenizer.vocab_size
+        if 0 < model.vocab_size < tokens:
+            raise InputError(f"model.vocab_size = {model.vocab_size}: must be 0 or at least {tokens}, the tokenizer's")
+        return replace(model, vocab_size=model.vocab_size or tokens)
+
+    def loss(
+        self,
+        model: Model,
+        params: Any,
+        batch: Batch,
+        *,
+        label_smoothing: float,
+        chunk: int,
+        dropout_key: PRNGKeyArray | None = None,
+    ) -> LossSums:
+        """Returns the sums of the label-smoothed cross entropy."""
+        return token_loss(model, params, batch, label_smoothing=label_smoothing, chunk=chunk, dropout_key=dropout_key)
+
+    def identity(self, corpus: Any) -> dict[str, str]:
+        """Returns hashes of the corpus and the tokenizer."""
+        tokenizer: Tokenizer = corpus.tokenizer
+        digest = hashlib.blake2b(tokenizer.to_json().encode(), digest_size=16).hexdigest()
+        return {**super().identity(corpus), "the tokenizer": digest}
+
+    def check_continues(self, run: RunDirectory, corpus: Any) -> None:
+        """Raises InputError if the corpus changed so that its tokenizer gives token ids another meaning."""
+        file = run.tokenizer_file
+        if file.exists() and has_checkpoints(run) and run.tokenizer.to_json() != corpus.tokenizer.to_json():
+            raise InputError(
+                f"{file}: differs from the tokenizer of the corpus, which has changed since the run began; "
+                "choose another --workdir"
+            )
+
+
+def task_for(config: Config) -> Task:
+    """Returns the task that trains on a configuration's kind of data, as its class names it."""
+    return task_of(config.data)
+
+
+def task_of(data: DataConfig) -> Task:
+    """Returns the task of a kind of data."""
+    module, _, name = data.task.partition(":")
+    return getattr(importlib.import_module(module), name)()

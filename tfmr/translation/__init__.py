@@ -1,0 +1,8 @@
+"""Translation: batches of sentence pairs, the translator, scores, alignments and BLEU."""
+
+from tfmr.translation.alignment import Alignment
+from tfmr.translation.scores import Scores, corpus_scores, evaluate
+from tfmr.translation.scoring import Score
+from tfmr.translation.translator import Hypothesis, Translator
+
+__all__ = ["Alignment", "Hypothesis", "Score", "Scores", "Translator", "corpus_scores", "evaluate"]

@@ -1,0 +1,73 @@
+"""The task of translating."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jax.sharding import Mesh
+
+from tfmr.config import Config, PairsConfig
+from tfmr.data.batching import LENGTH_MULTIPLE, Batch, Bucket, rows_of
+from tfmr.data.corpora.lines import read_pairs
+from tfmr.data.pairs import PairSplit, encode_pairs, evaluation_batches
+from tfmr.data.prepare import PreparedPairs, prepare_pairs
+from tfmr.data.token_arrays import TokenArrays
+from tfmr.errors import InputError
+from tfmr.models import Transformer
+from tfmr.runs.run_directory import RunDirectory
+from tfmr.runs.storage import write_text
+from tfmr.training.task import EvaluationOptions, TokenTask, Validation
+from tfmr.translation.scores import score_translations, scoring_tokenizer
+from tfmr.translation.translator import Translator
+from tfmr.translation.validation import TranslationValidation
+
+
+class Translation(TokenTask):
+    """Sentence pairs, scored by loss, BLEU and chrF."""
+
+    def prepare(self, data: PairsConfig) -> PreparedPairs:
+        """Returns the prepared corpus."""
+        return prepare_pairs(data)
+
+    def validation(self, model: Transformer, corpus: PreparedPairs, config: Config, mesh: Mesh) -> Validation:
+        """Returns the function that computes loss, perplexity and BLEU of the validation split."""
+        return TranslationValidation(model, corpus, config, mesh)
+
+    def write_files(self, run: RunDirectory, corpus: PreparedPairs) -> None:
+        """Writes the tokenizer, and the sentences of the validation and test splits."""
+        run.write_tokenizer(corpus.tokenizer)
+        for split in ("validation", "test"):
+            run.write_text_split(split, *corpus.text(split))
+
+    def evaluate(self, run: RunDirectory, options: EvaluationOptions) -> dict[str, Any]:
+        """Translates a split, or `options.source`, and scores the translations."""
+        if bool(options.source) != bool(options.target):
+            raise InputError("--source and --target: give both or neither")
+        if options.stride:
+            raise InputError(f"--stride = {options.stride}: only language models have it; leave it out")
+        sources, references = _pairs(run, options)
+        translator = Translator.from_run(run, options.checkpoint, options.decoding)
+        translations = translator.translate(sources)
+        if options.output:
+            write_text(Path(options.output), "".join(line + "\n" for line in translations))
+        batches = evaluation_batches(encode_pairs(translator.tokenizer, sources, references))
+        data: Any = run.config.data
+        tokenize = scoring_tokenizer(data)
+        return dataclasses.asdict(score_translations(translator, translations, references, batches, tokenize))
+
+    def longest_batch(self, data: PairsConfig) -> tuple[PairSplit, Batch]:
+        """Returns the longest bucket. Packed rows are as long or slightly longer, which depends on the corpus."""
+        length = -(-data.max_length // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
+        nothing = TokenArrays(np.empty(0, np.int32), np.zeros(1, np.int64))
+        bucket = Bucket(rows_of(data.tokens_per_batch, length), length, length)
+        return PairSplit(nothing, nothing), Batch(bucket, np.empty(0, np.int64))
+
+
+def _pairs(run: RunDirectory, options: EvaluationOptions) -> tuple[list[str], list[str]]:
+    if not options.source:
+        return run.read_text_split(options.split or "test")
+    pairs = list(read_pairs(Path(options.source), Path(options.target)))
+    if not pairs:
+        raise InputError(f"{options.source}: is empty; there is nothing to evaluate")
+    return [source for source, _ in pairs], [target for _, target in pairs]
