@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfmr.data.batching import Batch, Bucket, make_plan
-from tfmr.data.loader import Place, batches_from, encode_pairs, evaluation_batches, prefetch
+from tfmr.data.loader import Cursor, batches_from, prefetch
+from tfmr.data.pairs import encode_pairs, evaluation_batches
 from tfmr.data.packing import make_packed_plan
 from tfmr.data.prepare import PairSplit
 from tfmr.data.token_arrays import TokenArrays
@@ -141,12 +142,12 @@ def test_from_any_place_the_batches_go_on_as_without_stopping(plan_of, lengths, 
     plan = plan_of(make_split(lengths), seed=seed)
     per_epoch = len(plan.epoch(0))
     # Two and a half epochs.
-    through = as_lists(itertools.islice(batches_from(plan, Place()), 5 * per_epoch // 2 + 1))
+    through = as_lists(itertools.islice(batches_from(plan, Cursor()), 5 * per_epoch // 2 + 1))
     for done, (_, _, place) in enumerate(through, start=1):
-        rest = as_lists(itertools.islice(batches_from(plan, Place(*place)), len(through) - done))
+        rest = as_lists(itertools.islice(batches_from(plan, Cursor(*place)), len(through) - done))
         assert rest == through[done:]
     assert [indices for _, indices, _ in through[:per_epoch]] == [b.indices.tolist() for b in plan.epoch(0)]
-    assert through[per_epoch - 1][2] == Place(1, 0)
+    assert through[per_epoch - 1][2] == Cursor(1, 0)
 
 
 def test_prefetch_keeps_order_and_ends():

@@ -12,7 +12,7 @@ import pytest
 
 from tfmr.config import PairsConfig
 from tfmr.data import prepare as prepare_module
-from tfmr.data.prepare import PreparedPairs, prepare
+from tfmr.data.prepare import PreparedPairs, prepare_pairs
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
 from tfmr.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
 from tfmr.errors import InputError
@@ -50,7 +50,7 @@ def snapshot(prepared):
 
 @pytest.mark.parametrize("kind", ["bpe", "wordpiece", "characters"])
 def test_the_arrays_hold_the_corpus(make, kind):
-    prepared = prepare(make(tokenizer=kind))
+    prepared = prepare_pairs(make(tokenizer=kind))
     kept = {**SPLITS, "train": [pair for pair in TRAIN if pair[0].strip() and pair[1].strip()]}
     for split, pairs in kept.items():
         arrays = prepared.split(split)
@@ -67,13 +67,13 @@ def test_the_arrays_hold_the_corpus(make, kind):
 
 
 def test_the_text_of_validation_and_test_is_kept(make):
-    prepared = prepare(make())
+    prepared = prepare_pairs(make())
     for split in ("validation", "test"):
         assert [*zip(*prepared.text(split), strict=True)] == SPLITS[split]
 
 
 def test_the_manifest_counts(make):
-    manifest = prepare(make(tokenizer="characters")).manifest
+    manifest = prepare_pairs(make(tokenizer="characters")).manifest
     assert manifest["kind"] == "characters"
     known = set("".join(source + target for source, target in TRAIN))
     for split, pairs in SPLITS.items():
@@ -90,11 +90,11 @@ def test_the_manifest_counts(make):
 
 
 def test_a_second_time_it_is_found(make, tmp_path, caplog):
-    first = prepare(make())
+    first = prepare_pairs(make())
     before = snapshot(first)
     with caplog.at_level(logging.INFO, "tfmr"):
         # Neither batches nor the order of the data change what is prepared.
-        second = prepare(make(max_length=7, tokens_per_batch=99, num_buckets=3, seed=5))
+        second = prepare_pairs(make(max_length=7, tokens_per_batch=99, num_buckets=3, seed=5))
     assert second.directory == first.directory
     assert snapshot(second) == before
     assert "Found the prepared corpus" in caplog.text
@@ -104,7 +104,7 @@ def test_a_second_time_it_is_found(make, tmp_path, caplog):
 
 def test_it_logs_what_it_does(make, caplog):
     with caplog.at_level(logging.INFO, "tfmr"):
-        prepare(make())
+        prepare_pairs(make())
     assert "Trained the bpe tokenizer: 300 tokens" in caplog.text
     assert "Prepared train: 65 pairs" in caplog.text
     assert "Left out of train: 2 pairs with a blank side" in caplog.text
@@ -120,21 +120,21 @@ def test_whatever_decides_the_content_decides_the_folder(make, tmp_path):
         make(source_language="de", target_language="en"),
         make(tokenizer_file=str(given)),
     ]
-    assert len({prepare(config).directory for config in configs}) == len(configs)
-    assert prepare(configs[-1]).tokenizer.to_json() == Tokenizer.from_file(given).to_json()
+    assert len({prepare_pairs(config).directory for config in configs}) == len(configs)
+    assert prepare_pairs(configs[-1]).tokenizer.to_json() == Tokenizer.from_file(given).to_json()
     # A given tokenizer is not trained: these do not matter.
     assert (
-        prepare(make(tokenizer_file=str(given), vocab_size=290, tokenizer="characters")).directory
-        == prepare(configs[-1]).directory
+        prepare_pairs(make(tokenizer_file=str(given), vocab_size=290, tokenizer="characters")).directory
+        == prepare_pairs(configs[-1]).directory
     )
     Tokenizer.train("bpe", ["aa", "aa"], 261).save(given)
-    assert prepare(configs[-1]).tokenizer.vocab_size == 261
+    assert prepare_pairs(configs[-1]).tokenizer.vocab_size == 261
 
 
 def test_changed_text_is_prepared_again(make, tmp_path):
-    before = prepare(make())
+    before = prepare_pairs(make())
     write_corpus(tmp_path / "corpus", {**SPLITS, "test": PAIRS[7:9]})
-    after = prepare(make())
+    after = prepare_pairs(make())
     assert after.directory != before.directory
     assert [*zip(*after.text("test"), strict=True)] == PAIRS[7:9]
     assert [*zip(*before.text("test"), strict=True)] == SPLITS["test"]
@@ -156,12 +156,12 @@ def truncate(path):
     ],
 )
 def test_a_damaged_folder_is_reported_and_made_again(make, name, damage, caplog, tmp_path):
-    prepared = prepare(make())
+    prepared = prepare_pairs(make())
     before = {path.name: path.read_bytes() for path in prepared.directory.iterdir()}
     damage(prepared.directory / name)
     with pytest.raises(InputError, match=name):
         PreparedPairs.open(prepared.directory)
-    again = prepare(make())
+    again = prepare_pairs(make())
     assert "damaged and made again" in caplog.text
     assert name in caplog.text
     assert {path.name: path.read_bytes() for path in again.directory.iterdir()} == before
@@ -179,7 +179,7 @@ def write_some(folder, corpus, split, tokenizer):
         os._exit(9)
     return counts
 prepare._write_split = write_some
-prepare.prepare(PairsConfig(corpus="text", dir=sys.argv[1], cache=sys.argv[2], vocab_size=300))
+prepare.prepare_pairs(PairsConfig(corpus="text", dir=sys.argv[1], cache=sys.argv[2], vocab_size=300))
 """
 
 
@@ -190,7 +190,7 @@ def test_what_a_killed_process_left_is_not_read(make, tmp_path):
     assert ".tmp-" in leftover
     long_ago = time.time() - 48 * 3600
     os.utime(tmp_path / "cache" / "prepared" / leftover, (long_ago, long_ago))
-    prepared = prepare(make())
+    prepared = prepare_pairs(make())
     assert len(prepared.split("train")) == 65
     assert folders(tmp_path) == [prepared.directory.name]
 
@@ -201,11 +201,11 @@ def test_the_second_of_two_preparers_takes_the_first_ones(make, tmp_path, monkey
 
     def write_while_another_prepares(*arguments):
         monkeypatch.setattr(prepare_module, "_write", write)
-        first.append(prepare(make()))
+        first.append(prepare_pairs(make()))
         write(*arguments)
 
     monkeypatch.setattr(prepare_module, "_write", write_while_another_prepares)
-    second = prepare(make())
+    second = prepare_pairs(make())
     assert second.directory == first[0].directory
     assert folders(tmp_path) == [second.directory.name]
     assert len(first[0].split("train")) == 65
@@ -214,20 +214,20 @@ def test_the_second_of_two_preparers_takes_the_first_ones(make, tmp_path, monkey
 def test_nothing_is_left_when_preparing_fails(make, tmp_path):
     write_corpus(tmp_path / "corpus", {"train": [("a", ""), ("", "b")]})
     with pytest.raises(InputError, match="train split holds no pair with text on both sides"):
-        prepare(make())
+        prepare_pairs(make())
     assert folders(tmp_path) == []
 
 
 def test_a_bad_tokenizer_is_refused_before_any_work(make, tmp_path):
     with pytest.raises(InputError, match=r"none\.json"):
-        prepare(make(tokenizer_file=str(tmp_path / "none.json")))
+        prepare_pairs(make(tokenizer_file=str(tmp_path / "none.json")))
     assert not (tmp_path / "cache").exists()
 
 
 def test_chunks_do_not_change_the_arrays(make, monkeypatch, tmp_path):
-    whole = prepare(make())
+    whole = prepare_pairs(make())
     monkeypatch.setattr(prepare_module, "_CHUNK", 3)
-    pieces = prepare(make(cache=str(tmp_path / "other")))
+    pieces = prepare_pairs(make(cache=str(tmp_path / "other")))
     for name in whole.manifest["files"]:
         assert (pieces.directory / name).read_bytes() == (whole.directory / name).read_bytes()
 
@@ -242,13 +242,13 @@ def test_the_tokenizer_sees_a_bounded_even_sample_of_train(make, monkeypatch):
 
     monkeypatch.setattr(prepare_module, "MAX_TOKENIZER_PAIRS", 10)
     monkeypatch.setattr(Tokenizer, "train", train_and_see)
-    prepare(make())
+    prepare_pairs(make())
     assert seen == [line for pair in TRAIN[::7] for line in pair]
 
 
 def test_the_folder_of_the_cache(monkeypatch, tmp_path, make):
     monkeypatch.setenv("TFMR_CACHE", str(tmp_path / "of_environment"))
-    assert prepare(make(cache="")).directory.parent == tmp_path / "of_environment" / "prepared"
+    assert prepare_pairs(make(cache="")).directory.parent == tmp_path / "of_environment" / "prepared"
 
 
 @pytest.mark.parametrize(("vocab_size", "dtype"), [(65_536, np.uint16), (65_537, np.int32)])
@@ -275,7 +275,7 @@ def test_multi30k(shared_data, tmp_path):
     for name, stem in (("train", "val"), ("val", "test_2016_flickr"), ("test_2016_flickr", "test_2016_flickr")):
         for language in ("en", "de"):  # the small files only: for time
             (tmp_path / f"{name}.lc.norm.tok.{language}").symlink_to(real / f"{stem}.lc.norm.tok.{language}")
-    prepared = prepare(
+    prepared = prepare_pairs(
         PairsConfig(corpus="multi30k", variant="tok", dir=str(tmp_path), cache=str(tmp_path), vocab_size=2_000)
     )
     assert prepared.tokenizer.vocab_size == 2_000

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfmr.data.running_text import prepare_running_text
 from tfmr.config import PairsConfig, RunningTextConfig
 from tfmr.data import running_text
 from tfmr.data.running_text import documents
@@ -52,7 +53,7 @@ def decoded(text, tokenizer):
 @pytest.mark.parametrize("tokenizer", ["bpe", "characters"])
 def test_the_last_part_validates_and_nothing_is_lost(make, tokenizer):
     text = some_text(700)
-    corpus = prepare(make(text, tokenizer=tokenizer))
+    corpus = prepare_running_text(make(text, tokenizer=tokenizer))
     (train,), (validation,) = (decoded(corpus.split(name), corpus.tokenizer) for name in ("train", "validation"))
     assert len(train) == int(len(text) * 0.9)
     assert train + validation == text
@@ -63,7 +64,7 @@ def test_the_last_part_validates_and_nothing_is_lost(make, tokenizer):
 def test_pieces_that_are_encoded_alone_change_no_token(make, monkeypatch):
     text = some_text(2000).replace("\n ", "\n")
     config = make(text, validation_share=0.01)
-    corpus = prepare(config)
+    corpus = prepare_running_text(config)
     whole = corpus.tokenizer.encode(text[: int(len(text) * 0.99)])
     monkeypatch.setattr(running_text, "_PIECE", 40)
     assert len(list(running_text._pieces(text))) > 20
@@ -75,7 +76,7 @@ def test_documents_of_several_files(make):
     config = make(first, second, document_separator="<|end|>", tokenizer="characters")
     texts = [document.text for split in ("train", "validation") for document in documents(config, split)]
     assert "".join(texts) == "a b" + "c\n\nd" + 20 * "e"
-    corpus = prepare(config)
+    corpus = prepare_running_text(config)
     assert decoded(corpus.split("train"), corpus.tokenizer)[:3] == ["a b", "c\n\nd", "e"]
     assert all(document[-1] == EOS_ID for name in ("train", "validation") for document in corpus.split(name))
 
@@ -90,7 +91,7 @@ def test_files_to_validate_on(make, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("xyz" * 10, encoding="utf-8")
     config = make("a b c\r\n" * 10, validation_files=(str(other),), tokenizer="characters")
-    corpus = prepare(config)
+    corpus = prepare_running_text(config)
     assert decoded(corpus.split("train"), corpus.tokenizer) == ["a b c\n" * 10]
     assert len(corpus.split("validation").tokens) == 30
 
@@ -182,7 +183,7 @@ def test_packed_documents_are_whole_and_apart(make, tokenizer_file, begin, end):
     texts = [some_text(words, seed) for seed, words in enumerate([1, 2, 3, 30, 4, 2, 1, 5, 9, 2, 7, 1, 3])]
     texts[0] = '! "#$'  # the first tokens of GPT-2's
     config = make(*texts, batching="packed", validation_share=0.01, tokenizer_file=tokenizer_file)
-    text = prepare(config).split("train")
+    text = prepare_running_text(config).split("train")
     assert text.lengths.max() > 16
     assert all(document[-1] == end for document in list(text)[:-1])  # the last is cut
     assert (text[0][0] == 0) == (end == 320)
@@ -205,7 +206,7 @@ def test_packed_documents_are_whole_and_apart(make, tokenizer_file, begin, end):
 
 def test_a_vocabulary_without_our_marks_is_not_for_translation(make):
     with pytest.raises(InputError, match="it is for running text"):
-        prepare(PairsConfig(tokenizer_file=GPT2, cache=make("a").cache))
+        prepare_running_text(PairsConfig(tokenizer_file=GPT2, cache=make("a").cache))
 
 
 def test_a_host_gets_its_rows(counting):
@@ -228,10 +229,10 @@ def test_what_is_refused(make, tmp_path):
         ("a b c", dict(tokenizer_file=str(tmp_path / "lines.json")), r"lines\.json': is for lines"),
     ):
         with pytest.raises(InputError, match=message):
-            prepare(make(text, **options))
+            prepare_running_text(make(text, **options))
     (tmp_path / "bad.txt").write_bytes(b"abc\xff")
     with pytest.raises(InputError, match=r"bad\.txt: is not UTF-8: byte 4 is 0xff"):
-        prepare(dataclasses.replace(make("a b"), files=(str(tmp_path / "bad.txt"),)))
+        prepare_running_text(dataclasses.replace(make("a b"), files=(str(tmp_path / "bad.txt"),)))
     config = make("a b c " * 3, tokenizer="characters", max_length=20)
     with pytest.raises(InputError, match=r"data\.max_length = 20: the training text has only 16 tokens"):
-        prepare(config).split("train").plan(config)
+        prepare_running_text(config).split("train").plan(config)

@@ -11,7 +11,7 @@ import pytest
 
 from tfmr.cli import _dispatch
 from tfmr.config import DecodingConfig
-from tfmr.data.loader import encode_pairs, evaluation_batches
+from tfmr.data.pairs import encode_pairs, evaluation_batches
 from tfmr.data.tokenizer import BOS_ID, PAD_ID
 from tfmr.errors import InputError
 from tfmr.interop import flatten, from_marian, read_marian, write_marian

@@ -11,6 +11,7 @@ import pytest
 from reference import relative_error
 from tiny_run import numbers
 
+from tfmr.data.running_text import prepare_running_text
 from tfmr.cli import _dispatch
 from tfmr.config import (
     CausalLMConfig,
@@ -30,7 +31,8 @@ from tfmr.language_model import Generator
 from tfmr.models import CausalLM, init_params
 from tfmr.runs.parameters import read_params, state_steps
 from tfmr.runs.run_directory import RunDirectory
-from tfmr.training import batch_loss, make_optimizer, train
+from tfmr.training import fit, make_optimizer, task_for
+from tfmr.training.loss import token_loss
 from tfmr.training.resume import check_same_run
 from tfmr.translation import Translator
 
@@ -107,7 +109,7 @@ def test_stopped_in_the_middle_of_an_epoch_it_ends_the_same(base, run, tmp_path,
     )
     whole = train(at(config, "whole", 12))
     part = train(at(config, "part", 8))
-    per_epoch = len(prepare(config.data).split("train").plan(config.data).epoch(0))
+    per_epoch = len(prepare_running_text(config.data).split("train").plan(config.data).epoch(0))
     assert 8 % per_epoch > 0
     assert per_epoch < 8
     train(at(config, "part", 12))
@@ -182,7 +184,7 @@ def test_packed_documents_have_the_loss_of_each_alone():
     @jax.jit
     def sums(params, batch):
         def loss(params):
-            found = batch_loss(model, params, batch, label_smoothing=0.0, chunk=64)
+            found = token_loss(model, params, batch, label_smoothing=0.0, chunk=64)
             return found.loss, found.tokens
 
         (total, tokens), gradient = jax.value_and_grad(loss, has_aux=True)(params)

@@ -14,12 +14,13 @@ from tiny_run import numbers
 from tfmr.config import Config, PairsConfig, TrainingConfig, TransformerConfig
 from tfmr.data.batching import make_plan
 from tfmr.data.corpora import load_corpus
-from tfmr.data.loader import encode_pairs
+from tfmr.data.pairs import encode_pairs
 from tfmr.data.packing import make_packed_plan
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 from tfmr.runs.parameters import read_params, state_steps
-from tfmr.training import batch_loss, train
+from tfmr.training import fit, task_for
+from tfmr.training.loss import token_loss
 
 PAIRS = 150
 
@@ -52,7 +53,7 @@ def test_the_sums_of_packed_batches_are_those_of_one_pair_to_a_row(split):
     @jax.jit
     def sums_and_gradient(params, batch):
         def loss(params):
-            sums = batch_loss(model, params, batch, label_smoothing=0.1, chunk=256)
+            sums = token_loss(model, params, batch, label_smoothing=0.1, chunk=256)
             return sums.loss, vars(sums)
 
         gradient, sums = jax.grad(loss, has_aux=True)(params)
@@ -101,7 +102,7 @@ def with_steps(config, steps, workdir):
 
 
 def test_stopped_in_the_middle_of_an_epoch_it_ends_the_same(config, tmp_path):
-    split = prepare(config.data).split("train")
+    split = prepare_pairs(config.data).split("train")
     plan = split.plan(config.data)
     per_epoch = len(plan.epoch(0))
     assert config.training.steps > per_epoch + 2

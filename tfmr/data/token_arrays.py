@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Int64, Integer
 
 from tfmr.data.tokenizer import BOS_ID, EOS_ID
+
+T = TypeVar("T", bound="TokenArrays")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class TokenArrays:
         return (self[sentence] for sentence in range(len(self)))
 
     @classmethod
-    def open(cls, folder: Path, name: str) -> Self:
+    def open(cls: type[T], folder: Path, name: str) -> T:
         """Maps `{name}.tokens.npy` and `{name}.offsets.npy` of a folder into memory."""
         arrays = (np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in ("tokens", "offsets"))
         return cls(*(array.view(np.ndarray) for array in arrays))

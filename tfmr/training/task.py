@@ -5,7 +5,7 @@ import hashlib
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
@@ -25,6 +25,7 @@ Validation = Callable[[Any], dict[str, float]]
 """Maps parameters to validation metrics; one of them is `loss`."""
 
 
+@runtime_checkable
 class Split(Protocol):
     """A part of a corpus, such as "train", from which batches are made."""
 
@@ -37,6 +38,7 @@ class Split(Protocol):
         ...
 
 
+@runtime_checkable
 class Corpus(Protocol):
     """A prepared corpus."""
 
@@ -46,6 +48,10 @@ class Corpus(Protocol):
 
     def content_hash(self) -> str:
         """Returns a hash of everything that the batches depend on."""
+        ...
+
+    def describe(self, config: Any) -> str:
+        """Returns what `tfmr prepare` prints: the folder, the splits, the batches of an epoch."""
         ...
 
 
