@@ -24,7 +24,7 @@ from flax.linen import unbox  # noqa: E402
 from tfmr import CausalLMConfig, DecodingConfig, MeshConfig, TrainingConfig, TransformerConfig  # noqa: E402
 from tfmr.models import CausalLM, Model, Transformer  # noqa: E402
 from tfmr.search import Constraints  # noqa: E402
-from tfmr.training.optimizer import make_optimizer  # noqa: E402
+from tfmr.training.optimizer import make_optimizer, make_schedule  # noqa: E402
 from tfmr.training.sharding import make_mesh  # noqa: E402
 from tfmr.training.state import make_sharded_state  # noqa: E402
 from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step  # noqa: E402
@@ -138,10 +138,11 @@ def _training(
     model: Model, training: TrainingConfig, batches: list[tuple[dict[str, np.ndarray], int]], warm: list[int]
 ) -> SimpleNamespace:
     """The real training step of the real trainer, on batches with their numbers of tokens."""
-    optimizer = make_optimizer(training, model.config.d_model)
+    schedule = make_schedule(training, model.config.d_model)
+    optimizer = make_optimizer(training, schedule)
     mesh = make_mesh(MeshConfig())
     state, sharding = make_sharded_state(model, optimizer, jax.random.key(0), mesh, ema=False)
-    train_step = make_train_step(model, optimizer, training, chunk=loss_chunk(training, mesh))
+    train_step = make_train_step(model, optimizer, schedule, training, chunk=loss_chunk(training, mesh))
     step = compile_for_mesh(train_step, mesh, sharding)
     arrays = [jax.device_put(batch) for batch, _ in batches]
     session = SimpleNamespace(n_units=len(batches), warm=warm, state=state)

@@ -1,12 +1,19 @@
 """A run small enough to train in seconds: its corpus, its configuration, and what tells two such runs apart."""
 
+import contextlib
+import itertools
 import json
 import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
+
 from tfmr.config import Config, PairsConfig, TrainingConfig, TransformerConfig, config_to_dict
+from tfmr.data.pairs import PairSplit
 from tfmr.runs.metrics import read_metric_lines
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.training import fit, task_for
 
 
 def write_words(folder: Path, train: int = 200, validation: int = 12, test: int = 3, seed: int = 0) -> None:
@@ -46,6 +53,26 @@ def tiny_run(
         ),
         training=TrainingConfig(**{**usual, **often, **training}),
     )
+
+
+def train(config: Config) -> RunDirectory:
+    """Trains a configuration with the task of its data."""
+    return fit(task_for(config), config)
+
+
+@contextlib.contextmanager
+def before_batch(number: int, act: Callable[[], None]) -> Iterator[None]:
+    """Calls `act` when training makes its batch of this number, from 1."""
+    made, arrays = itertools.count(1), PairSplit.arrays
+
+    def acting(*args, **kwargs):
+        if next(made) == number:
+            act()
+        return arrays(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PairSplit, "arrays", acting)
+        yield
 
 
 def write_recipe(file: Path, config: Config) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tfmr.data.batching import Batch, Bucket, make_plan
 from tfmr.data.loader import Cursor, batches_from, prefetch
-from tfmr.data.pairs import encode_pairs, evaluation_batches
 from tfmr.data.packing import make_packed_plan
+from tfmr.data.pairs import encode_pairs, evaluation_batches
 from tfmr.data.prepare import PairSplit
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfmr.data.pairs import encode_pairs
 from tfmr.data.packing import make_packed_plan, pack
+from tfmr.data.pairs import encode_pairs
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 

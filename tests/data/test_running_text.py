@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfmr.data.running_text import prepare_running_text
 from tfmr.config import PairsConfig, RunningTextConfig
 from tfmr.data import running_text
-from tfmr.data.running_text import documents
+from tfmr.data.running_text import documents, prepare_running_text
 from tfmr.data.text_batches import crop_batches, evaluation_batches_of_text
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 from tfmr.errors import InputError

@@ -11,7 +11,6 @@ import pytest
 from reference import relative_error
 from tiny_run import numbers
 
-from tfmr.data.running_text import prepare_running_text
 from tfmr.cli import _dispatch
 from tfmr.config import (
     CausalLMConfig,
@@ -24,6 +23,7 @@ from tfmr.config import (
     config_from_dict,
     config_to_dict,
 )
+from tfmr.data.running_text import prepare_running_text
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import BOS_ID, EOS_ID
 from tfmr.errors import InputError
@@ -31,7 +31,7 @@ from tfmr.language_model import Generator
 from tfmr.models import CausalLM, init_params
 from tfmr.runs.parameters import read_params, state_steps
 from tfmr.runs.run_directory import RunDirectory
-from tfmr.training import fit, make_optimizer, task_for
+from tfmr.training import make_optimizer
 from tfmr.training.loss import token_loss
 from tfmr.training.resume import check_same_run
 from tfmr.translation import Translator
@@ -273,7 +273,7 @@ def test_weight_decay_is_on_matrices_alone(base):
     params = nn.unbox(init_params(model, jax.random.key(0)))
     params = jax.tree.map(lambda x: x + 1.0, params)
     rate = dataclasses.replace(base.training, schedule="constant", warmup_steps=0, weight_decay=0.1)
-    optimizer = make_optimizer(rate, model.config.d_model)
+    optimizer = make_optimizer(rate, make_schedule(rate, model.config.d_model))
     updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
     for path, update in jax.tree.leaves_with_path(updates):
         name = path[-1].key

@@ -24,9 +24,9 @@ from tfmr.runs.checksums import named_leaves
 from tfmr.runs.metrics import read_metric_lines
 from tfmr.runs.parameters import read_params, state_steps
 from tfmr.runs.run_directory import RunDirectory
-from tfmr.training import make_optimizer
+from tfmr.training import make_optimizer, make_schedule
 from tfmr.training.sharding import make_mesh
-from tfmr.training.state import make_sharded_state
+from tfmr.training.state import checkpoint_targets, make_sharded_state
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KILLS = 20
@@ -96,11 +96,11 @@ def last_step(run: RunDirectory) -> int:
 def whole_state(config: Config, run: RunDirectory):
     """The newest state: parameters, optimizer, moving average, counters, and the place in the data."""
     config = dataclasses.replace(run.config, workdir=config.workdir)
-    optimizer = make_optimizer(config.training, config.model.d_model)
+    optimizer = make_optimizer(config.training, make_schedule(config.training, config.model.d_model))
     mesh = make_mesh(config.mesh)
     like = make_sharded_state(Transformer(config.model), optimizer, jax.random.key(0), mesh, ema=True)
     checkpointer = Checkpointer(run, config.training.keep_last, config.training.keep_every)
-    found = checkpointer.restore_newest(*like)
+    found = checkpointer.restore_newest(checkpoint_targets(*like))
     checkpointer.close()
     assert found is not None
     return found

@@ -11,6 +11,7 @@ from tfmr.runs.averaging import average_checkpoints
 from tfmr.runs.checkpoints import Checkpointer
 from tfmr.runs.parameters import read_params
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.training.state import checkpoint_items
 
 MODEL = tiny_model(tie_embeddings="all")
 
@@ -35,7 +36,8 @@ def make_run(tmp_path, template):
         checkpointer = Checkpointer(run, 10)
         for step, seed in seeds.items():
             params = params_at(seed, template)
-            checkpointer.save(step, template.replace(params=params, ema_params=params_at(99, template)), {})
+            state = template.replace(params=params, ema_params=params_at(99, template))
+            checkpointer.save(step, checkpoint_items(state), {})
         checkpointer.close()
         return run
 

@@ -24,6 +24,7 @@ from tfmr.runs.checkpoint_items import DamagedCheckpoint
 from tfmr.runs.checkpoints import Checkpointer
 from tfmr.runs.parameters import read_params, state_steps
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.training.state import checkpoint_items, checkpoint_targets, state_from_items
 
 CONFIG = tiny_model().config
 
@@ -47,6 +48,18 @@ def assert_equal(found, expected):
         np.testing.assert_array_equal(one, other)
 
 
+def restore(checkpointer, step, like, sharding):
+    """Returns the state of a step and the JSON values that were saved with it."""
+    items, values = checkpointer.restore(step, checkpoint_targets(like, sharding))
+    return state_from_items(items), values
+
+
+def restore_newest(checkpointer, like, sharding):
+    """Returns the newest state that can be read and its JSON values."""
+    items, values = checkpointer.restore_newest(checkpoint_targets(like, sharding))
+    return state_from_items(items), values
+
+
 @pytest.fixture
 def run(tmp_path):
     run = RunDirectory(tmp_path / "run")
@@ -57,7 +70,7 @@ def run(tmp_path):
 def save(run, *steps, ema=True, keep_last=10, best=()):
     checkpointer = Checkpointer(run, keep_last)
     for step in steps:
-        checkpointer.save(step, state_of(step, ema), {"place": [step, 0]})
+        checkpointer.save(step, checkpoint_items(state_of(step, ema)), {"place": [step, 0]})
     for step in best:
         checkpointer.save_best(step, state_of(step).params)
     checkpointer.close()
@@ -69,7 +82,7 @@ def test_a_state_comes_back_bit_by_bit_on_another_mesh(run, ema):
     checkpointer = Checkpointer(run, 10)
     assert checkpointer.latest_step() == 7
     like, sharding = start(ema, shape=(2, 2, 2))
-    state, place = checkpointer.restore(7, like, sharding)
+    state, place = restore(checkpointer, 7, like, sharding)
     assert_equal(state, state_of(7, ema))
     assert jax.tree.map(lambda x: x.sharding, state) == sharding
     assert place == {"place": [7, 0]}
@@ -83,12 +96,12 @@ def test_what_is_saved_is_the_state_of_that_moment(run):
     checkpointer = Checkpointer(run, 10)
     for step in (1, 2, 3):
         state = copy(state_of(step))
-        checkpointer.save(step, state, {})
+        checkpointer.save(step, checkpoint_items(state), {})
         jax.block_until_ready(overwrite(state))
     like, sharding = start()
     for step in (1, 2, 3):
         checkpointer._states.wait_until_finished()
-        assert_equal(checkpointer.restore(step, like, sharding)[0], state_of(step))
+        assert_equal(restore(checkpointer, step, like, sharding)[0], state_of(step))
     checkpointer.close()
 
 
@@ -102,7 +115,7 @@ def test_the_newest_are_kept(run):
 def test_saving_a_step_again_changes_nothing(run):
     save(run, 4)
     checkpointer = Checkpointer(run, 10)
-    checkpointer.save(4, state_of(5), {})
+    checkpointer.save(4, checkpoint_items(state_of(5)), {})
     checkpointer.close()
     assert_equal(read_params(run, CONFIG, "4", moving_average=False), state_of(4).params)
 
@@ -157,7 +170,7 @@ def test_another_architecture_is_refused(run, changes, message):
         read_params(run, tiny_model(**changes).config, "last")
     checkpointer = Checkpointer(run, 1)
     with pytest.raises(InputError, match=message):
-        checkpointer.restore(3, *start(**changes))
+        restore(checkpointer, 3, *start(**changes))
     checkpointer.close()
 
 
@@ -195,7 +208,7 @@ def test_a_damaged_checkpoint_is_named(run, damage):
         read_params(run, CONFIG, "last")
     checkpointer = Checkpointer(run, 10)
     with pytest.raises(InputError, match=r"checkpoints/5: is damaged \(.*\); name another"):
-        checkpointer.restore(5, *start())
+        restore(checkpointer, 5, *start())
     checkpointer.close()
     shutil.rmtree(folder)
     assert_equal(read_params(run, CONFIG, "last"), state_of(3).ema_params)
@@ -251,7 +264,7 @@ def test_a_damaged_newest_is_set_aside_and_the_one_before_used(run, damage, capl
     save(run, 3, 5, 7)
     DAMAGE[damage](run.checkpoints / "7")
     checkpointer = Checkpointer(run, 10)
-    state, place = checkpointer.restore_newest(*start())
+    state, place = restore_newest(checkpointer, *start())
     assert_equal(state, state_of(5))
     assert place == {"place": [5, 0]}
     assert state_steps(run) == [3, 5]
@@ -259,10 +272,10 @@ def test_a_damaged_newest_is_set_aside_and_the_one_before_used(run, damage, capl
     (line,) = [record.getMessage() for record in caplog.records if record.name == "tfmr"]
     assert re.fullmatch(r".*checkpoints/7: is damaged \(.+\); set aside as .*damaged/7", line)
     # Made and saved again: orbax must not believe that it is there.
-    checkpointer.save(7, state_of(7), {"place": [7, 0]})
+    checkpointer.save(7, checkpoint_items(state_of(7)), {"place": [7, 0]})
     checkpointer.close()
     checkpointer = Checkpointer(run, 10)
-    assert_equal(checkpointer.restore_newest(*start())[0], state_of(7))
+    assert_equal(restore_newest(checkpointer, *start())[0], state_of(7))
     checkpointer.close()
 
 
@@ -272,7 +285,7 @@ def test_where_all_are_damaged_nothing_starts_over(run):
         flip(run.checkpoints / str(step) / "place" / "metadata", 3)
     checkpointer = Checkpointer(run, 10)
     with pytest.raises(InputError, match=r"checkpoints: every checkpoint is damaged: 5 \(.*\), 3 \(.*\); put a copy"):
-        checkpointer.restore_newest(*start())
+        restore_newest(checkpointer, *start())
     checkpointer.close()
     assert state_steps(run) == [3, 5]
     assert not run.damaged.exists()
@@ -282,7 +295,7 @@ def test_another_architecture_is_not_damage(run):
     save(run, 3, 5)
     checkpointer = Checkpointer(run, 10)
     with pytest.raises(InputError, match=r"checkpoint 5 is of another architecture") as error:
-        checkpointer.restore_newest(*start(d_ff=40))
+        restore_newest(checkpointer, *start(d_ff=40))
     checkpointer.close()
     assert not isinstance(error.value, DamagedCheckpoint)
     assert state_steps(run) == [3, 5]
@@ -299,7 +312,7 @@ def test_a_flipped_bit_is_harmless_or_found(run):
         whole = file.read_bytes()
         flip(file, int(where * len(whole)))
         try:
-            state, place = checkpointer.restore(3, *like)
+            state, place = restore(checkpointer, 3, *like)
             assert_equal(state, state_of(3))
             assert place == {"place": [3, 0]}
         except DamagedCheckpoint:
@@ -312,7 +325,7 @@ def test_a_flipped_bit_is_harmless_or_found(run):
 def test_the_newest_are_kept_and_each_so_many_steps_for_good(run):
     checkpointer = Checkpointer(run, keep_last=2, keep_every=4)
     for step in range(1, 12):
-        checkpointer.save(step, state_of(step), {})
+        checkpointer.save(step, checkpoint_items(state_of(step)), {})
     checkpointer.close()
     assert state_steps(run) == [4, 8, 10, 11]
 
@@ -338,7 +351,7 @@ def test_a_full_disk_is_told_soon_and_loses_nothing(run, no_room):
     checkpointer = Checkpointer(run, 1)
 
     def save_and_go_on():
-        checkpointer.save(5, state_of(5), {})
+        checkpointer.save(5, checkpoint_items(state_of(5)), {})
         for _ in range(3000):
             checkpointer.raise_failed_save()
             time.sleep(0.01)
@@ -362,14 +375,14 @@ def test_training_goes_on_while_a_checkpoint_is_written(run, monkeypatch):
     overwrite = jax.jit(lambda state: jax.tree.map(lambda x: -x, state), donate_argnums=0)
     checkpointer = Checkpointer(run, 10)
     state = jax.tree.map(jnp.copy, state_of(3))
-    checkpointer.save(3, state, {"place": [3, 0]})
+    checkpointer.save(3, checkpoint_items(state), {"place": [3, 0]})
     jax.block_until_ready(overwrite(state))
     checkpointer.raise_failed_save()
     assert state_steps(run) == []
     may_end.set()
     checkpointer.close()
     checkpointer = Checkpointer(run, 10)
-    assert_equal(checkpointer.restore_newest(*start())[0], state_of(3))
+    assert_equal(restore_newest(checkpointer, *start())[0], state_of(3))
     checkpointer.close()
 
 

@@ -13,25 +13,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tfmr import checkpoint_items
 from tfmr.cli import run
 from tfmr.cli.train import main
-from tfmr.training import loop, validation
+from tfmr.data.pairs import PairSplit
+from tfmr.runs import checkpoint_items
+from tfmr.translation import validation
 
 
 def record_batches(file: Path, seconds: float) -> None:
     """Has every batch written down, and made no faster than one in so many seconds."""
-    make_arrays = loop.make_arrays
+    make_arrays = PairSplit.arrays
 
     def make(split, batch, *, rows_of, **kwargs):
         time.sleep(seconds)
         wanted = []
-        arrays = split.arrays(batch, rows_of=lambda rows: wanted.append(rows_of(rows)) or wanted[0], **kwargs)
+        arrays = make_arrays(split, batch, rows_of=lambda rows: wanted.append(rows_of(rows)) or wanted[0], **kwargs)
         rows = {row: tokens.tolist() for row, tokens in zip(wanted[0], arrays["source"], strict=True)}
         append(file, rows)
         return arrays
 
-    loop.make_arrays = make
+    PairSplit.arrays = make
 
 
 def record_translations(file: Path) -> None:

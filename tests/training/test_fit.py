@@ -1,6 +1,7 @@
 """Training runs: however often they are stopped or killed, they end as if they never were."""
 
 import dataclasses
+import functools
 import itertools
 import json
 import logging
@@ -20,17 +21,17 @@ import fake_bucket
 import jax
 import numpy as np
 import pytest
-from tiny_run import numbers, tiny_run, write_recipe, write_words
+from tiny_run import before_batch, numbers, tiny_run, train, write_recipe, write_words
 
-from tfmr.analysis.learning_curves import read_metric_lines as read_curves
+from tfmr.analysis.learning_curves import read_metrics as read_curves
 from tfmr.config import MeshConfig
-from tfmr.data.loader import make_arrays
+from tfmr.data.pairs import PairSplit
 from tfmr.errors import InputError
 from tfmr.runs.metrics import read_metric_lines
-from tfmr.runs.parameters import read_params, state_steps
-from tfmr.runs.run_directory import RunDirectory, load_run
-from tfmr.training import Diverged, Stopped, loop, train
-from tfmr.training import step as training_step
+from tfmr.runs.parameters import load_run, read_params, state_steps
+from tfmr.runs.run_directory import RunDirectory
+from tfmr.training import Diverged, Stopped
+from tfmr.translation.task import Translation
 
 STEPS = 40
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -89,18 +90,10 @@ def copy_at_step(base, finished, tmp_path):
 
 def train_and_signal(config, batch, number):
     """Trains, and sends this process a signal when a batch is made, a few steps before it is used."""
-    made = itertools.count(1)
     before = [signal.getsignal(stop) for stop in (signal.SIGINT, signal.SIGTERM)]
-
-    def make(*args, **kwargs):
-        if next(made) == batch:
-            os.kill(os.getpid(), number)
-        return make_arrays(*args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "make_arrays", make)
-        with pytest.raises(Stopped) as stopped:
-            train(config)
+    kill = functools.partial(os.kill, os.getpid(), number)
+    with before_batch(batch, kill), pytest.raises(Stopped) as stopped:
+        train(config)
     assert stopped.value.signal_number == number
     assert signal.Signals(number).name in str(stopped.value)
     assert [signal.getsignal(stop) for stop in (signal.SIGINT, signal.SIGTERM)] == before
@@ -201,17 +194,10 @@ def test_a_full_disk_ends_the_run_and_the_same_command_continues(base, finished,
     config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
     run = RunDirectory(tmp_path / "run")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    made = itertools.count(1)
-
-    def make(*args, **kwargs):
-        if next(made) == 20:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (6000, limits[1]))
-        return make_arrays(*args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "make_arrays", make)
-        with pytest.raises(InputError, match=r"run: cannot be written to \(.*make room") as error:
-            train(config)
+    fill = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (6000, limits[1]))
+    refused = pytest.raises(InputError, match=r"run: cannot be written to \(.*make room")
+    with before_batch(20, fill), refused as error:
+        train(config)
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "\n" not in str(error.value)
     assert state_steps(run)[-1] >= 8
@@ -220,7 +206,7 @@ def test_a_full_disk_ends_the_run_and_the_same_command_continues(base, finished,
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_any_work(base, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "prepare", lambda config: pytest.fail("work was done"))
+    monkeypatch.setattr(Translation, "prepare", lambda *_: pytest.fail("work was done"))
     (tmp_path / "file").write_text("here")
     for workdir in (tmp_path / "file", tmp_path / "file" / "run", Path("/proc/tfmr/run")):
         with pytest.raises(InputError, match=rf"{workdir}: cannot be written to \(.*\); .*another --workdir"):
@@ -285,7 +271,7 @@ def test_it_goes_on_upon_another_mesh(copy_at_step, finished):
     [
         ("model", {"d_ff": 64}, r"model\.d_ff = 64: .* was made with 32"),
         ("model", {"vocab_size": 99}, r"model\.vocab_size = 99: .* was made with 16"),
-        ("model", {"vocab_size": 5}, r"model\.vocab_size = 5: the tokenizer has 13"),
+        ("model", {"vocab_size": 5}, r"model\.vocab_size = 5: must be 0 or at least 13"),
         ("data", {"tokens_per_batch": 512}, r"data\.tokens_per_batch = 512: .* was made with 256"),
         ("data", {"seed": 1}, r"data\.seed = 1: .* was made with 0"),
         ("training", {"ema_decay": 0.0}, r"training\.ema_decay = 0\.0: .* was made with 0\.9"),
@@ -305,7 +291,7 @@ def test_a_changed_corpus_is_refused(base, copy_at_step, tmp_path):
     shutil.copytree(base.data.dir, tmp_path / "corpus")
     train_en = tmp_path / "corpus" / "train.en"
     train_en.write_text(train_en.read_text().replace("a", "x"))
-    with pytest.raises(InputError, match=r"tokenizer\.json: the corpus was changed"):
+    with pytest.raises(InputError, match=r"tokenizer\.json: differs from the tokenizer of the corpus"):
         train(changed(config, "data", dir=str(tmp_path / "corpus")))
     assert run.tokenizer_file.read_bytes() == tokenizer
 
@@ -321,21 +307,21 @@ def test_checkpoints_of_another_architecture_are_refused(copy_at_step):
 @pytest.fixture
 def poisoned(monkeypatch):
     """Makes the gradients of the batches with the given numbers, from 1, not finite."""
-    clean_loss = training_step.batch_loss
+    clean_loss, clean_arrays = Translation.loss, PairSplit.arrays
 
     def poison(numbers):
         made = itertools.count(1)
 
         def mark(*args, **kwargs):
-            batch = make_arrays(*args, **kwargs)
+            batch = clean_arrays(*args, **kwargs)
             return {**batch, "mark": np.full_like(batch["source"], next(made) in numbers)}
 
-        def loss(model, params, batch, **kwargs):
-            sums = clean_loss(model, params, batch, **kwargs)
+        def loss(task, model, params, batch, **kwargs):
+            sums = clean_loss(task, model, params, batch, **kwargs)
             return sums.replace(loss=sums.loss * jax.numpy.where(batch["mark"][0, 0] == 1, math.nan, 1.0))
 
-        monkeypatch.setattr(loop, "make_arrays", mark)
-        monkeypatch.setattr(training_step, "batch_loss", loss)
+        monkeypatch.setattr(PairSplit, "arrays", mark)
+        monkeypatch.setattr(Translation, "loss", loss)
 
     return poison
 
@@ -380,16 +366,12 @@ def test_early_stopping_counts_evaluations_also_across_a_stop(base, tmp_path, mo
     losses = {2: 3.0, 4: 3.0, 6: 2.0, 8: 2.5, 10: 2.0, 12: 2.1, 14: 1.0}
     evaluated = []
 
-    class Validation(loop.Validation):
-        def __init__(self, *args):
-            pass
+    def validate(params):
+        step = 2 * len(evaluated) + 2
+        evaluated.append(step)
+        return {"loss": losses[step], "perplexity": 1.0}
 
-        def __call__(self, params):
-            step = 2 * len(evaluated) + 2
-            evaluated.append(step)
-            return {"loss": losses[step], "perplexity": 1.0}
-
-    monkeypatch.setattr(loop, "Validation", Validation)
+    monkeypatch.setattr(Translation, "validation", lambda *_: validate)
     config = changed(base, evaluate_every=2, patience=3, checkpoint_every=0, keep_last=20)
     config = dataclasses.replace(config, workdir=str(tmp_path / "run"))
     train_and_signal(config, 10, signal.SIGTERM)

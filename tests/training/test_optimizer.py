@@ -101,7 +101,7 @@ def test_five_updates_of_adam(changes):
     params = {"kernel": random.standard_normal((3, 4)), "bias": random.standard_normal(4)}
     gradients = [{name: random.standard_normal(x.shape) for name, x in params.items()} for _ in range(5)]
 
-    optimizer = make_optimizer(config, 512)
+    optimizer = make_optimizer(config, make_schedule(config, 512))
     found = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
     state = optimizer.init(found)
     for gradient in gradients:
@@ -117,7 +117,7 @@ def test_weight_decay_leaves_vectors_alone():
     config = TrainingConfig(schedule="constant", learning_rate=0.1, warmup_steps=0, weight_decay=0.5)
     params = {"kernel": jnp.ones((2, 2)), "heads": jnp.ones((2, 1, 2)), "gamma": jnp.ones(2)}
     params["query_bias"] = jnp.ones((2, 2))  # by head
-    optimizer = make_optimizer(config, 512)
+    optimizer = make_optimizer(config, make_schedule(config, 512))
     updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
     np.testing.assert_allclose(updates["kernel"], -0.05, rtol=1e-6)
     np.testing.assert_allclose(updates["heads"], -0.05, rtol=1e-6)
@@ -129,7 +129,7 @@ def test_weight_decay_sees_through_stacked_layers():
     # With scan_layers a bias of each of three layers is one array of two axes.
     config = TrainingConfig(schedule="constant", learning_rate=0.1, warmup_steps=0, weight_decay=0.5)
     params = {"encoder": {"layers": {"kernel": jnp.ones((3, 2, 2)), "bias": jnp.ones((3, 2))}}}
-    optimizer = make_optimizer(config, 512)
+    optimizer = make_optimizer(config, make_schedule(config, 512))
     updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
     np.testing.assert_allclose(updates["encoder"]["layers"]["kernel"], -0.05, rtol=1e-6)
     np.testing.assert_array_equal(updates["encoder"]["layers"]["bias"], 0.0)

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from reference import relative_error
 from tiny import tiny_model
-from tiny_run import numbers
+from tiny_run import numbers, train
 
 from tfmr.config import Config, PairsConfig, TrainingConfig, TransformerConfig
 from tfmr.data.batching import make_plan
 from tfmr.data.corpora import load_corpus
-from tfmr.data.pairs import encode_pairs
 from tfmr.data.packing import make_packed_plan
+from tfmr.data.pairs import encode_pairs
+from tfmr.data.prepare import prepare_pairs
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 from tfmr.runs.parameters import read_params, state_steps
-from tfmr.training import fit, task_for
 from tfmr.training.loss import token_loss
 
 PAIRS = 150

@@ -14,7 +14,7 @@ from reference import relative_error
 from tiny import VOCAB, mesh_of, random_batch, start_state, tiny_model, training_config
 
 from tfmr.data.tokenizer import BOS_ID, EOS_ID
-from tfmr.training.optimizer import make_optimizer
+from tfmr.training.optimizer import make_optimizer, make_schedule
 from tfmr.training.sharding import LOGICAL_AXIS_RULES, batch_parts, to_devices
 from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step
 
@@ -22,7 +22,8 @@ MESHES = {"data": (8, 1, 1), "fsdp": (1, 8, 1), "tensor": (1, 1, 8), "all": (2, 
 
 
 def make_step(model, config, chunk=64):
-    return make_train_step(model, make_optimizer(config, model.config.d_model), config, chunk=chunk)
+    schedule = make_schedule(config, model.config.d_model)
+    return make_train_step(model, make_optimizer(config, schedule), schedule, config, chunk=chunk)
 
 
 def run(steps, **options):
@@ -271,8 +272,9 @@ def test_a_gradient_that_is_not_finite_changes_nothing_but_the_counts(poison):
 def test_under_pmap_it_is_the_sharded_step(accumulation):
     model, config = tiny_model(), training_config(accumulation=accumulation)
     state, _ = start_state(model, config)
-    optimizer = make_optimizer(config, model.config.d_model)
-    step = jax.pmap(make_train_step(model, optimizer, config, chunk=64, axis_name="batch"), axis_name="batch")
+    schedule = make_schedule(config, model.config.d_model)
+    optimizer = make_optimizer(config, schedule)
+    step = jax.pmap(make_train_step(model, optimizer, schedule, config, chunk=64, axis_name="batch"), axis_name="batch")
     state = jax.tree.map(lambda x: np.stack([x] * 8), jax.device_get(state))
     states, metrics = run(5, shape=(8, 1, 1))
     for number in range(5):
@@ -288,8 +290,9 @@ def test_under_pmap_each_device_drops_something_else():
     model, config = tiny_model(dropout_rate=0.5), training_config()
     state, _ = start_state(model, config)
     row = {name: x[:1] for name, x in random_batch().items()}
-    optimizer = make_optimizer(config, model.config.d_model)
-    step = jax.pmap(make_train_step(model, optimizer, config, chunk=64, axis_name="batch"), axis_name="batch")
+    schedule = make_schedule(config, model.config.d_model)
+    optimizer = make_optimizer(config, schedule)
+    step = jax.pmap(make_train_step(model, optimizer, schedule, config, chunk=64, axis_name="batch"), axis_name="batch")
     stacked, same = (jax.tree.map(lambda x: np.stack([x] * 2), jax.device_get(tree)) for tree in (state, row))
     both = float(step(stacked, same)[1]["loss"][0])
     alone = float(step(*jax.tree.map(lambda x: x[:1], (stacked, same)))[1]["loss"][0])

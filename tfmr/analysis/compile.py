@@ -15,7 +15,7 @@ from tfmr.config import Config
 from tfmr.data.batching import Bucket
 from tfmr.errors import InputError
 from tfmr.models import build_model
-from tfmr.training.optimizer import make_optimizer
+from tfmr.training.optimizer import make_optimizer, make_schedule
 from tfmr.training.sharding import batch_parts, batch_sharding
 from tfmr.training.state import TrainState, abstract_state
 from tfmr.training.step import jit_for_sharding, logical_names_on, loss_chunk, make_train_step
@@ -75,7 +75,7 @@ def step_inputs(config: Config, mesh: Mesh) -> StepInputs:
       InputError: if a parameter does not divide over the mesh.
     """
     training = config.training
-    optimizer = make_optimizer(training, config.model.d_model)
+    optimizer = make_optimizer(training, make_schedule(training, config.model.d_model))
     state, sharding = abstract_state(build_model(config.model), optimizer, mesh, ema=training.ema_decay > 0)
     split, longest = task_for(config).longest_batch(config.data)
     arrays = split.arrays(longest, rows_multiple=batch_parts(mesh) * training.accumulation)
@@ -90,10 +90,11 @@ def compile_step(inputs: StepInputs) -> CompiledStep:
       InputError: if the compiler finds that the step needs more memory than a chip has.
     """
     config, mesh = inputs.config, inputs.mesh
-    optimizer = make_optimizer(config.training, config.model.d_model)
+    schedule = make_schedule(config.training, config.model.d_model)
+    optimizer = make_optimizer(config.training, schedule)
     chunk = loss_chunk(config.training, mesh)
     loss = task_for(config).loss
-    step = make_train_step(build_model(config.model), optimizer, config.training, chunk=chunk, loss=loss)
+    step = make_train_step(build_model(config.model), optimizer, schedule, config.training, chunk=chunk, loss=loss)
     start = time.perf_counter()
     with logical_names_on(mesh):
         traced = jit_for_sharding(step, inputs.sharding).trace(inputs.state, inputs.batch)

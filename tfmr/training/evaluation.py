@@ -22,9 +22,9 @@ def evaluate_loss(batch_sums: Callable[[Batch], tuple[ArrayLike, ArrayLike]], ba
     """Returns the mean loss per token over all batches, summed in float64.
 
     Args:
-      batch_sums: gives the sum of a batch's losses and the number of its tokens, such as
+      batch_sums: returns the summed loss and the number of tokens of a batch, such as
         `functools.partial(negative_log_likelihood, model, params)`.
-      batches: padding counts for nothing, so batches of any size give the same result.
+      batches: padding does not count, so the result does not depend on how the tokens are batched.
 
     Raises:
       InputError: if there are no tokens.
@@ -33,21 +33,21 @@ def evaluate_loss(batch_sums: Callable[[Batch], tuple[ArrayLike, ArrayLike]], ba
     total = math.fsum(float(np.asarray(loss)) for loss, _ in sums)
     tokens = math.fsum(float(np.asarray(number)) for _, number in sums)
     if tokens == 0:
-        raise InputError("0 target tokens: nothing to evaluate")
+        raise InputError("there are no target tokens to evaluate")
     return total / tokens
 
 
 @functools.partial(jax.jit, static_argnames="model")
 def negative_log_likelihood(model: Model, params: dict, batch: Batch) -> tuple[Float[Array, ""], Int[Array, ""]]:
-    """Returns the summed negative log-likelihood of the target's tokens in nats, unsmoothed, and their number."""
+    """Returns the summed negative log-likelihood of the target tokens in nats, without smoothing, and their number."""
     apply: Any = model.apply
     states, table = apply({"params": params}, **model.inputs_of(batch), method="states_and_output_table")
     targets = jnp.asarray(batch["target_output"])
     losses = -log_probs_of(states, table, targets)
-    counted = (jnp.asarray(batch["target_segments"]) != 0) & (targets >= 0)  # the others are only looked at
+    counted = (jnp.asarray(batch["target_segments"]) != 0) & (targets >= 0)  # the others are context only
     return jnp.where(counted, losses, 0.0).sum(), counted.sum()
 
 
 def perplexity(loss: float) -> float:
-    """exp(loss); infinity where that is too large for a float."""
+    """Returns exp(loss), or infinity if it does not fit into a float."""
     return math.exp(loss) if loss < 700 else math.inf

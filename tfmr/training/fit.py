@@ -1,4 +1,4 @@
-"""The training loop: steps, evaluations, checkpoints, until the end or a signal to stop."""
+"""`fit`: runs a task, with steps, evaluations and checkpoints, until the end or a signal to stop."""
 
 import dataclasses
 import functools
@@ -23,31 +23,31 @@ from tfmr.runs.run_directory import RunDirectory
 from tfmr.runs.storage import check_writable, writing_named
 from tfmr.training import distributed
 from tfmr.training.hosts import Hosts, join
-from tfmr.training.optimizer import make_optimizer
+from tfmr.training.optimizer import make_optimizer, make_schedule
 from tfmr.training.progress import NoProgress, Progress
 from tfmr.training.resume import check_same_run, what_must_agree
 from tfmr.training.sharding import batch_parts, make_mesh, rows_here, to_devices
-from tfmr.training.state import TrainState, checkpoint_items, make_sharded_state, state_from_items
+from tfmr.training.state import TrainState, checkpoint_items, checkpoint_targets, make_sharded_state, state_from_items
 from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step
 from tfmr.training.task import Corpus, Split, Task
 
 log = logging.getLogger("tfmr")
 
 MOST_SKIPPED = 10
-"""So many steps without a finite gradient end the training. One now and then is a batch's doing, a row the run's."""
+"""Training ends after this many consecutive steps without a finite gradient. A single one can be due to its batch."""
 
 
 class Stopped(Exception):
-    """Training was told to stop by a signal, and saved its state first."""
+    """A signal stopped the training, after a checkpoint."""
 
     def __init__(self, signal_number: int, step: int):
-        """Keeps the signal's number and the step that was saved."""
-        super().__init__(f"stopped by {signal.Signals(signal_number).name} after step {step}, which is saved")
+        """Takes the number of the signal and the step that was saved."""
+        super().__init__(f"stopped by {signal.Signals(signal_number).name} after step {step}; a checkpoint was saved")
         self.signal_number = signal_number
 
 
 class Diverged(Exception):
-    """No step of a long row had a finite gradient: going on would change nothing."""
+    """Too many consecutive steps had no finite gradient, so training made no progress."""
 
 
 def fit(task: Task, config: Config) -> RunDirectory:
@@ -92,7 +92,8 @@ def _fit(task: Task, config: Config, hosts: Hosts) -> RunDirectory:
 
     training = config.training
     model = build_model(config.model)
-    optimizer = make_optimizer(training, config.model.d_model)
+    schedule = make_schedule(training, config.model.d_model)
+    optimizer = make_optimizer(training, schedule)
     state, sharding = make_sharded_state(
         model, optimizer, jax.random.key(training.seed), mesh, ema=training.ema_decay > 0
     )
@@ -100,7 +101,8 @@ def _fit(task: Task, config: Config, hosts: Hosts) -> RunDirectory:
     # Hosts take different times to compile, and the first program that runs on all of them has a short timeout (30 s
     # with gloo).
     hosts.agree("ready", {})
-    train_step = make_train_step(model, optimizer, training, chunk=loss_chunk(training, mesh), loss=task.loss)
+    chunk = loss_chunk(training, mesh)
+    train_step = make_train_step(model, optimizer, schedule, training, chunk=chunk, loss=task.loss)
     loop = _Loop(
         config=config,
         run=run,
@@ -178,11 +180,10 @@ class _Loop:
     hosts: Hosts
 
     def run_to_the_end(self, state: TrainState, sharding: TrainState) -> None:
-        """Makes all steps that are left, from the newest checkpoint if there is one."""
+        """Runs all remaining steps, from the newest checkpoint if there is one."""
         standing = _Standing()
         self.hosts.agree("checkpoint", {"the newest checkpoint": self.checkpointer.latest_step()})
-        target = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, sharding)
-        found = self.checkpointer.restore_newest(checkpoint_items(target))
+        found = self.checkpointer.restore_newest(checkpoint_targets(state, sharding))
         if found is not None:
             items, values = found
             state, standing = state_from_items(items), _Standing.from_json(values)
@@ -225,7 +226,7 @@ class _Loop:
             ended = self._has_ended(step, standing)
             due = _is_due(step, training.checkpoint_every) or _is_due(step, training.keep_every)
             if ended or stop or due:
-                reader.finish()  # so that no checkpoint is ahead of metrics.jsonl
+                reader.finish()  # no checkpoint may be ahead of metrics.jsonl
                 writer.flush()
                 self.checkpointer.save(step, checkpoint_items(state), standing.to_json())
             if stop and not ended:
@@ -242,7 +243,9 @@ class _Loop:
         values = self.validation(params)
         writer.write(step, {f"validation/{name}": value for name, value in values.items()})
         writer.flush()
-        progress.tell(f"step {step}  validation  " + "  ".join(f"{name} {value:.4f}" for name, value in values.items()))
+        progress.print(
+            f"step {step}  validation  " + "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        )
         name = self.config.training.best_metric
         cost = -values[name] if self.config.data.metrics[name] == "max" else values[name]
         if cost < standing.best:
@@ -257,7 +260,7 @@ def _is_due(step: int, every: int) -> bool:
 
 
 class _MetricsReader:
-    """Reads each step's metrics after the next step was sent off, so that the device never waits for the host."""
+    """Reads the metrics of each step after the next step has been dispatched, so that the device never waits."""
 
     def __init__(
         self, writer: MetricsWriter, progress: Progress, log_every: int, latest_step: Callable[[], int | None]
@@ -270,23 +273,23 @@ class _MetricsReader:
         self.restart_clock()
 
     def restart_clock(self) -> None:
-        """Leaves out of tokens per second the time since the last step."""
+        """Excludes the time since the last step from tokens per second."""
         self._tokens, self._since = 0.0, time.monotonic()
 
     def read_previous(self, step: int, metrics: dict) -> None:
-        """Takes the metrics of a step that is on its way, and reads those of the one before."""
+        """Takes the metrics of the step that was just dispatched, and reads those of the previous step."""
         self.finish()
         self._waiting = (step, metrics)
 
     def finish(self) -> None:
-        """Reads the metrics that are still waiting."""
+        """Reads the metrics of the last dispatched step."""
         if self._waiting is None:
             return
         step, metrics = self._waiting
         self._waiting = None
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         self._tokens += values.pop("tokens")
-        self._watch_gradients(step, int(values.pop("skipped_in_a_row")))
+        self._report_skipped(step, int(values.pop("skipped_in_a_row")))
         if step % self._log_every:
             return
         now = time.monotonic()
@@ -295,26 +298,25 @@ class _MetricsReader:
         self._writer.write(step, values)
         self._progress.show(step, values)
 
-    def _watch_gradients(self, step: int, row: int) -> None:
-        """Tells of a step that was skipped; raises Diverged at the end of a long row of them."""
-        if row == 0:
+    def _report_skipped(self, step: int, in_a_row: int) -> None:
+        """Reports a skipped step; raises Diverged if there were too many in a row."""
+        if in_a_row == 0:
             return
-        self._progress.tell(f"step {step}  skipped: its gradient is not finite ({row} in a row)")
-        if row >= MOST_SKIPPED:
+        self._progress.print(f"step {step}  skipped: its gradient is not finite ({in_a_row} in a row)")
+        if in_a_row >= MOST_SKIPPED:
             saved = self._latest_step()
             raise Diverged(
-                f"step {step}: no finite gradient in {row} steps; the last checkpoint is "
-                f"{'none' if saved is None else f'that of step {saved}'}; "
-                "give another --workdir with a lower training.learning_rate, or training.gradient_clip"
+                f"step {step}: no finite gradient in {in_a_row} steps (newest checkpoint: {saved or 'none'}); "
+                "start again in another --workdir with a lower training.learning_rate or with training.gradient_clip"
             )
 
 
 class _StopSignals:
-    """Remembers SIGINT and SIGTERM while it is entered; a second one ends the program at once.
+    """Records SIGINT and SIGTERM inside its context; a second signal ends the program at once.
 
-    Of several processes the one that is told to stop tells the others, by jax's preemption service, which chooses the
-    step after which all of them save. It listens to SIGTERM itself, so SIGINT is handed on as that. The second is left
-    to the system, which ends the process also where it waits for others.
+    If there are several processes, JAX's preemption service informs the others and chooses the step after which all of
+    them save. It listens to SIGTERM itself, so SIGINT is forwarded as SIGTERM. The second signal is left to the system,
+    which ends the process even if it is waiting for others.
     """
 
     received: int = 0
@@ -337,7 +339,7 @@ class _StopSignals:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def stop_after(self, step: int) -> int:
-        """Returns the signal that ends the training after this step, 0 for none."""
+        """Returns the signal that ends the training after this step, or 0."""
         if self._hosts.count == 1:
             return self.received
         return (self.received or signal.SIGTERM) if self._hosts.must_stop(step) else 0

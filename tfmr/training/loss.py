@@ -1,8 +1,8 @@
-"""Label-smoothed cross entropy (section 5.4), without ever holding all logits.
+"""Label-smoothed cross entropy (section 5.4), computed without materialising all logits.
 
-The logits of a batch are the largest array of a training step: 25 000 tokens times 37 000 words are 3.7 GB. Here the
-states meet the output table a few target places at a time, and the gradient of each piece is taken while
-its logits are still in cache, so each logit is computed once and none is kept.
+The logits of a batch are the largest array of a training step: 25 000 tokens times a vocabulary of 37 000 take 3.7 GB.
+Here the states are multiplied by the output table a few target positions at a time, and the gradient of each piece is
+computed while its logits are still in cache. Each logit is computed once and none is stored.
 """
 
 import functools
@@ -20,12 +20,12 @@ from tfmr.models import Model
 
 @flax.struct.dataclass
 class LossSums:
-    """Sums over the tokens of a batch; divided by `tokens` they are means per token."""
+    """Sums over the tokens of a batch. Divide them by `tokens` for means per token."""
 
     loss: Float[Array, ""]
-    """Label-smoothed cross entropy, in nats: what training makes small."""
+    """Label-smoothed cross entropy in nats, which training minimises."""
     cross_entropy: Float[Array, ""]
-    """Cross entropy without smoothing, in nats: what perplexity is made from. Has no gradient."""
+    """Cross entropy without smoothing in nats, from which perplexity is computed. It has no gradient."""
     tokens: Float[Array, ""]
     """Number of tokens: the sum of the weights."""
 
@@ -74,16 +74,16 @@ def label_smoothed_cross_entropy(
 ) -> LossSums:
     """Returns the sums of the loss of logits = states @ table.T.
 
-    The target distribution gives the right token 1 - label_smoothing, and spreads label_smoothing evenly over the
-    whole vocabulary, the right token included.
+    The target distribution spreads `label_smoothing` uniformly over the whole vocabulary and adds 1 - label_smoothing
+    to the target token.
 
     Args:
       states: the decoder's output, float32 or bfloat16.
-      table: the output embedding, float32; it is multiplied in the type of the states.
-      targets: the right tokens.
-      weights: 1 for a token that counts, 0 for padding.
+      table: the output embedding, float32. The product is computed in the type of the states.
+      targets: the target tokens.
+      weights: 1 for tokens that count, 0 for padding.
       label_smoothing: probability mass that is spread over the vocabulary.
-      chunk: number of tokens whose logits may exist at once, if the length of the targets divides so.
+      chunk: the most tokens for which logits may exist at a time, as far as the target length can be divided.
     """
     pieces = _num_pieces(states.shape[0], states.shape[1], chunk)
     sums: Any = _sums(states, table, targets, weights, label_smoothing, pieces)
@@ -92,7 +92,7 @@ def label_smoothed_cross_entropy(
 
 
 def _num_pieces(batch: int, length: int, chunk: int) -> int:
-    """The smallest number of equal pieces of the length with at most `chunk` tokens in each."""
+    """Returns the smallest number of equal pieces of the length that have at most `chunk` tokens each."""
     return next(n for n in range(1, length + 1) if length % n == 0 and (batch * length // n <= chunk or n == length))
 
 
@@ -120,8 +120,8 @@ def _sums_and_gradients(
         loss, cross_entropy, exponentials, normaliser = _piece(*piece, narrow_table, label_smoothing)
         states, targets, weights = piece
         # weights * (softmax(logits) - smoothed one-hot)
-        right = (targets[..., None] == jnp.arange(vocab)) * (1.0 - label_smoothing)
-        gradient = weights[..., None] * (exponentials / normaliser - right - label_smoothing / vocab)
+        target = (targets[..., None] == jnp.arange(vocab)) * (1.0 - label_smoothing)
+        gradient = weights[..., None] * (exponentials / normaliser - target - label_smoothing / vocab)
         gradient = gradient.astype(states.dtype)
         d_states = jnp.einsum("nv,vd->nd", gradient, narrow_table)
         d_table = jnp.einsum("nv,nd->vd", gradient, states, preferred_element_type=jnp.float32)
@@ -137,7 +137,7 @@ def _sums_and_gradients(
 
 def _scale_gradients(label_smoothing: float, pieces: int, gradients: tuple[Array, Array], cotangents: tuple):
     d_states, d_table = gradients
-    scale = cotangents[0]  # that of the cross entropy is zero: it is behind a stop_gradient
+    scale = cotangents[0]  # the cross entropy is behind a stop_gradient, so its cotangent is zero
     return d_states * scale.astype(d_states.dtype), d_table * scale, None, None
 
 
@@ -145,7 +145,7 @@ _sums.defvjp(_sums_and_gradients, _scale_gradients)
 
 
 def _split(arrays: tuple[Array, ...], pieces: int) -> Any:
-    """[batch, target, ...] to [pieces, tokens, ...]. Pieces are cut along the target, so each spans the whole batch."""
+    """Reshapes [batch, target, ...] to [pieces, tokens, ...]. Each piece spans the whole batch."""
 
     def split(x: Array) -> Array:
         batch, target, *rest = x.shape
@@ -158,15 +158,15 @@ def _split(arrays: tuple[Array, ...], pieces: int) -> Any:
 def _piece(
     states: Array, targets: Array, weights: Array, table: Array, label_smoothing: float
 ) -> tuple[Array, Array, Array, Array]:
-    """Returns the sums of smoothed loss and cross entropy, exp(logits - their maximum), and the sum of that."""
+    """Returns the sums of smoothed loss and cross entropy, exp(logits - max), and its sum over the vocabulary."""
     logits = jnp.einsum("nd,vd->nv", states, table, preferred_element_type=jnp.float32)
     highest = logits.max(axis=-1, keepdims=True)
     exponentials = jnp.exp(logits - highest)
     normaliser = exponentials.sum(axis=-1, keepdims=True)
     logsumexp = (jnp.log(normaliser) + highest)[..., 0]
-    # The right token's logit and the mean logit come from the table, which saves two passes over the logits.
-    right_logit = jnp.einsum("nd,nd->n", states, table[targets], preferred_element_type=jnp.float32)
+    # Computing the target's logit and the mean logit from the table saves two passes over the logits.
+    target_logit = jnp.einsum("nd,nd->n", states, table[targets], preferred_element_type=jnp.float32)
     mean_logit = jnp.einsum("nd,d->n", states, table.mean(axis=0), preferred_element_type=jnp.float32)
-    cross_entropy = logsumexp - right_logit
-    loss = logsumexp - (1.0 - label_smoothing) * right_logit - label_smoothing * mean_logit
+    cross_entropy = logsumexp - target_logit
+    loss = logsumexp - (1.0 - label_smoothing) * target_logit - label_smoothing * mean_logit
     return jnp.sum(weights * loss), jnp.sum(weights * cross_entropy), exponentials, normaliser

@@ -1,4 +1,4 @@
-"""Adam and its learning rates (section 5.3)."""
+"""Adam and its learning rate schedules (section 5.3)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +12,11 @@ from jax.typing import ArrayLike
 from tfmr.config import TrainingConfig
 
 Schedule = Callable[[ArrayLike], Array]
+"""Maps the number of updates so far, 0 for the first update, to the learning rate."""
 
 
 def make_schedule(config: TrainingConfig, d_model: int) -> Schedule:
-    """Returns the learning rate as a function of the number of updates made before: 0 for the first."""
+    """Returns the learning rate schedule of a configuration; see `TrainingConfig.schedule`."""
     warmup = max(config.warmup_steps, 1)
 
     def noam(step: Array) -> Array:
@@ -39,24 +40,24 @@ def make_schedule(config: TrainingConfig, d_model: int) -> Schedule:
     return lambda count: schedule(jnp.asarray(count, jnp.float32) + 1.0)
 
 
-def make_optimizer(config: TrainingConfig, d_model: int) -> optax.GradientTransformation:
-    """Returns clipping, Adam, decoupled weight decay on matrices, and the schedule, in this order."""
+def make_optimizer(config: TrainingConfig, schedule: Schedule) -> optax.GradientTransformation:
+    """Returns gradient clipping, Adam, decoupled weight decay of matrices, and the learning rate, in this order."""
     parts = []
     if config.gradient_clip > 0.0:
         parts.append(optax.clip_by_global_norm(config.gradient_clip))
     parts.append(optax.scale_by_adam(b1=config.adam_b1, b2=config.adam_b2, eps=config.adam_epsilon))
     if config.weight_decay > 0.0:
         parts.append(optax.add_decayed_weights(config.weight_decay, mask=_are_matrices))
-    parts.append(optax.scale_by_learning_rate(make_schedule(config, d_model)))
+    parts.append(optax.scale_by_learning_rate(schedule))
     return optax.chain(*parts)
 
 
 def _are_matrices(params: Any) -> Any:
-    """Returns True for each array with two axes or more, the axis of stacked layers not counted, but for biases."""
+    """Returns True for arrays with two or more axes, not counting the axis of stacked layers, that are not biases."""
 
     def is_matrix(path: tuple, x: Array) -> bool:
         stacked = any(getattr(key, "key", None) == "layers" for key in path)
-        is_bias = str(getattr(path[-1], "key", "")).endswith("bias")  # of queries: [heads, d_k]
+        is_bias = str(getattr(path[-1], "key", "")).endswith("bias")  # the bias of the queries is [heads, d_k]
         return x.ndim - stacked > 1 and not is_bias
 
     return jax.tree.map_with_path(is_matrix, params)

@@ -8,7 +8,7 @@ from tfmr.runs.metrics import Values
 
 
 class Progress:
-    """One line that is always up to date on a terminal; a line now and then in a log."""
+    """A line that is kept up to date on a terminal, or a line every 30 seconds in a log."""
 
     def __init__(self, first_step: int, steps: int):
         self._terminal = sys.stderr.isatty()
@@ -18,7 +18,7 @@ class Progress:
         self._last_line = -math.inf
 
     def show(self, step: int, values: Values) -> None:
-        """Shows step, loss, tokens per second and the time left."""
+        """Shows the step, the loss, tokens per second and the time left."""
         now = time.monotonic()
         if not self._terminal and now - self._last_line < 30.0 and step != self._steps:
             return
@@ -30,7 +30,7 @@ class Progress:
         )
         self._write(f"\r\x1b[2K{text}" if self._terminal else f"{text}\n")
 
-    def tell(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Writes a line that stays."""
         self._write(f"\r\x1b[2K{text}\n" if self._terminal else f"{text}\n")
 
@@ -40,7 +40,7 @@ class Progress:
 
 
 class NoProgress(Progress):
-    """That of a process that shows nothing."""
+    """The progress of a process that shows nothing."""
 
     def __init__(self):
         pass
@@ -48,7 +48,7 @@ class NoProgress(Progress):
     def show(self, step: int, values: Values) -> None:
         """Does nothing."""
 
-    def tell(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Does nothing."""
 
 

@@ -1,4 +1,4 @@
-"""What may change between a run and its continuation."""
+"""Checks that a run is continued with the same configuration, and that all hosts agree on it."""
 
 from typing import Any
 
@@ -28,25 +28,25 @@ FREE = {
     "training.loss_chunk",
     "model.remat",
 }
-"""Sections and fields that do not change what a step computes, or only how long and how often."""
+"""Sections and fields that may change, since they do not affect what a step computes."""
 
 
 def check_same_run(run: RunDirectory, config: Config) -> None:
-    """Raises InputError where a run directory was made with another configuration, naming both values.
+    """Raises InputError, naming both values, if a run directory was created with another configuration.
 
-    A run without any checkpoint has nothing yet that another configuration could not continue.
+    A run without checkpoints can be continued with any configuration.
     """
     if not run.config_file.exists() or not has_checkpoints(run):
         return
     before = flatten(config_to_dict(run.config))
-    # Cosine ends at the last step: with another number of steps the rate of every step is another.
+    # The cosine schedule ends at the last step, so another number of steps changes the learning rate of every step.
     free = FREE - {"training.steps"} if config.training.schedule == "cosine" else FREE
     free |= {f"data.{name}" for name in config.data.may_change}
     for name, value in flatten(config_to_dict(config)).items():
         if name in free or name.split(".")[0] in free or before.get(name) == value:
             continue
         raise InputError(
-            f"{name} = {value!r}: {run.path} was made with {before.get(name)!r}; give that, or another --workdir"
+            f"{name} = {value!r}: {run.path} was created with {before.get(name)!r}; use that value or another --workdir"
         )
 
 

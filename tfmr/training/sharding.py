@@ -1,4 +1,4 @@
-"""Where arrays live: one table from logical axis names to mesh axes."""
+"""Sharding: one table that maps logical axis names to mesh axes."""
 
 import bisect
 import functools
@@ -33,47 +33,47 @@ LOGICAL_AXIS_RULES = (
 
 
 def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
-    """Returns the mesh over all devices, or over those given.
+    """Returns the mesh over all devices, or over the given ones.
 
-    Of several TPU slices each takes a part of the data axis: only sums of gradients cross the slow network between
-    them, once a step.
+    Several TPU slices split the data axis, so that only sums of gradients cross the slow network between them, once a
+    step.
 
     Raises:
-      InputError: if the sizes do not fit the number of devices, or the data axis that of the slices.
+      InputError: if the sizes do not fit the number of devices, or the data axis does not fit the slices.
     """
     devices = jax.devices() if devices is None else devices
     shape = config.shape(len(devices))
-    # Explicit axes, the default, do not go with Linen's logical names.
+    # Linen's logical names do not work with Explicit axes, the default.
     axis_types = (AxisType.Auto,) * len(MESH_AXES)
     slices = _num_slices(devices)
     if slices == 1:
         return jax.make_mesh(shape, MESH_AXES, axis_types=axis_types, devices=devices)
     if shape[0] % slices:
         raise InputError(
-            f"mesh.data = {shape[0]}: the devices are {slices} slices, between which only data parallelism is fast; "
-            f"give a multiple of {slices}"
+            f"mesh.data = {shape[0]}: must be a multiple of {slices}, the number of TPU slices, since only data "
+            "parallelism is fast between slices"
         )
     of_a_slice = shape[0] // slices, *shape[1:]
     return Mesh(mesh_utils.create_hybrid_device_mesh(of_a_slice, (slices, 1, 1), devices), MESH_AXES, axis_types)
 
 
 def _num_slices(devices: Sequence[Any]) -> int:
-    # Of GPUs the attribute counts hosts, whose network is fast enough for the other axes.
+    # On GPUs the attribute counts hosts, whose network is fast enough for the other axes.
     return len({getattr(device, "slice_index", 0) for device in devices if device.platform != "gpu"}) or 1
 
 
 def batch_parts(mesh: Mesh) -> int:
-    """Returns the number of parts that a batch is split into."""
+    """Returns the number of parts into which a batch is split."""
     return mesh.shape["data"] * mesh.shape["fsdp"]
 
 
 def tree_sharding(abstract: Any, mesh: Mesh) -> Any:
-    """Returns the shardings of a tree whose parameters are boxed with logical names; other arrays are replicated."""
+    """Returns the shardings of a tree whose parameters are boxed with logical names. Other arrays are replicated."""
     return nn.logical_to_mesh_sharding(nn.get_partition_spec(abstract), mesh, LOGICAL_AXIS_RULES)
 
 
 def check_divides(abstract: Any, sharding: Any) -> None:
-    """Raises InputError where an array does not divide over the mesh as its sharding says."""
+    """Raises InputError if an array cannot be divided over the mesh as its sharding demands."""
     for (path, x), s in zip(jax.tree.leaves_with_path(abstract), jax.tree.leaves(sharding), strict=True):
         try:
             s.shard_shape(x.shape)
@@ -81,33 +81,33 @@ def check_divides(abstract: Any, sharding: Any) -> None:
             name = jax.tree_util.keystr(path, simple=True, separator="/")
             raise InputError(
                 f"mesh = {dict(s.mesh.shape)}: {name} of shape {x.shape} does not divide as {tuple(s.spec)}; "
-                "give mesh sizes that divide it, or another size (model.vocab_size may exceed the tokenizer's)"
+                "change the mesh or the size of the model (model.vocab_size may exceed the tokenizer's)"
             ) from None
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Returns where the rows of a batch live."""
+    """Returns the sharding of the rows of a batch."""
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
 
 
 @functools.lru_cache(maxsize=256)
 def rows_here(mesh: Mesh, rows: int) -> list[int]:
-    """Returns which of a batch's rows the devices of this process hold, ascending.
+    """Returns the indices of the rows of a batch that the devices of this process hold, ascending.
 
-    Processes may hold the same rows, where the tensor axis spans them, or rows that are not neighbours: it depends on
-    how the mesh lies over the processes, so the sharding is asked.
+    Processes hold the same rows if the tensor axis spans them, and their rows need not be contiguous. Both follow from
+    the layout of the mesh, so the sharding is queried.
     """
     slices = batch_sharding(mesh).addressable_devices_indices_map((rows,)).values()
     return sorted({row for (part,) in slices for row in range(*part.indices(rows))})  # type: ignore[misc]
 
 
 def to_devices(batch: dict[str, np.ndarray], mesh: Mesh, rows: int | None = None) -> dict[str, Array]:
-    """Puts this process's rows of a batch on its devices; the result is the whole batch, split by rows.
+    """Puts this process's rows of a batch on its devices and returns the whole batch, sharded by rows.
 
     Args:
-      batch: the arrays of the rows that `rows_here` names.
+      batch: the arrays of the rows that `rows_here` returns.
       mesh: the mesh.
-      rows: number of rows of the whole batch; None: that of the arrays, which are whole.
+      rows: number of rows of the whole batch. None: the arrays are the whole batch.
     """
     sharding = batch_sharding(mesh)
 
@@ -117,7 +117,7 @@ def to_devices(batch: dict[str, np.ndarray], mesh: Mesh, rows: int | None = None
 
         def piece(index: Any) -> np.ndarray:
             start, stop, _ = index[0].indices(total)
-            # The rows of one device stand together in the whole batch, so among those that are held here as well.
+            # The rows of one device are contiguous in the whole batch, and so among the rows of this process.
             first = bisect.bisect_left(held, start)
             return local[first : first + stop - start]
 

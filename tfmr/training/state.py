@@ -1,4 +1,4 @@
-"""What training changes: parameters, optimizer state, moving average, step."""
+"""The training state: parameters, optimizer state, moving average and counters."""
 
 from typing import Any
 
@@ -17,26 +17,26 @@ from tfmr.training.sharding import check_divides, tree_sharding
 
 @flax.struct.dataclass
 class TrainState:
-    """All that a step reads and writes. There is no random state: keys are made from the seed and the step."""
+    """Everything that a step reads and writes. There is no random state: keys derive from the seed and the step."""
 
     step: Int[Array, ""] | Any
-    """Batches seen so far."""
+    """Number of batches so far."""
     skipped: Int[Array, ""] | Any
-    """How many of them had a gradient that was not finite, and changed nothing."""
+    """Number of batches that were skipped because their gradient was not finite."""
     skipped_in_a_row: Int[Array, ""] | Any
-    """How many of the last ones without a finite one between them."""
+    """Number of consecutive skipped batches up to now."""
     params: Any
     """The model's parameters, float32."""
     opt_state: Any
     """The optimizer's state."""
     ema_params: Any
-    """Exponential moving average of the parameters; None where none is kept."""
+    """Exponential moving average of the parameters, or None."""
 
 
 def make_state(
     model: Model, optimizer: optax.GradientTransformation, key: PRNGKeyArray | Scalar, *, ema: bool
 ) -> TrainState:
-    """Returns the state before the first step, its parameters boxed with their logical axis names."""
+    """Returns the state before the first step. Its parameters are boxed with their logical axis names."""
     params = init_params(model, key)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -51,10 +51,10 @@ def make_state(
 def make_sharded_state(
     model: Model, optimizer: optax.GradientTransformation, key: PRNGKeyArray, mesh: Mesh, *, ema: bool
 ) -> tuple[TrainState, TrainState]:
-    """Returns the state before the first step, made where it is to live, and its shardings (a tree of its form).
+    """Returns the state before the first step, created on its devices, and a tree of its shardings.
 
     Raises:
-      InputError: if a parameter does not divide over the mesh.
+      InputError: if a parameter cannot be divided over the mesh.
     """
 
     _, sharding = abstract_state(model, optimizer, mesh, ema=ema)
@@ -67,10 +67,10 @@ def make_sharded_state(
 def abstract_state(
     model: Model, optimizer: optax.GradientTransformation, mesh: Mesh, *, ema: bool
 ) -> tuple[TrainState, TrainState]:
-    """Returns the shapes and types of the state on a mesh, and its shardings: no array is made.
+    """Returns the shapes and types of the state on a mesh, and its shardings. No array is created.
 
     Raises:
-      InputError: if a parameter does not divide over the mesh.
+      InputError: if a parameter cannot be divided over the mesh.
     """
     boxed = jax.eval_shape(lambda: make_state(model, optimizer, jax.random.key(0), ema=ema))
     sharding = tree_sharding(boxed, mesh)
@@ -90,3 +90,9 @@ def state_from_items(items: dict[str, Any]) -> TrainState:
     """Inverts `checkpoint_items`."""
     (step, skipped, skipped_in_a_row), opt_state = items["optimizer"]
     return TrainState(step, skipped, skipped_in_a_row, items["params"], opt_state, items.get("ema_params"))
+
+
+def checkpoint_targets(state: TrainState, sharding: TrainState) -> dict[str, Any]:
+    """Returns the shapes, types and shardings of the items of a checkpoint, to restore them."""
+    shapes = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, sharding)
+    return checkpoint_items(shapes)

@@ -17,7 +17,7 @@ from tfmr.config import TrainingConfig
 from tfmr.models import Model
 from tfmr.training.evaluation import Batch
 from tfmr.training.loss import LossSums, token_loss
-from tfmr.training.optimizer import make_schedule
+from tfmr.training.optimizer import Schedule
 from tfmr.training.sharding import LOGICAL_AXIS_RULES, batch_parts
 from tfmr.training.state import TrainState
 
@@ -27,6 +27,7 @@ Metrics = dict[str, Array]
 def make_train_step(
     model: Model,
     optimizer: optax.GradientTransformation,
+    schedule: Schedule,
     config: TrainingConfig,
     *,
     chunk: int,
@@ -35,19 +36,19 @@ def make_train_step(
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Returns the pure function of one update.
 
-    The gradient is that of the summed loss divided by the batch's number of tokens, so it does not depend on how the
-    batch is split over devices or over `config.accumulation` pieces. Where it is not finite, the step is counted in
-    the state and changes nothing else there.
+    The gradient is that of the summed loss divided by the number of tokens of the batch. It therefore does not depend
+    on how the batch is split over devices or into `config.accumulation` pieces. If it is not finite, the step is
+    counted as skipped and leaves the rest of the state unchanged.
 
     Args:
       model: the model.
       optimizer: turns gradients into updates.
-      config: seed, schedule, label smoothing, accumulation and moving average.
+      schedule: the learning rate of the optimizer, which is also logged.
+      config: seed, label smoothing, accumulation and moving average.
       chunk: see `label_smoothed_cross_entropy`.
-      loss: returns the sums of a batch's loss; see `tfmr.training.Task.loss`.
-      axis_name: the mapped axis over which the batch is split, under `jax.pmap` or `jax.shard_map`; None elsewhere.
+      loss: returns the sums of the loss of a batch; see `tfmr.training.Task.loss`.
+      axis_name: the axis over which the batch is split under `jax.pmap` or `jax.shard_map`; None otherwise.
     """
-    schedule = make_schedule(config, model.config.d_model)
 
     def summed_loss(params: Any, batch: Batch, key: PRNGKeyArray) -> tuple[Array, LossSums]:
         sums = loss(model, params, batch, label_smoothing=config.label_smoothing, chunk=chunk, dropout_key=key)
@@ -76,7 +77,7 @@ def make_train_step(
             _updated(state, gradient, optimizer, config.ema_decay),
             _skipped(state),
         )
-        # A step that was skipped does not count for the schedule.
+        # Skipped steps do not advance the schedule.
         rate = schedule(state.step - state.skipped)
         return following, _metrics(following, sums, tokens, gradient_norm, rate)
 
@@ -84,8 +85,8 @@ def make_train_step(
 
 
 def _accumulate(gradient_of: Callable, params: Any, batch: Batch, key: PRNGKeyArray, pieces: int):
-    """Sums of losses and gradients over pieces of the batch, one after another."""
-    # Rows r, r + pieces, r + 2 pieces, ... make a piece: each device keeps the rows that it has.
+    """Sums the losses and gradients of pieces of the batch, one after another."""
+    # A piece consists of the rows r, r + pieces, r + 2 pieces, ..., so that every device keeps its own rows.
     split = {name: jnp.swapaxes(x.reshape(-1, pieces, *x.shape[1:]), 0, 1) for name, x in batch.items()}
     piece_keys = jax.random.split(key, pieces)
     zero = jnp.float32(0.0)
@@ -112,7 +113,8 @@ def _metrics(following: TrainState, sums: LossSums, tokens: Array, gradient_norm
 def _updated(state: TrainState, gradient: Any, optimizer: optax.GradientTransformation, ema_decay: float) -> TrainState:
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    ema_params = _moving_average(state.ema_params, params, ema_decay)
+    average = state.ema_params
+    ema_params = None if average is None else optax.incremental_update(params, average, 1.0 - ema_decay)
     return TrainState(state.step + 1, state.skipped, jnp.zeros_like(state.skipped), params, opt_state, ema_params)
 
 
@@ -122,14 +124,8 @@ def _skipped(state: TrainState) -> TrainState:
     )
 
 
-def _moving_average(average: Any, params: Any, decay: float) -> Any:
-    if average is None:
-        return None
-    return jax.tree.map(lambda a, p: decay * a + (1.0 - decay) * p, average, params)
-
-
 def compile_for_mesh(step: Callable, mesh: Mesh, state_sharding: TrainState) -> Callable:
-    """Returns the step compiled for a mesh: the state is donated and stays where it lives."""
+    """Returns the step compiled for a mesh. The state is donated and keeps its sharding."""
     jitted = jit_for_sharding(step, state_sharding)
 
     def run(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -140,17 +136,17 @@ def compile_for_mesh(step: Callable, mesh: Mesh, state_sharding: TrainState) -> 
 
 
 def jit_for_sharding(step: Callable, state_sharding: TrainState) -> Any:
-    """Returns the jitted step, to be traced under `logical_names_on` its mesh."""
+    """Returns the jitted step; trace it under `logical_names_on(mesh)`."""
     return jax.jit(step, donate_argnums=0, in_shardings=(state_sharding, None), out_shardings=(state_sharding, None))
 
 
 @contextlib.contextmanager
 def logical_names_on(mesh: Mesh) -> Iterator[None]:
-    """Logical names mean something only under a set mesh and these rules, while the step is traced."""
+    """Sets the mesh and the rules that give logical axis names their meaning while a step is traced."""
     with jax.set_mesh(mesh), nn.logical_axis_rules(LOGICAL_AXIS_RULES):
         yield
 
 
 def loss_chunk(config: TrainingConfig, mesh: Mesh) -> int:
-    """Returns the number of target tokens over all devices whose logits exist at once."""
+    """Returns the number of target tokens over all devices for which logits exist at a time."""
     return config.loss_chunk * batch_parts(mesh)

@@ -7,7 +7,7 @@ from jax.sharding import AxisType, Mesh
 from tfmr.config import TrainingConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID, EOS_ID
 from tfmr.models import Transformer
-from tfmr.training.optimizer import make_optimizer
+from tfmr.training.optimizer import make_optimizer, make_schedule
 from tfmr.training.sharding import MESH_AXES
 from tfmr.training.state import make_sharded_state
 
@@ -59,6 +59,6 @@ def mesh_of(*shape: int) -> Mesh:
 
 def start_state(model: Transformer, config: TrainingConfig, mesh: Mesh | None = None):
     """The state before the first step, and its shardings."""
-    optimizer = make_optimizer(config, model.config.d_model)
+    optimizer = make_optimizer(config, make_schedule(config, model.config.d_model))
     key = jax.random.key(config.seed)
     return make_sharded_state(model, optimizer, key, mesh or mesh_of(1, 1, 1), ema=config.ema_decay > 0)
