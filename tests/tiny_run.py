@@ -61,9 +61,9 @@ def train(config: Config) -> RunDirectory:
 
 
 @contextlib.contextmanager
-def before_batch(number: int, act: Callable[[], None]) -> Iterator[None]:
+def before_batch(number: int, act: Callable[[], None], split: type = PairSplit) -> Iterator[None]:
     """Calls `act` when training makes its batch of this number, from 1."""
-    made, arrays = itertools.count(1), PairSplit.arrays
+    made, arrays = itertools.count(1), split.arrays
 
     def acting(*args, **kwargs):
         if next(made) == number:
@@ -71,7 +71,7 @@ def before_batch(number: int, act: Callable[[], None]) -> Iterator[None]:
         return arrays(*args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PairSplit, "arrays", acting)
+        patch.setattr(split, "arrays", acting)
         yield
 
 

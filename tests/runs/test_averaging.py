@@ -82,12 +82,12 @@ def test_the_average_of_the_same_is_the_same(make_run, template):
 
 def test_what_is_not_there_is_named(make_run):
     run = make_run({})
-    with pytest.raises(InputError, match=r"has 0 checkpoints \(there is: none yet\), fewer than the 1"):
+    with pytest.raises(InputError, match=r"has 0 checkpoints \(available: none\), fewer than the 1"):
         average_checkpoints(run)
     run = make_run({3: 3, 6: 6})
-    with pytest.raises(InputError, match=r"has 2 checkpoints \(there is: 3, 6\), fewer than the 5 .*keep_last"):
+    with pytest.raises(InputError, match=r"has 2 checkpoints \(available: 3, 6\), fewer than the 5 .*keep_last"):
         average_checkpoints(run, last=5)
-    with pytest.raises(InputError, match=r"has no checkpoint 4, 5 to average \(there is: 3, 6\)"):
+    with pytest.raises(InputError, match=r"has no checkpoint 4, 5 to average \(available: 3, 6\)"):
         average_checkpoints(run, steps=[3, 5, 4])
     with pytest.raises(InputError, match="last = 0: must be 1 or more"):
         average_checkpoints(run, last=0)

@@ -147,11 +147,11 @@ def test_reading_by_name(run):
 
 @pytest.mark.parametrize("name", ["5", "lst", "averaged", "-1", ""])
 def test_a_checkpoint_that_is_not_there(run, name):
-    with pytest.raises(InputError, match=r"has no checkpoint '.*' \(there is: none yet\)"):
+    with pytest.raises(InputError, match=r"has no checkpoint '.*' \(available: none\)"):
         read_params(run, CONFIG, name)
     if name:
         save(run, 3, 4, best=(3,))
-        with pytest.raises(InputError, match=rf"has no checkpoint '{name}' \(there is: best, last, 3, 4\)"):
+        with pytest.raises(InputError, match=rf"has no checkpoint '{name}' \(available: best, last, 3, 4\)"):
             read_params(run, CONFIG, name)
 
 
@@ -204,10 +204,10 @@ def test_a_damaged_checkpoint_is_named(run, damage):
     else:
         shutil.rmtree(folder / "ema_params")
         shutil.rmtree(folder / "params")
-    with pytest.raises(InputError, match=r"checkpoints/5: is damaged \(.*\); name another"):
+    with pytest.raises(InputError, match=r"checkpoints/5: damaged \(.*\); choose another"):
         read_params(run, CONFIG, "last")
     checkpointer = Checkpointer(run, 10)
-    with pytest.raises(InputError, match=r"checkpoints/5: is damaged \(.*\); name another"):
+    with pytest.raises(InputError, match=r"checkpoints/5: damaged \(.*\); choose another"):
         restore(checkpointer, 5, *start())
     checkpointer.close()
     shutil.rmtree(folder)
@@ -270,7 +270,7 @@ def test_a_damaged_newest_is_set_aside_and_the_one_before_used(run, damage, capl
     assert state_steps(run) == [3, 5]
     assert sorted(path.name for path in run.damaged.iterdir()) == ["7", "7.txt"]
     (line,) = [record.getMessage() for record in caplog.records if record.name == "tfmr"]
-    assert re.fullmatch(r".*checkpoints/7: is damaged \(.+\); set aside as .*damaged/7", line)
+    assert re.fullmatch(r".*checkpoints/7: damaged \(.+\); moved to .*damaged/7", line)
     # Made and saved again: orbax must not believe that it is there.
     checkpointer.save(7, checkpoint_items(state_of(7)), {"place": [7, 0]})
     checkpointer.close()
@@ -284,7 +284,9 @@ def test_where_all_are_damaged_nothing_starts_over(run):
     for step in (3, 5):
         flip(run.checkpoints / str(step) / "place" / "metadata", 3)
     checkpointer = Checkpointer(run, 10)
-    with pytest.raises(InputError, match=r"checkpoints: every checkpoint is damaged: 5 \(.*\), 3 \(.*\); put a copy"):
+    with pytest.raises(
+        InputError, match=r"checkpoints: every checkpoint is damaged: 5 \(.*\), 3 \(.*\); restore a copy"
+    ):
         restore_newest(checkpointer, *start())
     checkpointer.close()
     assert state_steps(run) == [3, 5]
@@ -294,7 +296,7 @@ def test_where_all_are_damaged_nothing_starts_over(run):
 def test_another_architecture_is_not_damage(run):
     save(run, 3, 5)
     checkpointer = Checkpointer(run, 10)
-    with pytest.raises(InputError, match=r"checkpoint 5 is of another architecture") as error:
+    with pytest.raises(InputError, match=r"the architecture of checkpoint 5 differs") as error:
         restore_newest(checkpointer, *start(d_ff=40))
     checkpointer.close()
     assert not isinstance(error.value, DamagedCheckpoint)
@@ -357,7 +359,9 @@ def test_a_full_disk_is_told_soon_and_loses_nothing(run, no_room):
             time.sleep(0.01)
 
     no_room(3000)
-    with pytest.raises(InputError, match=r"run: cannot be written to .*make room .*the checkpoint of step 3 is whole"):
+    with pytest.raises(
+        InputError, match=r"run: cannot be written to .*make room .*the checkpoint of step 3 is complete"
+    ):
         save_and_go_on()
     with contextlib.suppress(InputError):
         checkpointer.close()

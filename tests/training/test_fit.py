@@ -183,7 +183,7 @@ def test_a_damaged_newest_checkpoint_costs_only_time(copy_at_step, finished, cap
     caplog.set_level(logging.INFO, "tfmr")
     train(config)
     assert_same_end(run, finished)
-    assert re.search(r"checkpoints/28: is damaged \(.*\); set aside as .*damaged/28\b", caplog.text)
+    assert re.search(r"checkpoints/28: damaged \(.*\); moved to .*damaged/28\b", caplog.text)
     assert "Continuing from step 24" in caplog.text
     assert state_steps(run) == state_steps(finished)
     for step in (28, 32):
@@ -226,7 +226,7 @@ def test_cosine_keeps_its_number_of_steps(base, tmp_path):
     config = changed(base, schedule="cosine", warmup_steps=2, steps=4, evaluate_every=0)
     config = dataclasses.replace(config, workdir=str(tmp_path / "run"))
     run = train(config)
-    with pytest.raises(InputError, match=r"training\.steps = 8: .*run was made with 4"):
+    with pytest.raises(InputError, match=r"training\.steps = 8: .*run was created with 4"):
         train(changed(config, steps=8))
     assert state_steps(run) == [4]
 
@@ -269,13 +269,13 @@ def test_it_goes_on_upon_another_mesh(copy_at_step, finished):
 @pytest.mark.parametrize(
     ("section", "changes", "message"),
     [
-        ("model", {"d_ff": 64}, r"model\.d_ff = 64: .* was made with 32"),
-        ("model", {"vocab_size": 99}, r"model\.vocab_size = 99: .* was made with 16"),
+        ("model", {"d_ff": 64}, r"model\.d_ff = 64: .* was created with 32"),
+        ("model", {"vocab_size": 99}, r"model\.vocab_size = 99: .* was created with 16"),
         ("model", {"vocab_size": 5}, r"model\.vocab_size = 5: must be 0 or at least 13"),
-        ("data", {"tokens_per_batch": 512}, r"data\.tokens_per_batch = 512: .* was made with 256"),
-        ("data", {"seed": 1}, r"data\.seed = 1: .* was made with 0"),
-        ("training", {"ema_decay": 0.0}, r"training\.ema_decay = 0\.0: .* was made with 0\.9"),
-        ("training", {"seed": 4}, r"training\.seed = 4: .* was made with 0"),
+        ("data", {"tokens_per_batch": 512}, r"data\.tokens_per_batch = 512: .* was created with 256"),
+        ("data", {"seed": 1}, r"data\.seed = 1: .* was created with 0"),
+        ("training", {"ema_decay": 0.0}, r"training\.ema_decay = 0\.0: .* was created with 0\.9"),
+        ("training", {"seed": 4}, r"training\.seed = 4: .* was created with 0"),
     ],
 )
 def test_another_configuration_is_refused(base, finished, section, changes, message):
@@ -300,7 +300,7 @@ def test_checkpoints_of_another_architecture_are_refused(copy_at_step):
     config, run = copy_at_step(STEPS)
     other = changed(config, "model", d_ff=64)
     run.write_config(other)
-    with pytest.raises(InputError, match=r"checkpoint 40 .* \(32, 16\) there, \(64, 16\) in the config"):
+    with pytest.raises(InputError, match=r"checkpoint 40 .* \(32, 16\) in the checkpoint, \(64, 16\) in the config"):
         train(other)
 
 

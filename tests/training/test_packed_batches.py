@@ -119,5 +119,5 @@ def test_stopped_in_the_middle_of_an_epoch_it_ends_the_same(config, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
     bucketed = dataclasses.replace(config, data=dataclasses.replace(config.data, batching="bucketed"))
-    with pytest.raises(InputError, match=r"data\.batching = 'bucketed': .* was made with 'packed'"):
+    with pytest.raises(InputError, match=r"data\.batching = 'bucketed': .* was created with 'packed'"):
         train(bucketed)

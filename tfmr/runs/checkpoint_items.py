@@ -1,7 +1,7 @@
-"""The items of a checkpoint: trees of arrays, written by orbax, and `contents`, which says what they must hold.
+"""The items of a checkpoint: trees of arrays, written by orbax, and `contents`, which lists their checksums.
 
-orbax's files check their own index, but not the numbers in them: a flipped bit there reads as another number. So each
-checkpoint carries the name, shape and checksum of each of its arrays, and reading compares them.
+orbax verifies the index of its files but not the numbers in them: a flipped bit reads as another number. Therefore each
+checkpoint stores the name, shape and checksum of each of its arrays, and reading compares them.
 """
 
 import contextlib
@@ -23,19 +23,19 @@ from tfmr.runs.storage import AnyPath, first_line, is_remote
 
 
 class DamagedCheckpoint(InputError):
-    """A checkpoint that cannot be read, or holds other numbers than were saved."""
+    """A checkpoint that cannot be read or whose contents differ from what was saved."""
 
     def __init__(self, checkpoint: AnyPath, reason: str):
-        """Keeps the folder of the checkpoint, and how the damage shows."""
+        """Takes the folder of the checkpoint and a description of the damage."""
         self.checkpoint, self.reason = checkpoint, reason
         super().__init__(
-            f"{checkpoint}: is damaged ({reason}); name another with --checkpoint; "
-            "train.py sets a damaged one aside and continues from the one before"
+            f"{checkpoint}: damaged ({reason}); choose another with --checkpoint, or let train.py set it aside and "
+            "continue from the previous one"
         )
 
 
 def save_args(arrays: dict[str, Any], **values: dict[str, Any]) -> ocp.args.Composite:
-    """Returns what orbax is to save: trees of arrays by name, dictionaries for JSON by name, and their contents."""
+    """Returns orbax's arguments to save trees of arrays and JSON values, each by name, and their checksums."""
     contents: dict[str, Any] = {
         "arrays": {name: checksums(tree) for name, tree in arrays.items()},
         "values": {name: _text_checksum(value) for name, value in values.items()},
@@ -51,18 +51,18 @@ def read_arrays(checkpoint: AnyPath, targets: dict[str, Any]) -> dict[str, Any]:
 
     Args:
       checkpoint: the folder of one step.
-      targets: the shapes and shardings wanted, by name.
+      targets: the shapes and shardings to restore, by name.
 
     Raises:
-      DamagedCheckpoint: if it cannot be read, or holds other numbers than were saved.
-      InputError: if it is of another architecture, or the storage does not answer.
+      DamagedCheckpoint: if it cannot be read, or differs from what was saved.
+      InputError: if its architecture differs, or the storage does not respond.
     """
     with _damage_named(checkpoint):
         contents = _read_contents(checkpoint)
         for name, target in targets.items():
             _check_architecture(checkpoint, name, contents, target)
         found = {name: _read_tree(checkpoint, name, target) for name, target in targets.items()}
-    # Each host reads its own part; what follows is computed by all together, and comes out the same for all.
+    # Each host reads its own part. The checksums are computed by all of them together, with the same result.
     with _damage_named(checkpoint):
         for name, tree in found.items() if contents else ():
             _check_sums(name, checksums(tree), contents["arrays"][name])
@@ -70,21 +70,21 @@ def read_arrays(checkpoint: AnyPath, targets: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_values(checkpoint: AnyPath, name: str) -> dict[str, Any]:
-    """Returns a dictionary that was saved as JSON; raises DamagedCheckpoint as `read_arrays` does."""
+    """Returns JSON values that were saved; raises DamagedCheckpoint like `read_arrays`."""
     with _damage_named(checkpoint):
         contents = _read_contents(checkpoint)
         values = _read_json(checkpoint, name)
         if not contents:
-            raise ValueError("it has no contents: half written, or saved by an earlier version")
+            raise ValueError("it has no contents: incomplete, or saved by an earlier version")
         if _text_checksum(values) != contents["values"][name]:
-            raise ValueError(f"{name} is not what was saved")
+            raise ValueError(f"{name} differs from what was saved")
     return values
 
 
 def _read_tree(checkpoint: AnyPath, name: str, target: Any) -> Any:
-    # Not by orbax's manager, which waits for all hosts: one that finds damage would leave the others waiting.
+    # Without orbax's manager, which waits for all hosts: a host that finds damage would leave the others waiting.
     handler = ocp.StandardCheckpointHandler()
-    folder = checkpoint if is_remote(checkpoint) else checkpoint.absolute()  # orbax takes no relative paths
+    folder = checkpoint if is_remote(checkpoint) else checkpoint.absolute()  # orbax refuses relative paths
     return handler.restore(epath.Path(folder) / name, args=ocp.args.StandardRestore(target))
 
 
@@ -93,12 +93,12 @@ def _read_json(checkpoint: AnyPath, name: str) -> dict[str, Any]:
 
 
 def _read_contents(checkpoint: AnyPath) -> dict[str, Any]:
-    """Returns the contents of a checkpoint; empty for one that was saved before there were any."""
+    """Returns the contents of a checkpoint, empty for checkpoints of versions that did not write them."""
     if not (checkpoint / "contents").is_dir():
         return {}
     contents = _read_json(checkpoint, "contents")
     if contents.pop("checksum") != _text_checksum(contents):
-        raise ValueError("contents is not what was saved")
+        raise ValueError("contents differs from what was saved")
     return contents
 
 
@@ -107,7 +107,7 @@ def _text_checksum(values: dict[str, Any]) -> int:
 
 
 def _check_architecture(checkpoint: AnyPath, item: str, contents: dict[str, Any], target: Any) -> None:
-    """Raises InputError where the saved arrays are not of the target's names and shapes."""
+    """Raises InputError if the names and shapes of the saved arrays differ from those of the target."""
     wanted = {name: tuple(x.shape) for name, x in named_leaves(target).items()}
     if contents:
         saved = {name: tuple(shape) for name, (shape, _) in contents["arrays"].get(item, {}).items()}
@@ -119,37 +119,37 @@ def _check_architecture(checkpoint: AnyPath, item: str, contents: dict[str, Any]
     for name in sorted(saved.keys() | wanted.keys()):
         if saved.get(name) != wanted.get(name):
             raise InputError(
-                f"{checkpoint.parent}: checkpoint {checkpoint.name} is of another architecture than the config: "
-                f"{name} is {saved.get(name, 'missing')} there, {wanted.get(name, 'missing')} in the config"
+                f"{checkpoint.parent}: the architecture of checkpoint {checkpoint.name} differs from the config: "
+                f"{name} is {saved.get(name, 'missing')} in the checkpoint, {wanted.get(name, 'missing')} in the config"
             )
 
 
 def _check_sums(item: str, found: dict[str, Any], saved: dict[str, Any]) -> None:
     for name, (_, checksum) in found.items():
         if checksum != saved[name][1]:
-            raise ValueError(f"{item}/{name} is not what was saved: its checksum differs")
+            raise ValueError(f"{item}/{name} differs from what was saved: wrong checksum")
 
 
 TROUBLE = re.compile(
     "PERMISSION_DENIED|UNAUTHENTICATED|UNAVAILABLE|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED|ABORTED|CANCELLED|"
     "Too many open files|Permission denied|Input/output error"
 )
-"""How tensorstore says that it is the storage that fails, not what is stored."""
+"""Tensorstore's messages when the storage fails rather than what is stored in it."""
 
 
 @contextlib.contextmanager
 def _damage_named(checkpoint: AnyPath) -> Iterator[None]:
-    """Turns the many kinds of errors that orbax raises of damage into a DamagedCheckpoint, on all hosts."""
+    """Turns the many errors that orbax raises for damaged files into a DamagedCheckpoint, on all hosts."""
     damage, cause = "", None
     try:
         yield
     except (InputError, MemoryError, ImportError, jax.errors.JaxRuntimeError):
         raise
-    except Exception as error:  # orbax raises nothing narrower: even plain Exception, where zstd finds damage
+    except Exception as error:  # orbax raises nothing narrower, even a plain Exception from zstd
         damage, cause = first_line(error), error
         missing = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
         if TROUBLE.search(str(error)) or (isinstance(error, OSError) and not missing):
-            raise InputError(f"{checkpoint}: the storage does not let it be read ({damage}); try again") from error
+            raise InputError(f"{checkpoint}: the storage cannot be read ({damage}); try again") from error
     if jax.process_count() > 1:
         seen = multihost_utils.process_allgather(np.array(bool(damage)))
         damage = damage or ("another host cannot read its part" if seen.any() else "")

@@ -1,4 +1,4 @@
-"""Checkpoints, by orbax: whole states to continue from, and parameters alone to translate with."""
+"""Checkpoints, written by orbax: complete states to continue from, and parameters alone for inference."""
 
 import contextlib
 import logging
@@ -20,14 +20,14 @@ from tfmr.runs.storage import AnyPath, is_remote, write_text, writing_named
 log = logging.getLogger("tfmr")
 
 SMALLEST_PART = 1 << 20
-"""Bytes. Of an array that several devices hold each writes a part, but none smaller than this: to cut and write many
-small ones keeps the training waiting for longer."""
+"""Bytes. Devices that hold the same array each write a part of it of at least this size: cutting and writing many small
+parts would block training for longer."""
 
 
 class Checkpointer:
     """Saves and restores the states of a run, and keeps the best parameters.
 
-    A checkpoint is written beside its place and renamed when it is whole. It is written while training goes on.
+    A checkpoint is written under a temporary name, in the background of training, and renamed when it is complete.
     """
 
     def __init__(self, run: RunDirectory, keep_last: int, keep_every: int = 0):
@@ -35,8 +35,8 @@ class Checkpointer:
 
         Args:
           run: the run directory.
-          keep_last: the newest so many states are kept.
-          keep_every: the states of steps that this divides are kept as well, for good; 0: none.
+          keep_last: number of newest states to keep.
+          keep_every: states of steps that are multiples of this are kept permanently. 0: none.
         """
         self._run = run
         with self._writing():
@@ -44,7 +44,7 @@ class Checkpointer:
             self._best = _open_manager(run.best, 1)
 
     def latest_step(self) -> int | None:
-        """Returns the step of the newest state; None where there is none."""
+        """Returns the step of the newest state, or None."""
         return self._states.latest_step()
 
     def save(self, step: int, items: dict[str, Any], values: dict[str, Any]) -> None:
@@ -103,23 +103,23 @@ class Checkpointer:
         return None
 
     def save_best(self, step: int, params: Any) -> None:
-        """Saves the parameters of the best evaluation so far, in place of the ones before."""
+        """Saves the parameters of the best evaluation so far, replacing the previous ones."""
         with self._writing():
             self._best.wait_until_finished()
-            if step in self._best.all_steps():  # of a run that was killed and has made this step again
+            if step in self._best.all_steps():  # the run was killed and has repeated this step
                 self._best.delete(step)
-            # Forced: the one before may be of a later step of such a run. It goes when the new one is whole.
+            # Forced, since the previous one may be of a later step of such a run. It is deleted afterwards.
             self._best.save(step, args=save_args({"params": params}), force=True)
 
     def raise_failed_save(self) -> None:
-        """Raises the InputError of a save that failed since; returns at once where one is still being written."""
+        """Raises the InputError of a save that has failed; does not wait for a save in progress."""
         for manager in (self._states, self._best):
             if not manager.is_saving_in_progress():
                 with self._writing():
                     manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits until all is written; raises InputError where that fails."""
+        """Waits until everything is written; raises InputError if that fails."""
         with self._writing(), contextlib.ExitStack() as stack:
             stack.callback(self._states.close)
             stack.callback(self._best.close)
@@ -129,30 +129,30 @@ class Checkpointer:
             return
         for error in damaged:
             folder = _free_name(self._run.damaged, error.checkpoint.name)
-            log.warning("%s: is damaged (%s); set aside as %s", error.checkpoint, error.reason, folder)
+            log.warning("%s: damaged (%s); moved to %s", error.checkpoint, error.reason, folder)
             if jax.process_index() == 0:
                 with writing_named(self._run.damaged):
                     self._run.damaged.mkdir(exist_ok=True)
-                    # Also because a folder of an object store is only there when something lies in it.
+                    # A folder of an object store exists only if it contains something.
                     write_text(folder.with_name(f"{folder.name}.txt"), f"{error.checkpoint}: {error.reason}\n")
                     error.checkpoint.rename(folder)
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices("damaged checkpoints are set aside")
-        # Else orbax would believe that these steps are there, and silently not save them again.
+        # Otherwise orbax believes that these steps exist, and silently refuses to save them again.
         self._states.reload()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         def what_is_left() -> str:
             steps = state_steps(self._run)
-            return f"the checkpoint of step {steps[-1]} is whole" if steps else "there is no checkpoint yet"
+            return f"the checkpoint of step {steps[-1]} is complete" if steps else "there is no checkpoint yet"
 
         with writing_named(self._run.path, what_is_left):
             yield
 
 
 def save_averaged(run: RunDirectory, step: int, params: Any) -> None:
-    """Saves parameters as the average of a run that stands at a step, in place of an earlier average."""
+    """Saves parameters as the average of a run at a step, replacing a previous average."""
     save_params(run.averaged, step, params)
 
 
@@ -180,9 +180,9 @@ def _free_name(folder: AnyPath, name: str) -> AnyPath:
 
 
 def _open_manager(folder: AnyPath, keep_last: int, keep_every: int = 0) -> ocp.CheckpointManager:
-    """Returns orbax's manager of a folder of checkpoints; it removes what one that was killed left half written."""
+    """Returns orbax's manager of a folder of checkpoints. It removes incomplete checkpoints of killed processes."""
     kept = [LatestN(keep_last), *([EveryNSteps(keep_every)] if keep_every else [])]
-    # Two managers that save the same step at once would wait at each other's barriers, whose names are the step's.
+    # Barriers are named after steps: without a prefix, two managers that save the same step would share them.
     barriers = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=folder.name)
     options = ocp.CheckpointManagerOptions(
         preservation_policy=AnyPreservationPolicy(kept),

@@ -1,6 +1,6 @@
-"""Checksums of arrays, computed on the devices they live on: what tells that a checkpoint was damaged.
+"""Checksums of arrays, computed on their devices, by which damaged checkpoints are detected.
 
-They depend on the values and their places, not on how an array is split over devices or hosts.
+They depend on the values and their indices, not on how an array is split over devices or hosts.
 """
 
 import math
@@ -15,7 +15,7 @@ from jaxtyping import Shaped, UInt32
 
 
 def checksums(tree: Any) -> dict[str, tuple[list[int], int]]:
-    """Returns the shape and the checksum of each array of a tree, by its path; on several hosts, all must call it."""
+    """Returns the shape and checksum of each array of a tree, by path. On several hosts, all of them must call it."""
     leaves = {name: jnp.asarray(x) for name, x in named_leaves(tree).items()}
     parts = jax.device_get([_own_parts(x) for x in leaves.values()])
     sums = np.array([sum(map(int, part)) % 2**32 for part in parts], np.uint32)
@@ -33,10 +33,10 @@ def named_leaves(tree: Any) -> dict[str, Any]:
 
 
 def _own_parts(x: Array) -> list[UInt32[Array, ""]]:
-    """Returns the checksums of the parts of an array that are this host's, each part counted on one device only."""
+    """Returns the checksums of this host's parts of an array. Replicated parts are counted on one device only."""
     strides = np.array([math.prod(x.shape[axis + 1 :]) % 2**32 for axis in range(x.ndim)], np.uint32)
     return [
-        # A program for each device: no collectives, and compiled once for all parts of a shape.
+        # One program per device, without collectives, compiled once for all parts of a shape.
         _part_checksum(shard.data, np.array([part.start or 0 for part in shard.index], np.uint32), strides)
         for shard in x.addressable_shards
         if shard.replica_id == 0
@@ -47,23 +47,23 @@ def _own_parts(x: Array) -> list[UInt32[Array, ""]]:
 def _part_checksum(
     part: Shaped[Array, "..."], start: UInt32[np.ndarray | Array, " axes"], strides: UInt32[np.ndarray | Array, " axes"]
 ) -> UInt32[Array, ""]:
-    """Returns the sum of a mix of each element's bits with its place, modulo 2^32.
+    """Returns the sum, modulo 2^32, of a hash of each element's bits and index.
 
-    Every step of the mix can be undone, so a change in one element always changes the sum. Changes in several elements
-    go unseen once in 2^32 times. Integers do not round, so the order of the sum does not matter.
+    Every step of the hash is invertible, so a change of one element always changes the sum. Changes of several elements
+    go undetected with probability 2^-32. Integers do not round, so the order of the sum does not matter.
 
     Args:
       part: a part of an array.
-      start: where the part begins in the array.
-      strides: how many elements of the array a step along each axis passes.
+      start: index of the part's first element in the array.
+      strides: number of elements of the array between neighbours along each axis.
     """
     if part.dtype == jnp.bool_:
         part = part.astype(jnp.uint32)
     bits = jax.lax.bitcast_convert_type(part, jnp.dtype(f"uint{8 * part.dtype.itemsize}")).astype(jnp.uint32)
-    place = jnp.ones(part.shape, jnp.uint32)
+    index = jnp.ones(part.shape, jnp.uint32)
     for axis in range(part.ndim):
-        place += (jax.lax.broadcasted_iota(jnp.uint32, part.shape, axis) + start[axis]) * strides[axis]
-    mixed = bits ^ (place * jnp.uint32(0x9E3779B1))
+        index += (jax.lax.broadcasted_iota(jnp.uint32, part.shape, axis) + start[axis]) * strides[axis]
+    mixed = bits ^ (index * jnp.uint32(0x9E3779B1))
     mixed = (mixed ^ (mixed >> 16)) * jnp.uint32(0x85EBCA6B)
     mixed = (mixed ^ (mixed >> 13)) * jnp.uint32(0xC2B2AE35)
     return jnp.sum(mixed ^ (mixed >> 16), dtype=jnp.uint32)

@@ -10,9 +10,9 @@ Values = dict[str, float | int]
 
 
 def read_metric_lines(file: AnyPath) -> list[dict[str, Any]]:
-    """Returns the lines, each with its `step`, in the order in which they were written; none where there is no file.
+    """Returns the lines of a metrics.jsonl, each with its `step`, in file order; an empty list if there is no file.
 
-    What was cut off when a run was killed is left out, and so is what is no line of metrics.
+    Lines that were cut off when a run was killed are skipped, and so are lines without metrics.
     """
     if not file.exists():
         return []
@@ -30,12 +30,12 @@ def read_metric_lines(file: AnyPath) -> list[dict[str, Any]]:
 class MetricsWriter:
     """Writes metrics.jsonl and TensorBoard files of a run that starts or continues at a step.
 
-    An object store cannot add a line to a file: there, metrics.jsonl is written anew by each `flush`, and there are no
-    TensorBoard files.
+    Object stores cannot append to a file: there, each `flush` rewrites metrics.jsonl, and there are no TensorBoard
+    files.
     """
 
     def __init__(self, file: AnyPath, first_step: int):
-        """Opens the files; lines after `first_step`, of steps that are made again, are removed."""
+        """Opens the files. Lines after `first_step` are removed, since their steps will be repeated."""
         kept = [json.dumps(line) + "\n" for line in read_metric_lines(file) if line["step"] <= first_step]
         with writing_named(file.parent):
             write_text(file, "".join(kept))
@@ -44,7 +44,7 @@ class MetricsWriter:
         self._board = None if is_remote(file) else _tensorboard(file.parent, first_step)
 
     def write(self, step: int, values: Values) -> None:
-        """Adds a line, and a point to each curve; a value that is not finite is null, as JSON has no other word."""
+        """Adds a line, and a point to each curve. Values that are not finite become null in JSON."""
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with writing_named(self._file.parent):
             self._lines.write(json.dumps({"step": step, **finite}) + "\n")
@@ -56,12 +56,12 @@ class MetricsWriter:
             self._board.add_scalar(name if "/" in name else f"training/{name}", value, step)
 
     def flush(self) -> None:
-        """Makes sure that what was added is in metrics.jsonl: before a checkpoint, which must not be ahead of it."""
+        """Writes everything so far to metrics.jsonl. Call it before a checkpoint, which must not be ahead."""
         with writing_named(self._file.parent):
             self._lines.flush()
 
     def close(self) -> None:
-        """Finishes the files."""
+        """Closes the files."""
         with writing_named(self._file.parent):
             try:
                 self._lines.close()
@@ -71,7 +71,7 @@ class MetricsWriter:
 
 
 class _RewrittenLines:
-    """A text file in an object store, whose objects are only ever written whole."""
+    """A text file in an object store, where objects can only be written as a whole."""
 
     def __init__(self, file: AnyPath, lines: list[str]):
         self._file, self._parts = file, lines
@@ -92,7 +92,7 @@ def _tensorboard(folder: AnyPath, first_step: int) -> Any:
 
 
 class NoMetricsWriter(MetricsWriter):
-    """That of a process that writes nothing."""
+    """The writer of a process that writes nothing."""
 
     def __init__(self):
         pass

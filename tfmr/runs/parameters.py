@@ -1,7 +1,7 @@
-"""Parameters from the checkpoints of a run, to translate with: which there are, and reading them.
+"""Parameters for inference from the checkpoints of a run.
 
-A folder of checkpoints holds one folder a step, written by orbax; its item `params` holds the parameters, and
-`ema_params` their exponential moving average where one is kept.
+A folder of checkpoints contains one folder per step, written by orbax. Its item `params` contains the parameters, and
+`ema_params` their exponential moving average, if there is one.
 """
 
 import logging
@@ -27,38 +27,38 @@ def load_run(directory: str | os.PathLike | RunDirectory, checkpoint: str = "") 
 
     Args:
       directory: the run directory.
-      checkpoint: "averaged", "best", "last", or a step; empty: the first of these that is there, but for an average
-        that was made before the newest checkpoint.
+      checkpoint: "averaged", "best", "last", or a step. Empty: the first of these that exists, except an average
+        that is older than the newest checkpoint.
 
     Raises:
-      InputError: if there is no such run or checkpoint, or the checkpoint is of another architecture than config.json.
+      InputError: if there is no such run or checkpoint, or its architecture differs from config.json.
     """
     run = RunDirectory.open(directory)
     return run.config, run.tokenizer, read_params(run, run.config.model, checkpoint)
 
 
 def state_steps(run: RunDirectory) -> list[int]:
-    """Returns the steps of the run's whole states, ascending."""
+    """Returns the steps of the run's complete states, ascending."""
     return _steps(run.checkpoints)
 
 
 def has_checkpoints(run: RunDirectory) -> bool:
-    """Whether the run holds any parameters: states, the best, or an average."""
+    """Returns whether the run has any parameters: states, the best, or an average."""
     return any(_steps(folder) for folder in (run.checkpoints, run.best, run.averaged))
 
 
 def read_params(run: RunDirectory, config: ModelConfig, checkpoint: str = "", *, moving_average: bool = True) -> Any:
-    """Returns parameters to translate with, on the first device.
+    """Returns parameters for inference, on the first device.
 
     Args:
       run: the run directory.
-      config: the shape of the model, its vocab_size set.
-      checkpoint: "averaged", "best", "last", or a step; empty: the first of these that is there, but for an average
-        that was made before the newest checkpoint.
-      moving_average: of "last" or a step, the exponential moving average where one is kept.
+      config: the shape of the model; `vocab_size` must be set.
+      checkpoint: "averaged", "best", "last", or a step. Empty: the first of these that exists, except an average
+        that is older than the newest checkpoint.
+      moving_average: for "last" or a step, return the exponential moving average if there is one.
 
     Raises:
-      InputError: if there is no such checkpoint, or it is of another architecture.
+      InputError: if there is no such checkpoint, or its architecture differs.
     """
     folder = _find(run, checkpoint)
     items = {item.name for item in folder.iterdir()}
@@ -80,16 +80,16 @@ def _find(run: RunDirectory, checkpoint: str) -> AnyPath:
     steps = state_steps(run)
     if checkpoint.isdecimal() and int(checkpoint) in steps:
         return run.checkpoints / str(int(checkpoint))
-    known = ", ".join([*newest, *map(str, steps)]) or "none yet"
-    raise InputError(f"{run.path}: has no checkpoint {checkpoint!r} (there is: {known})")
+    known = ", ".join([*newest, *map(str, steps)]) or "none"
+    raise InputError(f"{run.path}: has no checkpoint {checkpoint!r} (available: {known})")
 
 
 def _default(run: RunDirectory, newest: dict[str, int]) -> str:
-    """Returns the checkpoint to use where none is named: not an average from before the run was continued."""
+    """Returns the checkpoint to use by default: not an average from before the run was continued."""
     first, *others = newest
     if first == "averaged" and others and newest["averaged"] < newest.get("last", 0):
         log.warning(
-            "%s: made at step %d, before the newest checkpoint %d: using %s; `tfmr average` makes it anew",
+            "%s: the average of step %d is older than the newest checkpoint %d; using %s (update it with tfmr average)",
             *(run.averaged, newest["averaged"], newest["last"], others[0]),
         )
         return others[0]

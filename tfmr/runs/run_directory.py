@@ -1,15 +1,15 @@
-"""A run directory is everything: its files, and reading a model back from them.
+"""The run directory, which contains everything that belongs to a run.
 
 config.json        the configuration
 tokenizer.json     the tokenizer
-metrics.jsonl      a line of numbers for each logged step and each evaluation
+metrics.jsonl      one line of metrics per logged step and per evaluation
 evaluation/        the validation and test sentences, or the tokens of a validation text
-checkpoints/       the newest whole states, by step
+checkpoints/       the newest complete states, by step
 best/              the parameters of the best evaluation
-averaged/          the average that `tfmr average` made
-damaged/           checkpoints that could not be read when training continued, set aside
+averaged/          the average computed by `tfmr average`
+damaged/           damaged checkpoints that were set aside when training continued
 
-It may be a folder of this machine or of an object store (gs://bucket/run).
+It is a local folder or a folder of an object store (gs://bucket/run).
 """
 
 import dataclasses
@@ -30,13 +30,13 @@ from tfmr.runs.storage import AnyPath, first_line, storage_path, write_bytes, wr
 
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
-    """The paths of a run directory, and what is read from and written to its small files."""
+    """The paths of a run directory, with methods to read and write its small files."""
 
     path: AnyPath
 
     @classmethod
     def at(cls, path: str | os.PathLike) -> "RunDirectory":
-        """Returns the run directory of a path or URL, which need not be there yet."""
+        """Returns the run directory of a path or URL, which need not exist yet."""
         return cls(storage_path(path))
 
     @classmethod
@@ -54,32 +54,32 @@ class RunDirectory:
 
     @property
     def tokenizer_file(self) -> AnyPath:
-        """The tokenizer, as the tokenizers library writes it."""
+        """The tokenizer, in the format of the tokenizers library."""
         return self.path / "tokenizer.json"
 
     @property
     def metrics_file(self) -> AnyPath:
-        """One JSON object a line."""
+        """Metrics, one JSON object per line."""
         return self.path / "metrics.jsonl"
 
     @property
     def checkpoints(self) -> AnyPath:
-        """Whole states, by step."""
+        """Complete states, by step."""
         return self.path / "checkpoints"
 
     @property
     def best(self) -> AnyPath:
-        """Parameters of the best evaluation."""
+        """The parameters of the best evaluation."""
         return self.path / "best"
 
     @property
     def averaged(self) -> AnyPath:
-        """Parameters that are an average."""
+        """Averaged parameters."""
         return self.path / "averaged"
 
     @property
     def damaged(self) -> AnyPath:
-        """Checkpoints that could not be read, set aside by step."""
+        """Damaged checkpoints, by step."""
         return self.path / "damaged"
 
     @functools.cached_property
@@ -88,11 +88,11 @@ class RunDirectory:
         try:
             text = self.tokenizer_file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{self.tokenizer_file}: cannot read this tokenizer.json ({first_line(error)})") from None
+            raise InputError(f"{self.tokenizer_file}: cannot be read ({first_line(error)})") from None
         return Tokenizer.from_json(text, str(self.tokenizer_file))
 
     def write_tokenizer(self, tokenizer: Tokenizer) -> None:
-        """Writes tokenizer.json, whole or not at all."""
+        """Writes tokenizer.json atomically."""
         write_text(self.tokenizer_file, tokenizer.to_json())
         self.__dict__.pop("tokenizer", None)
 
@@ -109,20 +109,20 @@ class RunDirectory:
             raise InputError(f"{self.config_file}: {error}") from None
 
     def write_config(self, config: Config) -> None:
-        """Writes config.json, whole or not at all."""
+        """Writes config.json atomically."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.config_file, json.dumps(config_to_dict(config), indent=2) + "\n")
         self.__dict__.pop("config", None)
 
     def write_text_split(self, split: str, source: list[str], target: list[str]) -> None:
-        """Keeps the sentences of "validation" or "test" in the run directory."""
+        """Writes the sentences of "validation" or "test" to the run directory."""
         folder = self.path / "evaluation"
         folder.mkdir(parents=True, exist_ok=True)
         for side, lines in (("source", source), ("target", target)):
             write_text(folder / f"{split}.{side}.txt", "".join(line + "\n" for line in lines))
 
     def write_token_split(self, split: str, text: TextSplit) -> None:
-        """Keeps the tokens of a running text's "validation" in the run directory."""
+        """Writes the tokens of the "validation" split of a running text to the run directory."""
         folder = self.path / "evaluation"
         folder.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
@@ -130,21 +130,21 @@ class RunDirectory:
         write_bytes(folder / f"{split}.npz", content.getvalue())
 
     def read_token_split(self, split: str) -> TextSplit:
-        """Returns the tokens of a running text's "validation"; raises InputError where they are missing or damaged."""
+        """Returns the tokens of the "validation" split of a running text; raises InputError if they cannot be read."""
         file = self.path / "evaluation" / f"{split}.npz"
         try:
             arrays = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
-            mark = {"begin_mark": int(arrays["begin_mark"])} if "begin_mark" in arrays else {}  # not in older runs
+            mark = {"begin_mark": int(arrays["begin_mark"])} if "begin_mark" in arrays else {}  # missing in older runs
             return TextSplit(arrays["tokens"], arrays["offsets"], **mark)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(f"{file}: is missing or cannot be read ({first_line(error)})") from None
+            raise InputError(f"{file}: missing or damaged ({first_line(error)})") from None
 
     def read_text_split(self, split: str) -> tuple[list[str], list[str]]:
-        """Returns source and target lines of "validation" or "test"; raises InputError where they are missing."""
+        """Returns the source and target lines of "validation" or "test"; raises InputError if they are missing."""
         sides = []
         for side in ("source", "target"):
             file = self.path / "evaluation" / f"{split}.{side}.txt"
             if not file.is_file():
-                raise InputError(f"{file}: is missing; choose another split, or give --source and --target files")
+                raise InputError(f"{file}: missing; choose another split, or give --source and --target files")
             sides.append(file.read_bytes().decode("utf-8").split("\n")[:-1])
         return sides[0], sides[1]
