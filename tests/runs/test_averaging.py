@@ -89,6 +89,6 @@ def test_what_is_not_there_is_named(make_run):
         average_checkpoints(run, last=5)
     with pytest.raises(InputError, match=r"has no checkpoint 4, 5 to average \(available: 3, 6\)"):
         average_checkpoints(run, steps=[3, 5, 4])
-    with pytest.raises(InputError, match="last = 0: must be 1 or more"):
+    with pytest.raises(InputError, match="last = 0: must be 1 or greater"):
         average_checkpoints(run, last=0)
     assert not run.averaged.exists()

@@ -158,10 +158,16 @@ def test_a_checkpoint_that_is_not_there(run, name):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"d_ff": 40}, r"decoder/layer_0/feed_forward/down/kernel is \(32, 16\) there, \(40, 16\) in the config"),
-        ({"num_encoder_layers": 2}, r"encoder/layer_1/.* is missing there, \(\d.*\) in the config"),
-        ({"norm": "pre"}, r"decoder/norm/beta is missing there, \(16,\) in the config"),
-        ({"tie_embeddings": "decoder"}, r"source_embedding/embedding is missing there, \(24, 16\) in the config"),
+        (
+            {"d_ff": 40},
+            r"decoder/layer_0/feed_forward/down/kernel is \(32, 16\) in the checkpoint, \(40, 16\) in the config",
+        ),
+        ({"num_encoder_layers": 2}, r"encoder/layer_1/.* is missing in the checkpoint, \(\d.*\) in the config"),
+        ({"norm": "pre"}, r"decoder/norm/beta is missing in the checkpoint, \(16,\) in the config"),
+        (
+            {"tie_embeddings": "decoder"},
+            r"source_embedding/embedding is missing in the checkpoint, \(24, 16\) in the config",
+        ),
     ],
 )
 def test_another_architecture_is_refused(run, changes, message):
@@ -397,5 +403,5 @@ def test_an_average_from_before_the_run_went_on_is_passed_over(run, caplog):
     assert not [record for record in caplog.records if record.name == "tfmr"]
     save(run, 7, best=(5,))
     assert_equal(read_params(run, CONFIG), state_of(5).params)
-    assert "averaged: made at step 5, before the newest checkpoint 7: using best" in caplog.text
+    assert "averaged: the average of step 5 is older than the newest checkpoint 7; using best" in caplog.text
     assert_equal(read_params(run, CONFIG, "averaged"), state_of(3).params)
