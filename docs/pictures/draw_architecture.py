@@ -1,4 +1,4 @@
-"""Draws the two pictures of the page on the architecture, as SVG with a background that suits light and dark pages.
+"""Draws the two diagrams of the architecture page as SVG, with a background that works on light and dark pages.
 
 python docs/pictures/draw_architecture.py docs/pictures
 """
@@ -15,7 +15,7 @@ DASHED = f'stroke="{FAINT}" stroke-dasharray="5 4"'
 
 
 def box(x: int, y: int, width: int, height: int, title: str, lines: Iterable[str] = (), fill: str = BLUE) -> list[str]:
-    """Returns a box with a title and lines of smaller text below it."""
+    """Returns a box with a title and smaller text below it."""
     parts = [f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="7" fill="{fill}" stroke="#9aa5b1"/>']
     parts.append(text(x + 12, y + 22, title, weight="bold"))
     return parts + [text(x + 12, y + 41 + 17 * i, line, size=13, fill=FAINT) for i, line in enumerate(lines)]
@@ -36,7 +36,7 @@ def arrow(x1: int, y1: int, x2: int, y2: int) -> str:
 
 
 def picture(height: int, title: str, parts: Iterable[str]) -> str:
-    """Returns an SVG with a background and a title for those who hear it."""
+    """Returns an SVG with a background, and a title for screen readers."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
         f'role="img"><title>{escape(title)}</title>'
@@ -49,36 +49,38 @@ def picture(height: int, title: str, parts: Iterable[str]) -> str:
     return "\n".join([head, marker, background, *parts, "</svg>"]) + "\n"
 
 
-CHAIN = [
-    ("cli, train.py, configs", "the commands and the recipes"),
-    ("training", "loss, optimizer, step, sharding, checkpoints, loop"),
-    ("evaluation.py", "BLEU, chrF, loss"),
-    ("decoding", "searches, Translator, Generator, scores"),
-    ("models", "Transformer, CausalLM, presets"),
-    ("nn", "the paper's blocks; jax and flax only"),
+LAYERS: list[list[tuple[str, str, str]]] = [
+    [("cli, train.py, configs", "the commands and the recipes", BLUE)],
+    [("interop", "import, export", GREY), ("analysis", "plots, compiled code", GREY)],
+    [("translation", "a task, Translator", BLUE), ("language_model", "a task, Generator", BLUE)],
+    [("training", "fit: step, loss, optimizer, sharding, hosts", BLUE)],
+    [("search", "beam, greedy, sampling", BLUE), ("runs", "checkpoints, metrics", BLUE)],
+    [("models", "encoder-decoder, decoder", GREEN), ("config", "frozen dataclasses", GREEN)],
+    [("nn", "the building blocks of the paper; jax and flax only", GREEN)],
 ]
-"""The parts, each of which imports those below it."""
+"""The packages from top to bottom: title, contents, color. A layer imports only from the layers below it."""
 
 
 def folders() -> str:
-    """Returns the picture of the folders of tfmr and of what imports what."""
+    """Returns the diagram of the packages and their imports."""
     parts = []
-    for i, (name, what) in enumerate(CHAIN):
+    for i, layer in enumerate(LAYERS):
         y = 24 + 78 * i
-        parts += box(24, y, 362, 52, name, [what], GREEN if name == "nn" else BLUE)
+        width = (390 - 14 * (len(layer) - 1)) // len(layer)
+        for j, (name, what, fill) in enumerate(layer):
+            parts += box(24 + j * (width + 14), y, width, 52, name, [what], fill)
         if i:
-            parts.append(arrow(205, y - 26, 205, y - 2))
-    parts += box(436, 24, 140, 130, "data", ["text to batches;", "numpy only,", "no jax"], ORANGE)
-    for y in (50, 128):  # cli and training
-        parts.append(arrow(386, y, 434, y))
-    for y in (206, 284):  # evaluation and decoding
-        parts.append(f'<path d="M386 {y} H506" stroke="{INK}" stroke-width="1.6"/>')
-    parts.append(arrow(506, 284, 506, 156))
-    parts += box(436, 322, 140, 52, "analysis", ["accounts, pictures"], GREY)
-    parts += box(436, 400, 140, 52, "interop", ["models in and out"], GREY)
-    parts += [arrow(434, 352, 388, 358), arrow(434, 424, 388, 376)]
-    parts.append(text(24, 500, "An arrow: imports. cli imports all, training analysis too; no import runs back.", 13))
-    return picture(516, "The folders of tfmr and what imports what", parts)
+            parts.append(arrow(219, y - 24, 219, y - 2))
+    top, bottom = 24 + 78 * 2, 24 + 78 * 3 + 52
+    parts += box(452, top, 124, bottom - top, "data", ["text to tokens", "to batches;", "NumPy only"], ORANGE)
+    parts += [arrow(414, y, 450, y) for y in (top + 26, bottom - 26)]
+    parts.append(f'<path d="M414 50 H514" stroke="{INK}" stroke-width="1.6"/>')
+    parts.append(arrow(514, 50, 514, top - 2))
+    height = 24 + 78 * len(LAYERS)
+    parts.append(
+        text(24, height + 4, "Arrows point to what is imported. A layer may import from every layer below it.", 13)
+    )
+    return picture(height + 20, "The packages of tfmr and their imports", parts)
 
 
 STEPS = [
