@@ -58,7 +58,7 @@ LAYERS: list[list[tuple[str, str, str]]] = [
     [("models", "encoder-decoder, decoder", GREEN), ("config", "frozen dataclasses", GREEN)],
     [("nn", "the building blocks of the paper; jax and flax only", GREEN)],
 ]
-"""The packages from top to bottom: title, contents, color. A layer imports only from the layers below it."""
+"""The packages from top to bottom: title, contents, colour. A layer imports only from the layers below it."""
 
 
 def folders() -> str:
