@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-WIDTH = 600
+WIDTH = 656
 BLUE, GREEN, ORANGE, GREY = "#dbe9f8", "#dff0dd", "#fbe8d0", "#eceff2"
 INK, FAINT = "#1f2933", "#52606d"
 DASHED = f'stroke="{FAINT}" stroke-dasharray="5 4"'
@@ -66,16 +66,17 @@ def folders() -> str:
     parts = []
     for i, layer in enumerate(LAYERS):
         y = 24 + 78 * i
-        width = (390 - 14 * (len(layer) - 1)) // len(layer)
+        width = (430 - 14 * (len(layer) - 1)) // len(layer)
         for j, (name, what, fill) in enumerate(layer):
             parts += box(24 + j * (width + 14), y, width, 52, name, [what], fill)
         if i:
-            parts.append(arrow(219, y - 24, 219, y - 2))
-    top, bottom = 24 + 78 * 2, 24 + 78 * 3 + 52
-    parts += box(452, top, 124, bottom - top, "data", ["text to tokens", "to batches;", "NumPy only"], ORANGE)
-    parts += [arrow(414, y, 450, y) for y in (top + 26, bottom - 26)]
-    parts.append(f'<path d="M414 50 H514" stroke="{INK}" stroke-width="1.6"/>')
-    parts.append(arrow(514, 50, 514, top - 2))
+            parts.append(arrow(239, y - 24, 239, y - 2))
+    importers = [24 + 78 * i for i in range(len(LAYERS) - 2)]  # every layer above models and config
+    parts += box(492, 24, 140, importers[-1] + 28, "data", ["text to tokens", "to batches;", "NumPy only"], ORANGE)
+    parts += [arrow(454, y + 26, 490, y + 26) for y in importers]
+    config = importers[-1] + 78 + 26
+    parts.append(f'<path d="M562 {config - 52} V{config}" stroke="{INK}" stroke-width="1.6"/>')
+    parts.append(arrow(562, config, 456, config))
     height = 24 + 78 * len(LAYERS)
     parts.append(
         text(24, height + 4, "Arrows point to what is imported. A layer may import from every layer below it.", 13)
@@ -84,24 +85,24 @@ def folders() -> str:
 
 
 STEPS = [
-    ("lines of text, in pairs", "I go home.   Ich gehe nach Hause.", "data/corpora", ORANGE),
+    ("pairs of lines", "I go home.   Ich gehe nach Hause.", "data/corpora", ORANGE),
     ("token ids", "one tokenizer for both languages", "data/tokenizer.py", ORANGE),
-    ("token arrays on disk", "and their lengths; once for a corpus", "data/prepare.py", ORANGE),
+    ("token arrays on disk", "and their lengths; written once per corpus", "data/prepare.py", ORANGE),
     ("batch plan", "a function of lengths, seed and epoch", "data/batching.py", ORANGE),
-    ("a batch", "tokens, segments, positions: [rows, length]", "data/loader.py", ORANGE),
-    ("on the devices", "rows are divided over the mesh", "training/sharding.py", BLUE),
+    ("a batch", "tokens, segments, positions: [rows, length]", "data/pairs.py", ORANGE),
+    ("on the devices", "rows are sharded over the mesh", "training/sharding.py", BLUE),
     ("embedding + position", "[batch, length, d_model]", "nn/embedding.py", GREEN),
-    ("encoder, of the source", "N x self-attention, feed-forward", "nn/stacks.py", GREEN),
-    ("decoder, of the target so far", "N x self-, cross-attention, feed-forward", "nn/layers.py", GREEN),
-    ("logits", "times the embedding; a chunk at a time", "training/loss.py", BLUE),
-    ("loss", "sum over tokens / tokens of all devices", "training/loss.py", BLUE),
+    ("encoder, over the source", "N x self-attention, feed-forward", "nn/stacks.py", GREEN),
+    ("decoder, over the target so far", "N x self-, cross-attention, feed-forward", "nn/layers.py", GREEN),
+    ("logits", "states times embedding, in chunks", "training/loss.py", BLUE),
+    ("loss", "sum over tokens / tokens on all devices", "training/loss.py", BLUE),
     ("gradient, Adam", "the next state: parameters, step", "training/step.py", BLUE),
 ]
-"""What becomes of text: title, explanation, file."""
+"""The steps from text to the next state: title, explanation, file, colour."""
 
 
 def text_to_loss() -> str:
-    """Returns the picture of the data's way from text to loss."""
+    """Returns the diagram of the steps from text to loss."""
     first = next(i for i, (_, _, file, _) in enumerate(STEPS) if file.startswith("nn/"))
     top = 14 + 76 * first
     parts = [f'<rect x="14" y="{top}" width="360" height="224" rx="9" fill="none" {DASHED}/>']
@@ -113,12 +114,12 @@ def text_to_loss() -> str:
             parts.append(arrow(194, y - 24, 194, y - 2))
     height = 24 + 76 * len(STEPS)
     parts += [text(384, top + 217, "the dashed frame:", 13, fill=FAINT)]
-    parts += [text(384, top + 234, "tfmr/models/transformer.py", 13, face="mono")]
-    return picture(height, "The way of the data from text to loss", parts)
+    parts += [text(384, top + 234, "tfmr/models/transformer/model.py", 13, face="mono")]
+    return picture(height, "From text to loss", parts)
 
 
 def main(folder: str) -> None:
-    """Writes both."""
+    """Writes both diagrams."""
     for name, svg in (("folders", folders()), ("text_to_loss", text_to_loss())):
         (Path(folder) / f"{name}.svg").write_text(svg, encoding="utf-8")
 
