@@ -1,8 +1,8 @@
-"""Finds dead links, dead anchors and missing pictures of a built site, and public names that it leaves out.
+"""Checks a built site for dead links, dead anchors, missing images, and public names that no page documents.
 
     python docs/check_site.py build/docs
 
-Links to other sites are listed, not tried.
+External links are listed but not followed.
 """
 
 import importlib
@@ -13,11 +13,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 REFERENCES = {"a": "href", "link": "href", "img": "src", "script": "src", "source": "src", "object": "data"}
-"""Which attribute of which element names another file."""
+"""Elements that refer to other files, and the attribute that does so."""
 
 
 class Page(HTMLParser):
-    """What an HTML file refers to, and the anchors that it has."""
+    """The references and anchors of an HTML file."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -38,7 +38,7 @@ def read_pages(site: Path) -> dict[Path, Page]:
 
 
 def dead_references(pages: dict[Path, Page]) -> list[str]:
-    """Returns a line for each reference to a file that is not there, or to an anchor that its page does not have."""
+    """Returns one line for each reference to a missing file or a missing anchor."""
     found = []
     for file, page in pages.items():
         for reference in dict.fromkeys(page.references):
@@ -54,13 +54,13 @@ def dead_references(pages: dict[Path, Page]) -> list[str]:
 
 
 def other_sites(pages: dict[Path, Page]) -> list[str]:
-    """Returns the links that leave the site."""
+    """Returns the external links."""
     links = {reference for page in pages.values() for reference in page.references}
     return sorted(link for link in links if urlsplit(link).scheme in ("http", "https"))
 
 
 def public_names() -> list[str]:
-    """Returns what tfmr and its packages list in `__all__`, but for the version."""
+    """Returns the names in `__all__` of tfmr and its packages, except the version."""
     import tfmr
 
     packages = ["tfmr", *(info.name for info in pkgutil.walk_packages(tfmr.__path__, "tfmr.") if info.ispkg)]
@@ -70,9 +70,9 @@ def public_names() -> list[str]:
 
 
 def left_out(pages: dict[Path, Page], names: list[str]) -> list[str]:
-    """Returns a line for each name that no page describes."""
+    """Returns one line for each name that no page documents."""
     described = {anchor.rpartition(".")[2] for page in pages.values() for anchor in page.anchors if "." in anchor}
-    return [f"{name}: is public, and no page of the API describes it" for name in names if _last(name) not in described]
+    return [f"{name}: is public, but no API page documents it" for name in names if _last(name) not in described]
 
 
 def _last(name: str) -> str:
@@ -80,10 +80,10 @@ def _last(name: str) -> str:
 
 
 def main(site: str) -> None:
-    """Prints what is wrong, and ends with status 1 if anything is."""
+    """Prints what is wrong; exits with status 1 if anything is."""
     pages = read_pages(Path(site))
-    wrong = [*dead_references(pages), *left_out(pages, public_names())] if pages else [f"{site}: holds no page"]
-    print(f"{len(pages)} pages; other sites that are linked to, not tried:", *other_sites(pages), sep="\n  ")
+    wrong = [*dead_references(pages), *left_out(pages, public_names())] if pages else [f"{site}: contains no page"]
+    print(f"{len(pages)} pages; external links, not followed:", *other_sites(pages), sep="\n  ")
     print(*wrong, sep="\n", file=sys.stderr)
     sys.exit(1 if wrong else 0)
 

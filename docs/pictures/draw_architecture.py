@@ -1,4 +1,4 @@
-"""Draws the two pictures of the page on the architecture, as SVG with a background that suits light and dark pages.
+"""Draws the two diagrams of the architecture page as SVG, with a background that works on light and dark pages.
 
 python docs/pictures/draw_architecture.py docs/pictures
 """
@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-WIDTH = 600
+WIDTH = 656
 BLUE, GREEN, ORANGE, GREY = "#dbe9f8", "#dff0dd", "#fbe8d0", "#eceff2"
 INK, FAINT = "#1f2933", "#52606d"
 DASHED = f'stroke="{FAINT}" stroke-dasharray="5 4"'
 
 
 def box(x: int, y: int, width: int, height: int, title: str, lines: Iterable[str] = (), fill: str = BLUE) -> list[str]:
-    """Returns a box with a title and lines of smaller text below it."""
+    """Returns a box with a title and smaller text below it."""
     parts = [f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="7" fill="{fill}" stroke="#9aa5b1"/>']
     parts.append(text(x + 12, y + 22, title, weight="bold"))
     return parts + [text(x + 12, y + 41 + 17 * i, line, size=13, fill=FAINT) for i, line in enumerate(lines)]
@@ -36,7 +36,7 @@ def arrow(x1: int, y1: int, x2: int, y2: int) -> str:
 
 
 def picture(height: int, title: str, parts: Iterable[str]) -> str:
-    """Returns an SVG with a background and a title for those who hear it."""
+    """Returns an SVG with a background, and a title for screen readers."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
         f'role="img"><title>{escape(title)}</title>'
@@ -49,57 +49,60 @@ def picture(height: int, title: str, parts: Iterable[str]) -> str:
     return "\n".join([head, marker, background, *parts, "</svg>"]) + "\n"
 
 
-CHAIN = [
-    ("cli, train.py, configs", "the commands and the recipes"),
-    ("training", "loss, optimizer, step, sharding, checkpoints, loop"),
-    ("evaluation.py", "BLEU, chrF, loss"),
-    ("decoding", "searches, Translator, Generator, scores"),
-    ("models", "Transformer, CausalLM, presets"),
-    ("nn", "the paper's blocks; jax and flax only"),
+LAYERS: list[list[tuple[str, str, str]]] = [
+    [("cli, train.py, configs", "the commands and the recipes", BLUE)],
+    [("interop", "import, export", GREY), ("analysis", "plots, compiled code", GREY)],
+    [("translation", "a task, Translator", BLUE), ("language_model", "a task, Generator", BLUE)],
+    [("training", "fit: step, loss, optimizer, sharding, hosts", BLUE)],
+    [("search", "beam, greedy, sampling", BLUE), ("runs", "checkpoints, metrics", BLUE)],
+    [("models", "encoder-decoder, decoder", GREEN), ("config", "frozen dataclasses", GREEN)],
+    [("nn", "the building blocks of the paper; jax and flax only", GREEN)],
 ]
-"""The parts, each of which imports those below it."""
+"""The packages from top to bottom: title, contents, colour. A layer imports only from the layers below it."""
 
 
 def folders() -> str:
-    """Returns the picture of the folders of tfmr and of what imports what."""
+    """Returns the diagram of the packages and their imports."""
     parts = []
-    for i, (name, what) in enumerate(CHAIN):
+    for i, layer in enumerate(LAYERS):
         y = 24 + 78 * i
-        parts += box(24, y, 362, 52, name, [what], GREEN if name == "nn" else BLUE)
+        width = (430 - 14 * (len(layer) - 1)) // len(layer)
+        for j, (name, what, fill) in enumerate(layer):
+            parts += box(24 + j * (width + 14), y, width, 52, name, [what], fill)
         if i:
-            parts.append(arrow(205, y - 26, 205, y - 2))
-    parts += box(436, 24, 140, 130, "data", ["text to batches;", "numpy only,", "no jax"], ORANGE)
-    for y in (50, 128):  # cli and training
-        parts.append(arrow(386, y, 434, y))
-    for y in (206, 284):  # evaluation and decoding
-        parts.append(f'<path d="M386 {y} H506" stroke="{INK}" stroke-width="1.6"/>')
-    parts.append(arrow(506, 284, 506, 156))
-    parts += box(436, 322, 140, 52, "analysis", ["accounts, pictures"], GREY)
-    parts += box(436, 400, 140, 52, "interop", ["models in and out"], GREY)
-    parts += [arrow(434, 352, 388, 358), arrow(434, 424, 388, 376)]
-    parts.append(text(24, 500, "An arrow: imports. cli imports all, training analysis too; no import runs back.", 13))
-    return picture(516, "The folders of tfmr and what imports what", parts)
+            parts.append(arrow(239, y - 24, 239, y - 2))
+    importers = [24 + 78 * i for i in range(len(LAYERS) - 2)]  # every layer above models and config
+    parts += box(492, 24, 140, importers[-1] + 28, "data", ["text to tokens", "to batches;", "NumPy only"], ORANGE)
+    parts += [arrow(454, y + 26, 490, y + 26) for y in importers]
+    config = importers[-1] + 78 + 26
+    parts.append(f'<path d="M562 {config - 52} V{config}" stroke="{INK}" stroke-width="1.6"/>')
+    parts.append(arrow(562, config, 456, config))
+    height = 24 + 78 * len(LAYERS)
+    parts.append(
+        text(24, height + 4, "Arrows point to what is imported. A layer may import from every layer below it.", 13)
+    )
+    return picture(height + 20, "The packages of tfmr and their imports", parts)
 
 
 STEPS = [
-    ("lines of text, in pairs", "I go home.   Ich gehe nach Hause.", "data/corpora", ORANGE),
+    ("pairs of lines", "I go home.   Ich gehe nach Hause.", "data/corpora", ORANGE),
     ("token ids", "one tokenizer for both languages", "data/tokenizer.py", ORANGE),
-    ("token arrays on disk", "and their lengths; once for a corpus", "data/prepare.py", ORANGE),
+    ("token arrays on disk", "and their lengths; written once per corpus", "data/prepare.py", ORANGE),
     ("batch plan", "a function of lengths, seed and epoch", "data/batching.py", ORANGE),
-    ("a batch", "tokens, segments, positions: [rows, length]", "data/loader.py", ORANGE),
-    ("on the devices", "rows are divided over the mesh", "training/sharding.py", BLUE),
+    ("a batch", "tokens, segments, positions: [rows, length]", "data/pairs.py", ORANGE),
+    ("on the devices", "rows are sharded over the mesh", "training/sharding.py", BLUE),
     ("embedding + position", "[batch, length, d_model]", "nn/embedding.py", GREEN),
-    ("encoder, of the source", "N x self-attention, feed-forward", "nn/stacks.py", GREEN),
-    ("decoder, of the target so far", "N x self-, cross-attention, feed-forward", "nn/layers.py", GREEN),
-    ("logits", "times the embedding; a chunk at a time", "training/loss.py", BLUE),
-    ("loss", "sum over tokens / tokens of all devices", "training/loss.py", BLUE),
+    ("encoder, over the source", "N x self-attention, feed-forward", "nn/stacks.py", GREEN),
+    ("decoder, over the target so far", "N x self-, cross-attention, feed-forward", "nn/layers.py", GREEN),
+    ("logits", "states times embedding, in chunks", "training/loss.py", BLUE),
+    ("loss", "sum over tokens / tokens on all devices", "training/loss.py", BLUE),
     ("gradient, Adam", "the next state: parameters, step", "training/step.py", BLUE),
 ]
-"""What becomes of text: title, explanation, file."""
+"""The steps from text to the next state: title, explanation, file, colour."""
 
 
 def text_to_loss() -> str:
-    """Returns the picture of the data's way from text to loss."""
+    """Returns the diagram of the steps from text to loss."""
     first = next(i for i, (_, _, file, _) in enumerate(STEPS) if file.startswith("nn/"))
     top = 14 + 76 * first
     parts = [f'<rect x="14" y="{top}" width="360" height="224" rx="9" fill="none" {DASHED}/>']
@@ -111,12 +114,12 @@ def text_to_loss() -> str:
             parts.append(arrow(194, y - 24, 194, y - 2))
     height = 24 + 76 * len(STEPS)
     parts += [text(384, top + 217, "the dashed frame:", 13, fill=FAINT)]
-    parts += [text(384, top + 234, "tfmr/models/transformer.py", 13, face="mono")]
-    return picture(height, "The way of the data from text to loss", parts)
+    parts += [text(384, top + 234, "tfmr/models/transformer/model.py", 13, face="mono")]
+    return picture(height, "From text to loss", parts)
 
 
 def main(folder: str) -> None:
-    """Writes both."""
+    """Writes both diagrams."""
     for name, svg in (("folders", folders()), ("text_to_loss", text_to_loss())):
         (Path(folder) / f"{name}.svg").write_text(svg, encoding="utf-8")
 

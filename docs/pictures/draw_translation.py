@@ -1,7 +1,7 @@
-"""Draws the picture of the README: what a run learned, and where its decoder looks while it translates a sentence.
+"""Draws the image of the README: a run's learning curve, and its decoder's attention as it translates a sentence.
 
-python docs/pictures/draw_translation.py runs/multi30k_en_de docs/pictures/translation.png \
-    --sentence "In the park a small dog is catching a red ball." --layer 2
+    python docs/pictures/draw_translation.py runs/multi30k_en_de docs/pictures/translation.png \\
+        --sentence "In the park a small dog is catching a red ball." --layer 2
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ BLUE, ORANGE = "#1f5fa8", "#d9822b"
 
 @dataclass(frozen=True)
 class Arguments:
-    """What to draw."""
+    """The command line."""
 
     run: tyro.conf.Positional[str]
     """The run directory."""
@@ -29,11 +29,11 @@ class Arguments:
     sentence: str
     """The sentence to translate."""
     layer: int = -1
-    """Layer of the decoder, from 0; -1: the last."""
+    """Layer of the decoder, counted from 0; -1 is the last."""
 
 
 def attention(options: Arguments) -> tuple[np.ndarray, list[str], list[str]]:
-    """Returns the mean attention of a layer's heads from the translation to the sentence, and both as tokens."""
+    """Returns a layer's mean cross-attention over its heads, and the tokens of the translation and the sentence."""
     translator = Translator.from_run(options.run)
     tokenizer, config = translator.tokenizer, translator.model.config
     source = [*tokenizer.encode(options.sentence), EOS_ID]
@@ -45,7 +45,7 @@ def attention(options: Arguments) -> tuple[np.ndarray, list[str], list[str]]:
 
 
 def draw_attention(axis: Axes, weights: np.ndarray, rows: list[str], columns: list[str]) -> None:
-    """Draws a row for each token that is written; the darker, the more a token of the source is looked at."""
+    """Draws one row per output token; the darker a cell, the more attention the source token gets."""
     axis.imshow(np.sqrt(weights), cmap="Blues", vmin=0, vmax=1)
     axis.set_xticks(range(len(columns)), columns, rotation=55, ha="left", rotation_mode="anchor")
     axis.set_yticks(range(len(rows)), rows)
@@ -61,7 +61,7 @@ def draw_attention(axis: Axes, weights: np.ndarray, rows: list[str], columns: li
 
 
 def draw_curve(axis: Axes, title: str, curve: Curve, colour: str) -> None:
-    """Draws a curve with its last value."""
+    """Draws a curve and labels its last value."""
     axis.plot(*curve, color=colour, marker="o", markersize=3.5, linewidth=1.6)
     axis.annotate(f"{curve.values[-1]:.1f}", (curve.steps[-1], curve.values[-1]), (0, 7), textcoords="offset points")
     axis.set_title(title, fontsize=11, loc="left")
@@ -73,7 +73,7 @@ def draw_curve(axis: Axes, title: str, curve: Curve, colour: str) -> None:
 
 
 def main() -> None:
-    """Draws and writes the picture."""
+    """Draws and saves the image."""
     options = tyro.cli(Arguments)
     metrics = read_metrics(f"{options.run}/metrics.jsonl")
     figure = Figure(figsize=(10, 4.9), layout="constrained", facecolor="white")

@@ -33,6 +33,12 @@ def defined(file: Path) -> set[str]:
     return names
 
 
+def methods(file: Path, name: str) -> set[str]:
+    """Returns the methods that a class of a module defines itself."""
+    classes = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
+    return {item.name for node in classes if node.name == name for item in node.body if hasattr(item, "name")}
+
+
 SECTIONS = [row for row in rows(DOCS / "paper.md", 4) if row[2].startswith("`tfmr/")]
 
 
@@ -56,6 +62,18 @@ def test_a_file_that_is_named_anywhere_is_there():
     named = {name for text in texts for name in re.findall(r"\b(?:tfmr|tests|configs|launch)/[\w./]*\w\.\w+", text)}
     assert len(named) > 40
     assert sorted(name for name in named if not (REPOSITORY / name).exists()) == []
+
+
+def test_a_function_that_is_named_with_its_file_exists():
+    text = "".join(file.read_text(encoding="utf-8") for file in DOCUMENTS)
+    named = set(re.findall(r"`(\w[\w/]*\.py):(\w+)(?:\.(\w+))?`", text))
+    assert len(named) > 30
+    missing = [
+        f"{file}:{name}.{method}".rstrip(".")
+        for file, name, method in sorted(named)
+        if name not in defined(REPOSITORY / file) or (method and method not in methods(REPOSITORY / file, name))
+    ]
+    assert missing == []
 
 
 def test_links_between_the_files_of_the_repository_lead_somewhere():
