@@ -17,7 +17,7 @@ from tfmr.errors import InputError
 from tfmr.interop import flatten, from_marian, read_marian, write_marian
 from tfmr.interop.weight_files import read_arrays
 from tfmr.models import Transformer
-from tfmr.runs.run_directory import load_run
+from tfmr.runs import load_run
 from tfmr.translation import Translator
 from tfmr.translation.scores import evaluate
 
