@@ -107,8 +107,8 @@ class TestPlotAttention:
     @pytest.mark.parametrize(
         ("labels", "head", "message"),
         [
-            ((["a"], ["x", "y"]), None, "query_labels: 1 labels for weights of 3"),
-            ((["a", "b", "c"], ["x"]), None, "key_labels: 1 labels for weights of 2"),
+            ((["a"], ["x", "y"]), None, "query_labels: 1 labels for 3 tokens"),
+            ((["a", "b", "c"], ["x"]), None, "key_labels: 1 labels for 2 tokens"),
             ((["a", "b", "c"], ["x", "y"]), 4, "head = 4: must be from 0 to 3"),
             ((["a", "b", "c"], ["x", "y"]), -1, "head = -1"),
         ],

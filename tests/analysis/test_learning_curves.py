@@ -62,9 +62,9 @@ class TestReadMetrics:
         assert np.isnan(curves["loss"].values).tolist() == [True]
 
     def test_a_missing_or_empty_file_is_named(self, tmp_path):
-        with pytest.raises(InputError, match=r"nothing/metrics\.jsonl: is missing"):
+        with pytest.raises(InputError, match=r"nothing/metrics\.jsonl: file not found"):
             read_metrics(tmp_path / "nothing" / "metrics.jsonl")
-        with pytest.raises(InputError, match=r"metrics\.jsonl: holds no metrics yet"):
+        with pytest.raises(InputError, match=r"metrics\.jsonl: contains no metrics yet"):
             read_metrics(write(tmp_path, end="") / "metrics.jsonl")
 
 
@@ -78,10 +78,10 @@ class TestPlotLearningCurves:
 
     def test_draws_what_there_is(self, tmp_path):
         figure, panels = self.drawn([a_run(tmp_path / "one")])
-        assert list(panels) == ["loss (nats a token)", "validation BLEU", "learning rate"]
+        assert list(panels) == ["loss (nats per token)", "validation BLEU", "learning rate"]
         (legend,) = figure.legends
         assert [text.get_text() for text in legend.get_texts()] == ["one"]
-        points, mean, validation = panels["loss (nats a token)"].lines
+        points, mean, validation = panels["loss (nats per token)"].lines
         # The cross-entropy, not the smoothed loss, beside the validation loss.
         np.testing.assert_allclose(points.get_ydata(), 8 / np.arange(10, 301, 10))
         np.testing.assert_allclose(mean.get_ydata(), 8 / np.arange(10, 301, 10))
@@ -98,7 +98,7 @@ class TestPlotLearningCurves:
         losses = {"validation/loss": 2.0, "validation/crop_loss": 2.5, "validation/perplexity": 7.4}
         lines = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.8}, {"step": 2, **losses}]
         _, panels = self.drawn([write(tmp_path / "text", *lines), a_run(tmp_path / "pairs")])
-        panel = panels["loss (nats a token)"]
+        panel = panels["loss (nats per token)"]
         crops = [line for line in panel.lines if line.get_linestyle() == "--"]
         assert [line.get_ydata().tolist() for line in crops] == [[2.5]]
         legend = [text.get_text() for text in panel.get_legend().get_texts()]
@@ -107,7 +107,7 @@ class TestPlotLearningCurves:
     def test_the_moving_mean_keeps_the_mean_of_a_long_run(self, tmp_path):
         lines = [{"step": step, "loss": 5 + (-1) ** step} for step in range(1, 1001)]
         _, panels = self.drawn([write(tmp_path / "long", *lines)])
-        mean = panels["loss (nats a token)"].lines[1].get_ydata()
+        mean = panels["loss (nats per token)"].lines[1].get_ydata()
         assert len(mean) == 1000
         assert np.abs(np.asarray(mean) - 5).max() < 0.1
 
@@ -116,5 +116,5 @@ class TestPlotLearningCurves:
             plot_learning_curves([])
         with pytest.raises(InputError, match="1 runs and 2 names"):
             plot_learning_curves([a_run(tmp_path / "one")], ["a", "b"])
-        with pytest.raises(InputError, match="none of the metrics that are drawn, only other"):
+        with pytest.raises(InputError, match="contains no metrics that can be plotted, only other"):
             plot_learning_curves([write(tmp_path / "two", {"step": 1, "other": 2})])

@@ -5,11 +5,14 @@ import dataclasses
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from test_account import SMALL
 
 from tfmr.analysis import forward_flops
 from tfmr.analysis.matrix_products import matrix_product_flops
-from tfmr.models import Transformer
+from tfmr.models import Transformer, TransformerConfig
+
+SMALL = TransformerConfig(
+    vocab_size=37, num_encoder_layers=2, num_decoder_layers=3, d_model=10, d_ff=23, num_heads=3, d_k=5, d_v=7
+)
 
 
 def traced_flops(config, batch, source, target, *, gradient):

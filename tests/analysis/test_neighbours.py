@@ -76,7 +76,7 @@ def test_the_tables_of_source_and_target():
 
 
 def test_what_does_not_fit_is_named():
-    with pytest.raises(InputError, match="tokens: holds none"):
+    with pytest.raises(InputError, match="tokens: empty"):
         plot_neighbours(VECTORS, TEXTS, [])
     with pytest.raises(InputError, match="2 texts for 30 vectors"):
         plot_embedding_map(VECTORS, TEXTS[:2], [1])

@@ -36,9 +36,9 @@ class TestSchedules:
         assert [text.get_text() for text in axis.get_legend().get_texts()] == ["$a$", "b"]
 
     def test_what_cannot_be_drawn_is_named(self):
-        with pytest.raises(InputError, match="schedules: holds none"):
+        with pytest.raises(InputError, match="schedules: empty"):
             plot_schedules({}, 3)
-        with pytest.raises(InputError, match="steps of schedule 'a' = 0: must be 1 or more"):
+        with pytest.raises(InputError, match="steps of schedule 'a' = 0: must be at least 1"):
             plot_schedules({"a": float}, 0)
 
 
@@ -53,9 +53,9 @@ class TestPositions:
         assert position_vectors(learned, params, 2).tolist() == [[0] * 8] * 2
         language_model = CausalLMConfig(d_model=8, max_length=6)
         assert position_vectors(language_model, {"positions": tables["target"]}).shape == (6, 8)
-        with pytest.raises(InputError, match="length = 7: the model has learned 6 positions"):
+        with pytest.raises(InputError, match="length = 7: must be at most 6, the number of learned positions"):
             position_vectors(learned, params, 7)
-        with pytest.raises(InputError, match="learned positions stand in the parameters"):
+        with pytest.raises(InputError, match="which contain the learned positions"):
             position_vectors(learned)
 
     def test_the_products_of_sinusoids_depend_on_the_distance_alone(self):
@@ -73,7 +73,7 @@ class TestPositions:
         vectors = np.random.default_rng(0).normal(size=(7, 4))
         axis = written(plot_positions(vectors, title="$")).axes[0]
         np.testing.assert_array_equal(axis.images[0].get_array(), vectors)
-        with pytest.raises(InputError, match="holds no positions"):
+        with pytest.raises(InputError, match="vectors: empty"):
             plot_positions(vectors[:0])
 
 
@@ -140,5 +140,5 @@ class TestBeamTree:
         assert half == pytest.approx((likely + unlikely) / 2)
 
     def test_nothing_cannot_be_drawn(self):
-        with pytest.raises(InputError, match="holds no hypotheses"):
+        with pytest.raises(InputError, match="tree: empty"):
             plot_beam_tree(BeamTree((), ()))

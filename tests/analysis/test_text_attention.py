@@ -102,7 +102,7 @@ class TestSentence:
             ({"layer": 2}, "layer = 2: must be from 0 to 1"),
             ({"stack": "encoder", "layer": 1}, "layer = 1: must be from 0 to 0"),
             ({"head": 2}, "head = 2: must be from 0 to 1"),
-            ({"source": " "}, "sentence ' ': there is nothing to translate"),
+            ({"source": " "}, "sentence ' ': must not be blank"),
         ],
     )
     def test_what_is_not_there_is_named_before_any_work(self, options, message):
@@ -113,7 +113,7 @@ class TestSentence:
 
     def test_too_long_for_learned_positions_is_named(self):
         translator = make_translator(positions="learned", max_length=4)
-        with pytest.raises(InputError, match="needs at least 1 and at most 4"):
+        with pytest.raises(InputError, match="must have at least 1 and at most 4"):
             sentence_attention(translator, "abcabc", "a")
 
 
@@ -147,8 +147,8 @@ class TestText:
     @pytest.mark.parametrize(
         ("text", "options", "message"),
         [
-            ("", {}, "has no tokens to look at"),
-            ("abcabcabc", {}, "a text of 9 tokens: attention needs at least 1 and at most 8"),
+            ("", {}, "must have at least one token"),
+            ("abcabcabc", {}, "a text of 9 tokens: must have at least 1 and at most 8"),
             ("a", {"layer": -2}, "layer = -2: must be from 0 to 1"),
             ("a", {"head": 3}, "head = 3: must be from 0 to 2"),
         ],

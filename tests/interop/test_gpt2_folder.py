@@ -12,16 +12,15 @@ from test_gpt2 import gpt2
 from tfmr.cli import _dispatch
 from tfmr.config import GenerationConfig
 from tfmr.data.running_text import encode_text
-from tfmr.data.text_batches import evaluation_batches_of_text
-from tfmr.data.token_arrays import TokenArrays
+from tfmr.data.text_batches import TextSplit, evaluation_batches_of_text
 from tfmr.data.tokenizer import Marks, Tokenizer
 from tfmr.errors import InputError
 from tfmr.interop import flatten, read_gpt2
-from tfmr.interop.weight_files import read_arrays, write_arrays
+from tfmr.interop.weights import read_arrays, write_arrays
 from tfmr.language_model import Generator
 from tfmr.models import CausalLM
-from tfmr.runs.run_directory import load_run
-from tfmr.translation.scores import evaluate_loss, negative_log_likelihood
+from tfmr.runs import load_run
+from tfmr.training.evaluation import evaluate_loss, negative_log_likelihood
 
 FOLDER = Path(__file__).resolve().parent / "golden" / "gpt2"
 CASES = json.loads((FOLDER / "continued.json").read_text(encoding="utf-8"))
@@ -104,7 +103,7 @@ def test_the_loss_of_a_text_counts_every_token(run):
     text = '! The old woman!! sees the small dog.\nIt is "here" #1 & $2!'
     ids = encode_text(tokenizer, text)
     assert {0, 1, 2, 3} < set(ids.tolist())
-    arrays = TokenArrays(ids, np.array([0, len(ids)]), begin_mark=END)
+    arrays = TextSplit(ids, np.array([0, len(ids)]), begin_mark=END)
     loss = evaluate_loss(
         lambda batch: negative_log_likelihood(CausalLM(config.model), params, batch),
         evaluation_batches_of_text(arrays, config.data),
@@ -149,14 +148,14 @@ class TestWrongFolders:
         return message
 
     def test_missing_files_are_all_named(self, folder):
-        assert "no such folder" in self.refused(folder / "nowhere")
+        assert "folder not found" in self.refused(folder / "nowhere")
         for name in ("model.safetensors", "tokenizer.json"):
             (folder / name).unlink()
-        assert "has no model.safetensors, no tokenizer.json; it needs all of" in self.refused(folder)
+        assert "has no model.safetensors and no tokenizer.json; it needs config.json" in self.refused(folder)
         (folder / "vocab.json").write_text("{}")
-        assert "has no model.safetensors, no merges.txt; it needs all of" in self.refused(folder)
+        assert "has no model.safetensors and no merges.txt; it needs config.json" in self.refused(folder)
         (folder / "pytorch_model.bin").write_bytes(b"pickle")
-        assert "of pytorch_model.bin nothing is unpickled" in self.refused(folder)
+        assert "tfmr does not unpickle pytorch_model.bin" in self.refused(folder)
         assert f"save_pretrained('{folder}')" in self.refused(folder)
 
     @pytest.mark.parametrize("content", ["", "[1]", "{", '{"model": 1}', "\x00"])
@@ -175,15 +174,15 @@ class TestWrongFolders:
     def test_damaged_merges_are_named(self, folder, merge):
         as_merges(folder)
         (folder / "merges.txt").write_text(f"#version: 0.2\nh e\n{merge}\n")
-        assert f"merges.txt: {merge!r} is no merge" in self.refused(folder)
+        assert f"merges.txt: {merge!r} is not a merge" in self.refused(folder)
 
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
             ({"bos_token_id": None, "eos_token_id": None}, r"bos_token_id and eos_token_id = \[None, None\]"),
             ({"eos_token_id": [1, 2]}, r"bos_token_id and eos_token_id = \[320, \[1, 2\]\]"),
-            ({"eos_token_id": 50256}, "its tokenizer has no token of id 50256, a mark of its model"),
-            ({"vocab_size": 320}, r"misshapen: wte\.weight \(321, 16\) instead of \(320, 16\)"),
+            ({"eos_token_id": 50256}, "its tokenizer has no token with id 50256, which config.json gives as"),
+            ({"vocab_size": 320}, r"wrong shape: wte\.weight \(321, 16\) instead of \(320, 16\)"),
         ],
     )
     def test_a_config_that_is_not_the_files_is_refused(self, folder, changes, message):
@@ -199,13 +198,13 @@ class TestWrongFolders:
         write_arrays(folder / "model.safetensors", weights, {})
         values = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps(values | {"vocab_size": 300}))
-        assert "its tokenizer has the id 320, which config.json's vocab_size = 300 leaves out" in self.refused(folder)
+        assert "its tokenizer has the token id 320, must be below vocab_size = 300" in self.refused(folder)
 
     def test_another_kind_of_tokenizer_is_refused(self, folder):
         content = json.loads((folder / "tokenizer.json").read_text())
         content["model"]["type"] = "Unigram"
         (folder / "tokenizer.json").write_text(json.dumps(content))
-        assert "holds a Unigram model with the decoder ByteLevel: needed is a byte-level BPE" in self.refused(folder)
+        assert "is a Unigram model with a ByteLevel decoder, must be a byte-level BPE" in self.refused(folder)
 
     def test_nothing_is_left_of_an_import_that_fails(self, folder, tmp_path):
         content = json.loads((folder / "tokenizer.json").read_text())

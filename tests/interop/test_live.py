@@ -19,10 +19,10 @@ from tfmr.cli import _dispatch
 from tfmr.config import GenerationConfig
 from tfmr.data.tokenizer import BOS_ID, PAD_ID
 from tfmr.interop import from_gpt2, from_marian, to_marian
-from tfmr.interop.weight_files import write_arrays
+from tfmr.interop.weights import write_arrays
 from tfmr.language_model import Generator
 from tfmr.models import CausalLM, Transformer
-from tfmr.runs.run_directory import load_run
+from tfmr.runs import load_run
 from tfmr.translation import Translator
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "interchange.md"

@@ -11,7 +11,7 @@ from small_transformers import BASE, SENTENCES, VOCAB, logits_of
 
 from tfmr.data import tokenizer
 from tfmr.errors import InputError
-from tfmr.interop import check_exportable, flatten, from_marian, marian_config, to_marian
+from tfmr.interop import check_marian, flatten, from_marian, marian_config, to_marian
 from tfmr.models import Transformer, TransformerConfig
 
 SMALL = dataclasses.replace(BASE, num_heads=2, d_k=8, d_v=8, num_encoder_layers=2, num_decoder_layers=2)
@@ -45,7 +45,7 @@ def test_a_model_without_biases_and_of_another_epsilon_computes_the_same(epsilon
 def test_only_the_first_norms_are_not_exact(monkeypatch):
     """With a large epsilon, and no first norm to be wrong: then the two are equal, as the text says."""
     monkeypatch.setattr(marian_config, "EPSILON", 0.5)
-    monkeypatch.setattr("tfmr.interop.marian.EPSILON", 0.5)
+    monkeypatch.setattr("tfmr.interop.marian_weights.EPSILON", 0.5)
     config = dataclasses.replace(SMALL, norm_epsilon=0.1)
     found, params, _ = from_marian(*to_marian(config, params_of(config)), UNK)
     assert found.norm_epsilon == 0.5
@@ -74,19 +74,14 @@ def test_token_ids_are_put_into_our_order_and_the_copy_is_never_written():
     assert not probabilities.astype(np.float32)[..., tokenizer.BOS_ID].any()
 
 
-def test_the_special_tokens_are_the_tokenizers():
-    ours = [getattr(marian_config, name) for name in ("PAD_ID", "UNK_ID", "BOS_ID", "EOS_ID")]
-    assert ours == [tokenizer.PAD_ID, tokenizer.UNK_ID, tokenizer.BOS_ID, tokenizer.EOS_ID]
-
-
 def test_all_reasons_why_marian_cannot_hold_a_model_are_given_at_once():
     config = TransformerConfig(vocab_size=9, norm="pre", positions="learned", d_k=32, d_v=16, norm_epsilon=1e-3)
     with pytest.raises(InputError) as raised:
-        check_exportable(config)
+        check_marian(config)
     assert str(raised.value).splitlines() == [str(raised.value)]
     for name in ("norm = 'pre'", "positions = 'learned'", "d_k = 32", "d_v = 16", "norm_epsilon = 0.001"):
         assert f"model.{name}" in str(raised.value)
-    with pytest.raises(InputError, match="Marian cannot hold"):
+    with pytest.raises(InputError, match="Marian cannot store"):
         to_marian(config, {})
 
 
@@ -111,11 +106,11 @@ def test_all_reasons_why_a_marian_model_cannot_be_ours_are_given_at_once():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model.encoder.layers.0.fc3.weight": np.zeros(1, np.float32)}, r"not the model's: .*fc3"),
-        ({"model.shared.weight": np.zeros((3, 16), np.float32)}, r"misshapen: model\.shared\.weight \(3, 16\) instead"),
+        ({"model.encoder.layers.0.fc3.weight": np.zeros(1, np.float32)}, r"unknown: .*fc3"),
+        ({"model.shared.weight": np.zeros((3, 16), np.float32)}, r"wrong shape: model\.shared\.weight \(3, 16\) instead"),
         ({"model.encoder.layers.0.fc1.weight": None}, r"missing: model\.encoder\.layers\.0\.fc1\.weight \(24, 16\)"),
-        ({"lm_head.weight": np.zeros((VOCAB, 16), np.float32)}, r"lm_head\.weight is not model\.shared\.weight"),
-        ({"model.encoder.embed_positions.weight": np.zeros((4, 16), np.float32)}, "not the paper's sinusoids"),
+        ({"lm_head.weight": np.zeros((VOCAB, 16), np.float32)}, r"lm_head\.weight differs from model\.shared\.weight"),
+        ({"model.encoder.embed_positions.weight": np.zeros((4, 16), np.float32)}, "must be the paper's sinusoids"),
     ],
 )
 def test_weights_that_do_not_fit_are_named(changes, message):
@@ -139,5 +134,5 @@ def test_tables_that_are_there_twice_and_sinusoids_are_taken():
 def test_wrong_token_ids_are_refused():
     values, weights = to_marian(MARIANS, params_of(MARIANS))
     for wrong in ({"pad_token_id": VOCAB}, {"pad_token_id": UNK}):
-        with pytest.raises(InputError, match=re.escape("the ids of padding, unknown, start and end are [")):
+        with pytest.raises(InputError, match=re.escape("ids of the padding, unknown, start and EOS tokens = [")):
             from_marian(values | wrong, weights, UNK)

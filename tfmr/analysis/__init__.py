@@ -1,4 +1,4 @@
-"""Looking at models: where parameters and operations go, and pictures: attention, curves, positions, beams, tokens."""
+"""Analysis of models: parameter and FLOP counts, compiled programs, and plots."""
 
 from tfmr.analysis.attention_maps import attention_weights
 from tfmr.analysis.attention_pictures import plot_attention, plot_attention_layers

@@ -1,4 +1,4 @@
-"""Pictures of attention weights: a row for each token that looks, a column for each that is looked at."""
+"""Plots of attention weights, with one row per query and one column per key."""
 
 import textwrap
 from collections.abc import Sequence
@@ -24,20 +24,20 @@ def plot_attention(
     head: int | None = None,
     title: str = "",
 ) -> "Figure":
-    """Draws what the heads of a layer look at: a row for each token that looks, a column for each looked at.
+    """Plots the attention weights of a layer, with one row per query and one column per key.
 
     Args:
-      weights: of one layer, from `attention_weights`.
-      query_labels: the tokens that look (the target's, for cross-attention), in any script.
-      key_labels: the tokens that are looked at (the source's, for cross-attention).
-      head: the head to draw alone; None: all, in a grid.
-      title: stands above.
+      weights: the weights of one layer, from `attention_weights`.
+      query_labels: the query tokens (of the target, for cross-attention), in any script.
+      key_labels: the key tokens (of the source, for cross-attention).
+      head: the head to plot. None: all heads, in a grid.
+      title: the title of the figure.
 
     Returns:
-      A figure, which `figure.savefig("attention.png")` writes and a notebook shows. It belongs to no window.
+      A matplotlib figure without a window. Notebooks show it; `figure.savefig("attention.png")` writes it to a file.
 
     Raises:
-      InputError: if the labels do not fit the weights, or there is no such head.
+      InputError: if the labels do not match the weights or the head does not exist.
     """
     heads = _heads(weights, head, query_labels, key_labels)
     cell = _cell(query_labels, key_labels, 0.2 if len(heads) > 1 else 0.3)
@@ -55,23 +55,23 @@ def plot_attention_layers(
     head: int | None = None,
     title: str = "",
 ) -> "Figure":
-    """Draws what the heads of several layers look at, in small: a row of heads for each layer, the first on top.
+    """Plots the attention weights of several layers in one grid, with one row of heads per layer and the first on top.
 
     Args:
-      weights: of each layer, from `attention_weights`.
-      query_labels: the tokens that look, in any script.
-      key_labels: the tokens that are looked at.
-      head: the head to draw alone, of every layer; None: all.
-      title: stands above.
+      weights: the weights of each layer, from `attention_weights`.
+      query_labels: the query tokens, in any script.
+      key_labels: the key tokens.
+      head: the head to plot for every layer. None: all heads.
+      title: the title of the figure.
 
     Returns:
-      A figure, as `plot_attention`.
+      A figure, like that of `plot_attention`.
 
     Raises:
-      InputError: if there is no layer, the labels do not fit the weights, or there is no such head.
+      InputError: if there are no layers, the labels do not match the weights, or the head does not exist.
     """
     if not len(weights):
-        raise InputError("weights: holds no layers: give at least one")
+        raise InputError("weights: empty, must contain at least one layer")
     heads = _heads(weights[0], head, query_labels, key_labels)
     cell = min(max(10 / len(heads) / max(len(query_labels), len(key_labels)), 0.07), 0.14)
     rows = []
@@ -82,21 +82,21 @@ def plot_attention_layers(
 
 
 class _Panel(NamedTuple):
-    """One head's picture."""
+    """The plot of one head."""
 
     weights: Float[Array | np.ndarray, "query key"]
     title: str
     side: str = ""
-    """Stands at the left of a row's first panel."""
+    """The label on the left of a row's first panel."""
 
 
 def _heads(
     weights: Array | np.ndarray, head: int | None, query_labels: Sequence[str], key_labels: Sequence[str]
 ) -> Sequence[int]:
-    """Returns the heads to draw, after a check that everything fits."""
+    """Returns the heads to plot; raises InputError if labels or head do not match the weights."""
     for name, labels, length in (("query", query_labels, weights.shape[1]), ("key", key_labels, weights.shape[2])):
         if len(labels) != length:
-            raise InputError(f"{name}_labels: {len(labels)} labels for weights of {length}: give one for each token")
+            raise InputError(f"{name}_labels: {len(labels)} labels for {length} tokens, must be one per token")
     if head is None:
         return range(len(weights))
     if not 0 <= head < len(weights):
@@ -107,11 +107,11 @@ def _heads(
 def _draw(
     rows: Sequence[Sequence[_Panel]], query_labels: Sequence[str], key_labels: Sequence[str], cell: float, title: str
 ) -> "Figure":
-    """Draws a grid of heads, whose last row may be shorter, with labels at the left and at the bottom."""
+    """Draws a grid of heads, whose last row may be shorter, with labels on the left and at the bottom."""
     from matplotlib.colors import PowerNorm
 
     figure, axes = _grid(len(rows), len(rows[0]), query_labels, key_labels, cell)
-    # The square root of a weight is its colour, which keeps small weights apart from none.
+    # The colour is the square root of the weight, which distinguishes small weights from 0.
     colours: dict[str, Any] = dict(cmap="Blues", norm=PowerNorm(0.5, vmin=0.0, vmax=1.0))
     for row, line in enumerate(axes):
         for column, axis in enumerate(line):
@@ -137,29 +137,29 @@ def _draw(
 
 
 def _cell(query_labels: Sequence[str], key_labels: Sequence[str], largest: float) -> float:
-    """Returns the side of a cell in inches."""
+    """Returns the size of a cell in inches."""
     return min(max(5 / max(len(query_labels), len(key_labels)), 0.1), largest)
 
 
 def _grid(
     rows: int, columns: int, query_labels: Sequence[str], key_labels: Sequence[str], cell: float
 ) -> tuple["Figure", np.ndarray]:
-    """Returns a figure with room for the heads and labels, and its axes."""
+    """Returns a figure that is large enough for the heads and labels, and its axes."""
     from matplotlib.figure import Figure
 
-    # A letter is at most about 0.7 of the font's size wide.
-    beside, below = (
+    # The width of a letter is at most about 0.7 of the font size.
+    left, below = (
         max(len(text) for text in visible_labels(labels)[0]) * 0.7 * _points(cell) / 72
         for labels in (query_labels, key_labels)
     )
-    width = columns * (cell * max(len(key_labels), 5) + 0.25) + beside + 1.2
+    width = columns * (cell * max(len(key_labels), 5) + 0.25) + left + 1.2
     height = rows * (cell * max(len(query_labels), 3) + 0.35) + below + 0.8
     figure = Figure(figsize=(width, height), layout="compressed")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 def _points(cell: float) -> float:
-    """Returns the size of letters that fit a cell."""
+    """Returns the font size that fits a cell."""
     return min(55 * cell, 10.0)
 
 
@@ -174,7 +174,7 @@ def _draw_cells(axis: "Axes", shape: tuple[int, ...]) -> None:
 
 
 def _add_colour_bar(figure: "Figure", axes: np.ndarray) -> None:
-    """Says what the colours mean, beside all axes."""
+    """Adds a legend of the colours to the right of all axes."""
     bar = figure.colorbar(
         axes[0, 0].images[0], ax=axes, aspect=25, shrink=min(3 / figure.get_figheight(), 0.8), pad=0.015
     )
@@ -184,8 +184,8 @@ def _add_colour_bar(figure: "Figure", axes: np.ndarray) -> None:
 
 
 def _label(axis: Any, labels: Sequence[str], cell: float, rotation: int = 0) -> None:
-    """Writes a label beside each row or column, in letters that fit the cells."""
+    """Labels each row or column in a font size that fits the cells."""
     texts, families = visible_labels(labels)
-    # Without parse_math, a pair of $ would make a formula.
+    # With parse_math, text between two $ would become a formula.
     style = dict(fontsize=_points(cell), fontfamily=families, parse_math=False)
     axis.set_ticks(range(len(texts)), texts, rotation=rotation, **style)

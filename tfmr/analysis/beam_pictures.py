@@ -1,4 +1,4 @@
-"""Pictures of beam search: the tree of all hypotheses that it held (section 6.1)."""
+"""Plots of beam search as a tree of hypotheses (section 6.1)."""
 
 import itertools
 import math
@@ -8,47 +8,48 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfmr.analysis.labels import visible_labels
 from tfmr.errors import InputError
+from tfmr.search import BeamNode, BeamTree
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _ROW, _GAP, _MARGIN = 0.5, 0.3, 0.2
-"""Inches from row to row, between two columns, and at the sides."""
+"""Height of a row, space between columns, and margin, in inches."""
 _START = 0.6
-"""Width of the empty hypothesis's box in inches."""
-_BEST, _ENDED, _HELD = "#08519c", "#e6550d", "#bdbdbd"
-"""Colours of the best hypothesis, of others that ended, and of those that were given up."""
+"""Width of the box of the empty hypothesis, in inches."""
+_BEST, _ENDED, _DROPPED = "#08519c", "#e6550d", "#bdbdbd"
+"""Colours of the best hypothesis, of other finished hypotheses, and of dropped ones."""
 
 
-def plot_beam_tree(tree: Any, *, title: str = "", width: float = 12.0) -> "Figure":
-    """Draws a beam search: a column for each step, a box for each hypothesis that the beam held or that ended.
+def plot_beam_tree(tree: BeamTree, *, title: str = "", width: float = 12.0) -> "Figure":
+    """Plots a beam search, with one column per step and one box per hypothesis that was in the beam or finished.
 
-    A box shows the newest token and the log-probability of the whole text up to it; one that ended shows its score. A
-    line is the thicker the more probable the token is behind the text before it. The best translation is blue, others
-    that ended are orange, and what has nothing behind it was given up.
+    A box shows the newest token and the log-probability of the hypothesis, or the score of a finished hypothesis. Lines
+    are thicker for tokens of higher probability, given the tokens before. The best translation is blue, other finished
+    hypotheses are orange. Hypotheses without a successor were dropped from the beam.
 
     Args:
-      tree: of `Translator.beam_tree`.
-      title: stands above.
-      width: of the figure in inches, or up to a fifth more; a longer tree goes on below.
+      tree: the result of `Translator.beam_tree`.
+      title: the title of the figure.
+      width: the width of the figure in inches, which may be exceeded by a fifth. Longer trees are wrapped.
 
     Returns:
-      A figure, which `figure.savefig("beam.png")` writes and a notebook shows. It belongs to no window.
+      A matplotlib figure without a window. Notebooks show it; `figure.savefig("beam.png")` writes it to a file.
 
     Raises:
-      InputError: if the search held nothing.
+      InputError: if the tree is empty.
     """
     from matplotlib.figure import Figure
 
     if not tree.nodes:
-        raise InputError("tree: holds no hypotheses: nothing was searched")
+        raise InputError("tree: empty, must contain at least one hypothesis")
     best = tree.path(tree.outputs[0]) if tree.outputs else []
     boxes, families = _boxes(tree.nodes, best)
     rows = _rows(tree.nodes, best)
     bands = _bands([node.depth for node in tree.nodes], [box.width for box in boxes], width)
     tops = _tops([bands[node.depth].number for node in tree.nodes], rows)
-    places = [
+    centres = [
         (bands[node.depth].middle, tops[bands[node.depth].number] + _ROW * (row + 0.5))
         for node, row in zip(tree.nodes, rows, strict=True)
     ]
@@ -62,18 +63,18 @@ def plot_beam_tree(tree: Any, *, title: str = "", width: float = 12.0) -> "Figur
     _draw_box(axis, start, _Box("start", "", _START, _BEST), families)
     for number, node in enumerate(tree.nodes):
         before = tree.nodes[node.parent].log_prob if node.parent >= 0 else 0.0
-        origin, half = (places[node.parent], boxes[node.parent].width / 2) if node.parent >= 0 else (start, _START / 2)
-        ends = [(origin[0] + half, origin[1]), (places[number][0] - boxes[number].width / 2, places[number][1])]
+        origin, half = (centres[node.parent], boxes[node.parent].width / 2) if node.parent >= 0 else (start, _START / 2)
+        ends = [(origin[0] + half, origin[1]), (centres[number][0] - boxes[number].width / 2, centres[number][1])]
         line: dict[str, Any] = dict(
             linewidth=0.6 + 3.4 * min(math.exp(node.log_prob - before), 1.0), color=boxes[number].colour
         )
         line["zorder"] = 1.5 if number in best else 1.0
         down = tops[bands[node.depth].number] - tops[bands[node.depth - 1].number]
-        if down:  # it goes on at the left of the next band, in the row that it left
+        if down:  # continued on the left of the next band, in the same row
             axis.plot([ends[0][0], right], [ends[0][1]] * 2, **line)
             ends[0] = 0.0, ends[0][1] + down
         _draw_line(axis, *ends, **line)
-        _draw_box(axis, places[number], boxes[number], families)
+        _draw_box(axis, centres[number], boxes[number], families)
     if title:
         (text,), families = visible_labels([title], longest=150)
         height = figure.get_figheight()
@@ -91,39 +92,39 @@ class _Box(NamedTuple):
 
 class _Column(NamedTuple):
     number: int
-    """Of the band that the column stands in."""
+    """Number of the band that contains the column."""
     middle: float
-    """Inches from the left."""
+    """Inches from the left edge of the figure."""
     right: float
 
 
-def _boxes(nodes: Sequence[Any], best: Sequence[int]) -> tuple[list[_Box], list[str]]:
-    """Returns what stands in each node's box, and the fonts for it."""
+def _boxes(nodes: Sequence[BeamNode], best: Sequence[int]) -> tuple[list[_Box], list[str]]:
+    """Returns the box of each node, and the font families for its text."""
     texts, families = visible_labels(["end" if node.score is not None else node.text for node in nodes])
     boxes = []
     for number, (text, node) in enumerate(zip(texts, nodes, strict=True)):
         below = f"{node.log_prob:.2f}" if node.score is None else f"score {node.score:.2f}"
-        colour = _BEST if number in best else _ENDED if node.score is not None else _HELD
+        colour = _BEST if number in best else _ENDED if node.score is not None else _DROPPED
         width = max(0.09 * _letters(text), 0.07 * len(below), 0.35) + 0.12
         boxes.append(_Box(text, below.replace("-", chr(0x2212)), width, colour))
     return boxes, families
 
 
 def _letters(text: str) -> int:
-    """Returns the width of a text in letters; East Asian ones are two wide."""
+    """Returns the width of a text in letters. East Asian characters count as two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
-def _bands(depths: Sequence[int], widths: Sequence[float], most: float) -> list[_Column]:
-    """Returns where each depth's column stands, from the start's at 0: beside the one before, or in a band below."""
+def _bands(depths: Sequence[int], widths: Sequence[float], limit: float) -> list[_Column]:
+    """Returns the column of each depth, starting with the empty hypothesis at depth 0, wrapped into bands."""
     widest = [_START] + [0.0] * max(depths)
     for depth, width in zip(depths, widths, strict=True):
         widest[depth] = max(widest[depth], width)
     whole = sum(widest) + _GAP * (len(widest) - 1) + 2 * _MARGIN
-    most = max(most, whole if whole <= 1.2 * most else 0.0)  # no band for the last few
+    limit = max(limit, whole if whole <= 1.2 * limit else 0.0)  # no extra band for a few columns
     columns, number, left = [], 0, _MARGIN
     for width in widest:
-        if left + width + _MARGIN > most and left > _MARGIN + _GAP:
+        if left + width + _MARGIN > limit and left > _MARGIN + _GAP:
             number, left = number + 1, _MARGIN + _GAP
         columns.append(_Column(number, left + width / 2, left + width))
         left += width + _GAP
@@ -131,19 +132,19 @@ def _bands(depths: Sequence[int], widths: Sequence[float], most: float) -> list[
 
 
 def _tops(bands: Sequence[int], rows: Sequence[int]) -> list[float]:
-    """Returns how far from the top each band begins, in inches, and where the last one ends."""
+    """Returns the distance of each band from the top in inches, and that of the end of the last band."""
     heights = [0] * (max(bands) + 1)
     for band, row in zip(bands, rows, strict=True):
         heights[band] = max(heights[band], row + 1)
     return [0.0, *itertools.accumulate(_ROW * height + _MARGIN for height in heights)]
 
 
-def _rows(nodes: Sequence[Any], best: Sequence[int]) -> list[int]:
-    """Returns the row of each node: the best hypothesis on top, each other branch in the nearest free row below."""
+def _rows(nodes: Sequence[BeamNode], best: Sequence[int]) -> list[int]:
+    """Returns the row of each node: the best hypothesis is on top, other branches are in the nearest free row below."""
     children: dict[int, list[int]] = {}
     for number, node in enumerate(nodes):
         children.setdefault(node.parent, []).append(number)
-    reach = [node.depth for node in nodes]  # the depth to which a node's branch goes
+    reach = [node.depth for node in nodes]  # the largest depth below each node
     for number in reversed(range(len(nodes))):
         reach[number] = max([reach[child] for child in children.get(number, [])], default=nodes[number].depth)
     for below in children.values():

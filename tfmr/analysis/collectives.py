@@ -1,4 +1,4 @@
-"""What the chips of a compiled program send to each other."""
+"""Communication between the chips that run a compiled program."""
 
 import math
 import re
@@ -11,29 +11,29 @@ KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective
 
 @dataclass(frozen=True)
 class Collective:
-    """One exchange of data between chips."""
+    """One collective operation."""
 
     kind: str
     """One of KINDS."""
     bytes: int
-    """Size of what is exchanged, whole: what is reduced, what is gathered, what is scattered."""
+    """Size of the full array that is reduced, gathered or scattered."""
     group: int
-    """Number of chips among which it is exchanged."""
+    """Number of chips in a group."""
     times: int
-    """How often it happens each time the program runs."""
+    """Number of executions per run of the program."""
 
     def bytes_sent(self) -> float:
-        """Returns what each chip sends in all its times, by rings: the least that is possible."""
+        """Returns the bytes that each chip sends per run with ring algorithms, which is the minimum."""
         share = (self.group - 1) / self.group
         factor = {"all-reduce": 2 * share, "collective-permute": 1.0}.get(self.kind, share)
         return self.times * factor * self.bytes
 
 
 def collectives(text: str) -> list[Collective]:
-    """Returns every collective of a program, those of loops as often as the loops go round.
+    """Returns every collective of a program. Those inside loops count once per iteration.
 
     Args:
-      text: a compiled program, from `compiled.as_text()`.
+      text: the text of a compiled program, from `compiled.as_text()`.
     """
     program = parse_program(text)
     runs, fused = program.runs(), program.fused()
@@ -42,7 +42,7 @@ def collectives(text: str) -> list[Collective]:
         for instruction in instructions:
             if instruction.operation.removesuffix("-start") in KINDS and runs[name]:
                 one = _collective(instruction, name, program.devices, runs[name])
-                # Pieces of one collective that fusions hide behind other work share a channel.
+                # Fusions may split a collective into pieces, which share a channel, to overlap it with other work.
                 channel = first(r"channel_id=(\d+)", instruction.rest) if name in fused else None
                 found.setdefault((one.kind, channel or f"{name}/{instruction.name}"), one)
     return [one for one in found.values() if one.group > 1]
@@ -55,15 +55,15 @@ def _collective(instruction: Instruction, computation: str, devices: int, times:
     if instruction.operation in ("all-gather-start", "reduce-scatter-start"):
         sizes = sizes[len(sizes) // 2 :]  # operands, then results
     elif instruction.operation == "collective-permute-start":
-        sizes = sizes[:1]  # operand, result, and what the backend keeps
-    # A TPU writes reduce-scatter as an all-reduce of which a fusion of this name keeps a part.
+        sizes = sizes[:1]  # operand, result, and the backend's buffers
+    # The TPU compiler writes a reduce-scatter as an all-reduce inside a fusion of this name, which keeps a part.
     scatters = kind == "all-reduce" and computation.startswith("all-reduce-scatter")
     size = sum(sizes) * (group if kind == "reduce-scatter" else 1)
     return Collective("reduce-scatter" if scatters else kind, size, group, times)
 
 
 def _group_size(attributes: str, devices: int) -> int:
-    """The number of devices of one group, from the ways in which HLO writes groups."""
+    """Returns the number of devices per group, from any of HLO's notations for groups."""
     mesh = re.search(r"replica_groups=mesh\[([^\]]*)\][^{]*\{([^}]*)\}", attributes)
     if mesh:
         sizes = {name: int(size) for name, size in re.findall(r"'(\w+)'=(\d+)", mesh[1])}

@@ -1,4 +1,4 @@
-"""The real training step compiled for a mesh, and what the compiled program says: no array is made, nothing runs."""
+"""Compiles the real training step for a mesh and reads the compiled program. No array is created, nothing is run."""
 
 import time
 from dataclasses import dataclass
@@ -24,55 +24,54 @@ from tfmr.training.task import task_for
 
 @dataclass(frozen=True)
 class StepInputs:
-    """Shapes, types and shardings of what a training step takes."""
+    """Shapes, types and shardings of the inputs of a training step."""
 
     config: Config
     mesh: Mesh
     bucket: Bucket
-    """The longest batch of the config's plan."""
+    """The longest bucket of the configuration's batch plan."""
     state: TrainState
     sharding: TrainState
     batch: dict[str, jax.ShapeDtypeStruct]
-    """Its rows are those of the bucket, rounded up to what the mesh and the accumulation divide."""
+    """The number of rows is that of the bucket, rounded up to a multiple of what mesh and accumulation require."""
 
     @property
     def rows(self) -> int:
-        """Rows of the batch's arrays, all chips together."""
+        """Number of rows of the batch over all chips."""
         return self.batch["target_input"].shape[0]
 
 
 @dataclass(frozen=True)
 class CompiledStep:
-    """What the compiler says of a training step, for one chip unless said otherwise. Sizes are in bytes."""
+    """Properties of a compiled training step, per chip. Sizes are in bytes."""
 
     arguments: int
-    """State and batch, as they lie in memory."""
+    """State and batch in memory."""
     temporaries: int
     peak: int
-    """Arguments, results that do not take their place, temporaries and the program itself."""
+    """Arguments, results that do not reuse the arguments' memory, temporaries and program."""
     matrix_flops: float
-    """Operations of the matrix products of a step, loops and recomputation included: all chips' divided by their
-    number."""
+    """FLOPs of all matrix products of a step including loops and recomputation, divided by the number of chips."""
     compiler_flops: float
-    """The compiler's own count, of all operations; the body of a loop is counted once."""
+    """The compiler's count of all FLOPs, which counts the body of a loop once."""
     bytes_accessed: float
-    """The compiler's count of bytes read and written, in any memory; the body of a loop is counted once."""
+    """The compiler's count of bytes read and written in any memory, which counts the body of a loop once."""
     memory_traffic: int
     """Bytes read from and written to main memory; see `memory_traffic`."""
     collectives: list[Collective]
     seconds: float
-    """How long compiling took here."""
+    """Duration of the compilation."""
 
 
 def step_inputs(config: Config, mesh: Mesh) -> StepInputs:
-    """Returns the inputs of a config's training step on a mesh, of any devices: no corpus is read.
+    """Returns the inputs of a configuration's training step on a mesh. No corpus is read.
 
     Args:
-      config: `model.vocab_size` must be set.
-      mesh: the mesh of `make_mesh`.
+      config: the configuration, with model.vocab_size set.
+      mesh: a mesh from `make_mesh`, of devices of any type.
 
     Raises:
-      InputError: if a parameter does not divide over the mesh.
+      InputError: if the size of a parameter is not divisible over the mesh.
     """
     training = config.training
     optimizer = make_optimizer(training, make_schedule(training, config.model.d_model))
@@ -84,10 +83,10 @@ def step_inputs(config: Config, mesh: Mesh) -> StepInputs:
 
 
 def compile_step(inputs: StepInputs) -> CompiledStep:
-    """Compiles the training step for the devices of its mesh, which need not be there.
+    """Compiles the training step for the devices of its mesh, which need not be present.
 
     Raises:
-      InputError: if the compiler finds that the step needs more memory than a chip has.
+      InputError: if the step needs more memory than a chip has.
     """
     config, mesh = inputs.config, inputs.mesh
     schedule = make_schedule(config.training, config.model.d_model)
@@ -104,7 +103,7 @@ def compile_step(inputs: StepInputs) -> CompiledStep:
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        raise InputError(f"does not fit: {_first_sentences(str(error))}") from None
+        raise InputError(f"the step does not fit into memory: {_first_sentences(str(error))}") from None
     seconds = time.perf_counter() - start
     return _read(compiled, matrix_product_flops(traced.jaxpr) / mesh.size, seconds)
 
@@ -127,13 +126,13 @@ def _read(compiled: Any, matrix_flops: float, seconds: float) -> CompiledStep:
 
 
 def _first_sentences(message: str) -> str:
-    """The compiler's message up to its first line that is a table."""
+    """Returns the compiler's message without the tables that follow it."""
     lines = [line.strip() for line in message.splitlines()]
-    told = lines[: next((i for i, line in enumerate(lines) if not line), len(lines))]
-    return " ".join(told).removeprefix("RESOURCE_EXHAUSTED: ")
+    text = lines[: next((i for i, line in enumerate(lines) if not line), len(lines))]
+    return " ".join(text).removeprefix("RESOURCE_EXHAUSTED: ")
 
 
 def bytes_per_chip(tree: Any) -> int:
-    """Returns the bytes that one chip holds of a tree of shapes with shardings."""
+    """Returns the bytes per chip of a tree of shapes with shardings."""
     leaves = jax.tree.leaves(tree)
     return sum(int(np.prod(x.sharding.shard_shape(x.shape))) * x.dtype.itemsize for x in leaves)

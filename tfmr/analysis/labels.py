@@ -1,21 +1,22 @@
-"""Texts as labels of a picture: visible, whatever they are, and in a font that has their script."""
+"""Labels for plots: any text becomes visible, in a font that has its script."""
 
+import os
 import unicodedata
 from collections.abc import Iterable
 
 DEFAULT_FONT = "DejaVu Sans"
-# Has a glyph for every character, but it is a box that names the character's block.
+# A font whose glyph for every character is a box with the name of its Unicode block.
 LAST_RESORT = "Last Resort"
 SPACE = "·"
 LINE_FEED = "↵"
 
 
 def visible_labels(labels: Iterable[str], longest: int = 20) -> tuple[list[str], list[str]]:
-    """Returns the labels as they can be drawn, and the families of fonts that draw them.
+    """Returns the labels in visible form, and the font families that can draw them.
 
-    Spaces at the ends become `·`, a line feed `↵`, a combining mark at the start stands on `◌`, and a character that
-    is invisible or that no installed font has is written as its code point, `U+4E2D`. What is longer than `longest`
-    is cut.
+    Spaces at either end become `·`, line feeds become `↵`, and a combining mark at the start is put on `◌`. Characters
+    that are invisible or missing from all installed fonts become their code points, such as `U+4E2D`. Labels longer
+    than `longest` characters are truncated.
     """
     labels = [_visible(label) for label in labels]
     families, missing = _families({character for label in labels for character in label})
@@ -28,7 +29,7 @@ def _visible(label: str) -> str:
     start = label[: label.find(inner)] if inner else label
     end = label[len(start) + len(inner) :]
     categories = [unicodedata.category(c) for c in inner]
-    # Format characters (Cf) join letters: they are kept among letters, but alone nobody would see them.
+    # Format characters (Cf) join letters: they are kept between letters, but would be invisible alone.
     invisible = ("Cc", "Cs", "Zl", "Zp") + (() if any(c[0] not in "CZ" for c in categories) else ("Cf", "Zs"))
     shown = "".join(
         _code_point(c) if category in invisible else c for c, category in zip(inner, categories, strict=True)
@@ -53,8 +54,8 @@ def _families(characters: set[str]) -> tuple[list[str], set[str]]:
         if font.name.startswith(LAST_RESORT) or font.style != "normal":
             continue
         found = missing & _characters_of(font.fname)
-        # By name, matplotlib may choose another file of the same family.
-        if found and font_manager.findfont(font.name) == font.fname:
+        # Matplotlib may choose another file of the same family by its name, and resolves links.
+        if found and font_manager.findfont(font.name) == os.path.realpath(font.fname):
             families.append(font.name)
             missing -= found
     return families, missing

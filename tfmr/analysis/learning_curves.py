@@ -1,4 +1,4 @@
-"""Learning curves, from the metrics.jsonl of one or several runs."""
+"""Learning curves from the metrics.jsonl of one or several runs."""
 
 import math
 import os
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
 
 
 class Curve(NamedTuple):
-    """Values of a metric, by step."""
+    """The values of a metric by step."""
 
     steps: Int[np.ndarray, " points"]
-    """Ascending, each once."""
+    """In ascending order, without duplicates."""
     values: Float[np.ndarray, " points"]
-    """The metric at the steps."""
+    """The value at each step."""
 
 
 def read_metrics(file: str | os.PathLike) -> dict[str, Curve]:
-    """Returns the curves of a metrics.jsonl by the metric's name, such as `loss` or `validation/bleu`.
+    """Returns the curves of a metrics.jsonl by the name of the metric, such as `loss` or `validation/bleu`.
 
-    Of a step that a resumed run has made again, the later line counts. Lines that were cut off when a run was killed
-    are left out, and so are values that are no numbers.
+    If a resumed run repeated a step, the later line counts. Lines that were truncated when a run was killed and values
+    that are not numbers are skipped.
 
     Raises:
-      InputError: if there is no such file, or no metric in it.
+      InputError: if the file does not exist or contains no metrics.
     """
     path = storage_path(file)
     if not path.is_file():
-        raise InputError(f"{path}: is missing; give a run directory that train.py has written to")
+        raise InputError(f"{path}: file not found; choose a run directory in which train.py has written metrics")
     points: dict[str, dict[int, float]] = {}
     for line in read_metric_lines(path):
         for name, value in line.items():
             if name != "step" and isinstance(value, int | float):
                 points.setdefault(name, {})[line["step"]] = float(value)
     if not points:
-        raise InputError(f"{path}: holds no metrics yet")
+        raise InputError(f"{path}: contains no metrics yet; wait for the first logged step")
     return {name: _curve(by_step) for name, by_step in points.items()}
 
 
@@ -54,23 +54,23 @@ def _curve(by_step: dict[int, float]) -> Curve:
 
 
 class Panel(NamedTuple):
-    """A picture of one quantity."""
+    """The plot of one quantity."""
 
     title: str
     training: tuple[str, ...]
-    """Metrics of which the first that a run has is drawn as a line."""
+    """Training metrics. The first one that a run has is drawn as a line."""
     validation: str = ""
-    """Metric that is drawn as a line with a mark at each evaluation."""
+    """Validation metric, drawn as a line with a marker at each evaluation."""
     crops: str = ""
-    """Metric that is drawn as a dashed line: the validation's on random crops, as language models may have it."""
+    """Validation metric on random crops, which language models may have, drawn as a dashed line."""
     scale: str = "linear"
     smooth: bool = True
-    """Whether training is drawn as a moving mean over its points."""
+    """Whether to draw a moving mean of the training metric over its values."""
 
 
 PANELS = (
-    # The loss that is trained on is smoothed; its cross-entropy is what the validation loss can be compared with.
-    Panel("loss (nats a token)", ("cross_entropy", "loss"), "validation/loss", "validation/crop_loss"),
+    # The training loss has label smoothing; its cross-entropy is comparable with the validation loss.
+    Panel("loss (nats per token)", ("cross_entropy", "loss"), "validation/loss", "validation/crop_loss"),
     Panel("validation perplexity", (), "validation/perplexity", scale="log"),
     Panel("validation BLEU", (), "validation/bleu"),
     Panel("learning rate", ("learning_rate",), smooth=False),
@@ -80,17 +80,17 @@ PANELS = (
 
 
 def plot_learning_curves(runs: Sequence[str | os.PathLike], names: Sequence[str] | None = None) -> "Figure":
-    """Draws the learning curves of runs over each other.
+    """Plots the learning curves of several runs in the same axes.
 
     Args:
       runs: run directories, or their metrics.jsonl files.
-      names: what to call the runs; None: the names of the directories.
+      names: the names of the runs in the legend. None: the names of the directories.
 
     Returns:
-      A figure, which `figure.savefig("curves.png")` writes and a notebook shows. It belongs to no window.
+      A matplotlib figure without a window. Notebooks show it; `figure.savefig("curves.png")` writes it to a file.
 
     Raises:
-      InputError: if there is no run, a run has no metrics, or the names are not as many as the runs.
+      InputError: if there are no runs, a run has no metrics, or the number of names is not that of the runs.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -98,12 +98,12 @@ def plot_learning_curves(runs: Sequence[str | os.PathLike], names: Sequence[str]
     files = [path / "metrics.jsonl" if (path := storage_path(run)).is_dir() else path for run in runs]
     names = [file.parent.name or file.absolute().parent.name for file in files] if names is None else list(names)
     if not files or len(names) != len(files):
-        raise InputError(f"{len(files)} runs and {len(names)} names: give at least one run, and a name for each")
+        raise InputError(f"{len(files)} runs and {len(names)} names: pass at least one run, and one name per run")
     metrics = [read_metrics(file) for file in files]
     known = {name for curves in metrics for name in curves}
     panels = [panel for panel in PANELS if known & {*panel.training, panel.validation}]
     if not panels:
-        raise InputError(f"{files[0]}: has none of the metrics that are drawn, only {', '.join(sorted(known))}")
+        raise InputError(f"{files[0]}: contains no metrics that can be plotted, only {', '.join(sorted(known))}")
     columns = min(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(4.2 * columns, 2.9 * rows + 0.4), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
@@ -120,7 +120,7 @@ def plot_learning_curves(runs: Sequence[str | os.PathLike], names: Sequence[str]
 
 
 def _draw(axis: "Axes", panel: Panel, curves: dict[str, Curve], colour: str) -> None:
-    """Draws a run's curves of one panel."""
+    """Draws the curves of one run in a panel."""
     trained = next((curves[name] for name in panel.training if name in curves), None)
     if trained is not None:
         values = _moving_mean(trained.values) if panel.smooth else trained.values
@@ -134,7 +134,7 @@ def _draw(axis: "Axes", panel: Panel, curves: dict[str, Curve], colour: str) -> 
 
 
 def _moving_mean(values: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
-    """Returns the mean of about a fiftieth of the points around each."""
+    """Returns the mean of a window around each point, about a fiftieth of all points wide."""
     window = np.ones(2 * (len(values) // 100) + 1)
     share = np.convolve(np.ones(len(values)), window, mode="same")
     return np.convolve(values, window, mode="same") / share
@@ -160,7 +160,7 @@ def _style(axis: "Axes", panel: Panel) -> None:
 
 
 def _add_run_legend(figure: "Figure", names: Sequence[str]) -> None:
-    """Says above all panels which colour is which run."""
+    """Adds a legend of the runs' colours above all panels."""
     from matplotlib.lines import Line2D
 
     from tfmr.analysis.labels import visible_labels
@@ -174,7 +174,7 @@ def _add_run_legend(figure: "Figure", names: Sequence[str]) -> None:
 
 
 def _add_line_legend(axis: "Axes", panel: Panel, known: set[str]) -> None:
-    """Says which line is training and which validation, where a panel has both."""
+    """Adds a legend of training and validation lines, if a panel has both."""
     from matplotlib.lines import Line2D
 
     kinds = {
@@ -182,6 +182,8 @@ def _add_line_legend(axis: "Axes", panel: Panel, known: set[str]) -> None:
         "validation": ({panel.validation}, dict(linewidth=1.4, marker="o", markersize=3.5)),
         "validation, random crops": ({panel.crops}, dict(linewidth=1.2, linestyle="--")),
     }
-    there = {name: Line2D([], [], color="0.4", **style) for name, (metrics, style) in kinds.items() if metrics & known}
-    if len(there) > 1:
-        axis.legend(list(there.values()), list(there), frameon=False, fontsize=9)
+    present = {
+        name: Line2D([], [], color="0.4", **style) for name, (metrics, style) in kinds.items() if metrics & known
+    }
+    if len(present) > 1:
+        axis.legend(list(present.values()), list(present), frameon=False, fontsize=9)

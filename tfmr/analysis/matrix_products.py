@@ -1,4 +1,4 @@
-"""Counting the operations of a traced program's matrix products."""
+"""FLOPs of the matrix products of a traced program."""
 
 import math
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def matrix_product_flops(jaxpr: Any) -> int:
-    """Returns the floating-point operations of all matrix products of a jaxpr, over all devices.
+    """Returns the FLOPs of all matrix products of a jaxpr over all devices.
 
-    2 m k n for a product of [m, k] and [k, n]; what is recomputed counts again, what a scan repeats as often as it
-    does, of a conditional the dearest branch. A while loop of unknown length counts once.
+    The product of [m, k] and [k, n] has 2 m k n FLOPs. Recomputation counts again, the body of a scan counts once per
+    iteration, and a conditional counts its most expensive branch. A while loop of unknown length counts once.
     """
     return sum(_equation_flops(equation) for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns)
 
@@ -27,7 +27,7 @@ def _equation_flops(equation: Any) -> int:
 
 
 def _jaxprs(params: dict[str, Any]) -> Iterator[Any]:
-    """Yields the programs inside an equation, loops and functions that are called."""
+    """Yields the jaxprs inside an equation, such as the bodies of loops and called functions."""
     for value in params.values():
         for one in value if isinstance(value, tuple | list) else (value,):
             if hasattr(getattr(one, "jaxpr", one), "eqns"):

@@ -1,7 +1,7 @@
-"""What a compiled program reads from and writes to main memory.
+"""Bytes that a compiled program reads from and writes to main memory.
 
-The compiler has a count of its own, but of a loop it counts one round, and it does not tell a chip's main memory from
-the small one beside its cores, through which a TPU passes most data.
+The compiler's own count is of little use: it counts one iteration of a loop, and it does not distinguish main memory
+from the small memory next to a TPU's cores, through which most data passes.
 """
 
 from tfmr.analysis.program import Instruction, Program, parse_program, sizes_in_bytes
@@ -13,11 +13,11 @@ _READS_A_SLICE = {"dynamic-slice", "gather"}
 def memory_traffic(text: str) -> int:
     """Returns the bytes that each chip reads from and writes to its main memory in one run of a program.
 
-    Each instruction reads its operands and writes its result once; a fusion is one instruction. Of an array of which
-    only a slice is read or written, the slice counts. What a loop does counts in every round.
+    Each instruction, or fusion of instructions, reads its operands and writes its result once. If only a slice of an
+    array is read or written, the slice counts. The body of a loop counts once per iteration.
 
     Args:
-      text: a compiled program, from `compiled.as_text()`.
+      text: the text of a compiled program, from `compiled.as_text()`.
     """
     program = parse_program(text)
     runs = program.runs()
@@ -25,7 +25,7 @@ def memory_traffic(text: str) -> int:
 
 
 def _control_flow(program: Program) -> set[str]:
-    """The computations whose instructions run one by one: not those inside fusions and reductions."""
+    """Returns the computations whose instructions run one by one, which excludes fusions and reductions."""
     found, new = set(), [program.entry]
     while new:
         name = new.pop()
@@ -46,11 +46,11 @@ def _size(instruction: Instruction) -> int:
 
 
 def _touched(instruction: Instruction, by_name: dict[str, Instruction], program: Program) -> int:
-    """The bytes that an instruction reads and writes."""
+    """Returns the bytes that an instruction reads and writes."""
     if instruction.operation in _FREE:
         return 0
     if instruction.operation.endswith("-start"):
-        return 0  # counts where it is done
+        return 0  # counted at its -done instruction
     operands = [by_name[name] for name in instruction.operands if name in by_name]
     if instruction.operation.endswith("-done"):
         return _moved(instruction, operands[0], by_name)
@@ -64,7 +64,7 @@ def _touched(instruction: Instruction, by_name: dict[str, Instruction], program:
 
 
 def _moved(done: Instruction, start: Instruction, by_name: dict[str, Instruction]) -> int:
-    """The bytes of a copy, or another transfer, that goes on beside other work: read, written, or both."""
+    """Returns the bytes that an asynchronous copy or transfer reads from and writes to main memory."""
     source = by_name.get(start.operands[0]) if start.operands else None
     ends = [done.result, source.result if source is not None else done.result]
     in_main_memory = sum(sum(sizes_in_bytes(shape, in_main_memory=True)) > 0 for shape in ends)
@@ -87,10 +87,10 @@ def _touched_by_fusion(fusion: Instruction, operands: list[Instruction], program
 
 
 def _read_by(user: Instruction, parameter: str, by_name: dict[str, Instruction], operand: Instruction) -> int:
-    """The bytes that an instruction in a fusion reads of one of the fusion's operands."""
+    """Returns the bytes that an instruction in a fusion reads of one of the fusion's operands."""
     if user.operands[0] == parameter:
         if user.operation in _READS_A_SLICE:
             return _size(user)
         if user.operation == "dynamic-update-slice":
-            return 0  # what is not updated stays where it is
+            return 0  # updated in place
     return _size(operand)

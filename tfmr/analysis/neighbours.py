@@ -1,4 +1,4 @@
-"""Which tokens have like embeddings: the nearest of each by cosine, and a map of them."""
+"""Tokens with similar embeddings: nearest neighbours by cosine, and a map of them."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 class Neighbours(NamedTuple):
-    """The nearest tokens of some tokens, nearest first."""
+    """The nearest neighbours of some tokens, nearest first."""
 
     tokens: Int[np.ndarray, "tokens number"]
     cosines: Float[np.ndarray, "tokens number"]
 
 
 def token_embeddings(params: Any, side: Literal["source", "target"] = "target") -> Float[np.ndarray, "vocab d_model"]:
-    """Returns the vectors of all tokens; source and target have the same where they share one table.
+    """Returns the embeddings of all tokens. They are the same for source and target if the model ties them.
 
     Args:
-      params: of a model, without logical names.
-      side: who reads the tokens: the encoder or the decoder. A language model's are the target's.
+      params: the parameters of a model, without logical axis names.
+      side: the embeddings of the encoder (source) or decoder (target). A language model only has one table.
     """
     own = "source_embedding" if side == "source" and "source_embedding" in params else "embedding"
     return np.asarray(params[own]["embedding"])
@@ -39,20 +39,20 @@ def nearest_tokens(
     number: int = 8,
     leave_out: Collection[int] = (),
 ) -> Neighbours:
-    """Returns the tokens whose vectors have the largest cosine with those of the given ones, which are left out.
+    """Returns the other tokens whose embeddings have the largest cosine with those of the given tokens.
 
     Args:
-      vectors: of all tokens; see `token_embeddings`.
-      tokens: ids, whose neighbours are looked for.
-      number: how many for each.
-      leave_out: ids that are no neighbours, such as those of the marks.
+      vectors: the embeddings of all tokens, from `token_embeddings`.
+      tokens: the token ids.
+      number: the number of neighbours of each token.
+      leave_out: token ids that are never neighbours, such as those of special tokens.
 
     Raises:
-      InputError: if there are not so many other tokens, or a token is none.
+      InputError: if there are fewer other tokens than `number`, or a token id is out of range.
     """
     most = len(vectors) - len({*leave_out}) - 1
     if not 0 < number <= most:
-        raise InputError(f"number = {number}: must be from 1 to {most}, the other tokens")
+        raise InputError(f"number = {number}: must be from 1 to {most}, the number of other tokens")
     for token in tokens:
         if not 0 <= token < len(vectors):
             raise InputError(f"token id {token}: must be from 0 to {len(vectors) - 1}")
@@ -72,20 +72,20 @@ def plot_neighbours(
     number: int = 8,
     leave_out: Collection[int] = (),
 ) -> "Figure":
-    """Draws the nearest tokens of some tokens as bars, as long as the cosine of the angle between their vectors.
+    """Plots the nearest neighbours of some tokens as bars, whose lengths are the cosines of their embeddings.
 
     Args:
-      vectors: of all tokens; see `token_embeddings`.
-      texts: of all tokens, as `tokenizer.token_texts(range(tokenizer.vocab_size))`, in any script.
-      tokens: ids, a panel for each.
-      number: how many neighbours for each.
-      leave_out: ids that are no neighbours, such as those of the marks.
+      vectors: the embeddings of all tokens, from `token_embeddings`.
+      texts: the texts of all tokens, from `tokenizer.token_texts(range(tokenizer.vocab_size))`, in any script.
+      tokens: the token ids, one panel each.
+      number: the number of neighbours of each token.
+      leave_out: token ids that are never neighbours, such as those of special tokens.
 
     Returns:
-      A figure, which `figure.savefig("neighbours.png")` writes and a notebook shows. It belongs to no window.
+      A matplotlib figure without a window. Notebooks show it; `figure.savefig("neighbours.png")` writes it to a file.
 
     Raises:
-      InputError: as `nearest_tokens`, or if there is no token, or the texts do not fit the vectors.
+      InputError: like `nearest_tokens`, or if there are no tokens or the number of texts is not that of the vectors.
     """
     from matplotlib.figure import Figure
 
@@ -99,11 +99,11 @@ def plot_neighbours(
     for axis in axes.flat[len(tokens) :]:
         axis.set_axis_off()
     for token, nearest, cosines, axis in zip(tokens, *found, axes.flat, strict=False):
-        labels, families = visible_labels([texts[int(place)] for place in (token, *nearest)])
+        labels, families = visible_labels([texts[int(index)] for index in (token, *nearest)])
         axis.barh(range(number), cosines, color="#6baed6", height=0.75)
-        for place, cosine in enumerate(cosines):
-            beside, align = (-0.02, "right") if cosine > 0.3 else (0.02, "left")
-            axis.text(cosine + beside, place, f"{cosine:.2f}", va="center", ha=align, fontsize=7, color="0.1")
+        for row, cosine in enumerate(cosines):
+            offset, align = (-0.02, "right") if cosine > 0.3 else (0.02, "left")
+            axis.text(cosine + offset, row, f"{cosine:.2f}", va="center", ha=align, fontsize=7, color="0.1")
         axis.set_yticks(range(number), labels[1:], fontfamily=families, fontsize=9, parse_math=False)
         axis.invert_yaxis()
         axis.set_xlim(low, min(1.0, float(found.cosines.max()) + 0.1))
@@ -122,23 +122,23 @@ def plot_embedding_map(
     number: int = 8,
     leave_out: Collection[int] = (),
 ) -> "Figure":
-    """Draws tokens and their nearest ones on a plane: the two directions in which these vectors differ the most.
+    """Plots tokens and their nearest neighbours in the plane of the first two principal components.
 
-    The vectors have length 1 before their first two principal components are taken, as for a cosine. Each token and its
-    neighbours have a colour; what two tokens share has that of the first.
+    The embeddings are normalised to length 1 first, as for the cosine. Each token and its neighbours have one colour; a
+    neighbour of two tokens has the colour of the first.
 
     Args:
-      vectors: of all tokens; see `token_embeddings`.
-      texts: of all tokens, as `tokenizer.token_texts(range(tokenizer.vocab_size))`, in any script.
-      tokens: ids, drawn bold, with their neighbours.
-      number: how many neighbours for each; 0: none.
-      leave_out: ids that are no neighbours, such as those of the marks.
+      vectors: the embeddings of all tokens, from `token_embeddings`.
+      texts: the texts of all tokens, from `tokenizer.token_texts(range(tokenizer.vocab_size))`, in any script.
+      tokens: the token ids, shown in bold.
+      number: the number of neighbours of each token. 0: none.
+      leave_out: token ids that are never neighbours, such as those of special tokens.
 
     Returns:
-      A figure, as `plot_neighbours`.
+      A figure, like that of `plot_neighbours`.
 
     Raises:
-      InputError: as `plot_neighbours`.
+      InputError: like `plot_neighbours`.
     """
     from matplotlib.figure import Figure
 
@@ -155,7 +155,7 @@ def plot_embedding_map(
     room = 0.1 * np.maximum(high - low, 1e-6)
     axis.set(xlim=(low[0] - room[0], high[0] + 2 * room[0]), ylim=(low[1] - room[1], high[1] + room[1]))
     labels, families = visible_labels([texts[token] for token in groups])
-    in_points = (points - low) / np.maximum(high - low, 1e-6) * (430, 330)  # nearly: 72 to the inch
+    in_points = (points - low) / np.maximum(high - low, 1e-6) * (430, 330)  # approximate size of the axes in points
     offsets = _label_places(in_points, [(5.5 * len(label) + 2, 11.0) for label in labels])
     for (token, group), (x, y), label, offset in zip(groups.items(), points, labels, offsets, strict=True):
         marker, size, weight = (7, 10, "bold") if token in tokens else (4, 8, "normal")
@@ -183,18 +183,18 @@ def _principal_components(
 ) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, "2"]]:
     """Returns the vectors' first two principal components, and the shares of the variance that they have."""
     centred = vectors - vectors.mean(axis=0)
-    left, sizes, _ = np.linalg.svd(np.pad(centred, ((0, 1), (0, 1))), full_matrices=False)  # two components at least
+    left, sizes, _ = np.linalg.svd(np.pad(centred, ((0, 1), (0, 1))), full_matrices=False)  # at least two components
     total = max(float((sizes**2).sum()), np.finfo(np.float64).tiny)
     return (left[: len(vectors), :2] * sizes[:2]), sizes[:2] ** 2 / total
 
 
 def _label_places(points: np.ndarray, sizes: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Returns where each label begins beside its point, so that it covers as little as can be of what is there."""
+    """Returns the offset of each label from its point at which it overlaps least with the labels and points before."""
     taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in points]
     chosen = []
     for (x, y), (width, height) in zip(points.tolist(), sizes, strict=True):
-        beside, middle = (5.0, -5.0 - width), -width / 2
-        offsets = [(dx, dy) for dx in beside for dy in (2.0, -4.0, -12.0)] + [(middle, 6.0), (middle, -14.0)]
+        sides, middle = (5.0, -5.0 - width), -width / 2
+        offsets = [(dx, dy) for dx in sides for dy in (2.0, -4.0, -12.0)] + [(middle, 6.0), (middle, -14.0)]
         boxes = [(x + dx, y + dy, x + dx + width, y + dy + height) for dx, dy in offsets]
         covered = [sum(_overlap(box, other) for other in taken) for box in boxes]
         best = int(np.argmin(covered))
@@ -204,13 +204,13 @@ def _label_places(points: np.ndarray, sizes: Sequence[tuple[float, float]]) -> l
 
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    """Returns the area that two boxes (left, bottom, right, top) share."""
+    """Returns the area of the intersection of two boxes (left, bottom, right, top)."""
     sides = (min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1))
     return math.prod(max(side, 0.0) for side in sides)
 
 
 def _check(vectors: Array | np.ndarray, texts: Sequence[str], tokens: Sequence[int]) -> None:
     if not len(tokens):
-        raise InputError("tokens: holds none: give at least one")
+        raise InputError("tokens: empty, must contain at least one token id")
     if len(texts) != len(vectors):
-        raise InputError(f"{len(texts)} texts for {len(vectors)} vectors: give one for each token")
+        raise InputError(f"texts: {len(texts)} texts for {len(vectors)} vectors, must be one per token")

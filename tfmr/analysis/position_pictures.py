@@ -1,4 +1,4 @@
-"""Pictures of what a model adds to a token to tell where it stands (section 3.5)."""
+"""Plots of position encodings (section 3.5)."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from tfmr.config import ModelConfig, TransformerConfig
+from tfmr.config import CausalLMConfig, TransformerConfig
 from tfmr.errors import InputError
 from tfmr.nn import sinusoidal_positions
 
@@ -16,46 +16,49 @@ if TYPE_CHECKING:
 
 
 def position_vectors(
-    config: ModelConfig, params: Any = None, length: int = 0, side: Literal["source", "target"] = "source"
+    config: TransformerConfig | CausalLMConfig,
+    params: Any = None,
+    length: int = 0,
+    side: Literal["source", "target"] = "source",
 ) -> Float[np.ndarray, "positions d_model"]:
-    """Returns the vectors that a model adds to its tokens, sinusoids or learned ones.
+    """Returns the sinusoidal or learned position vectors of a model.
 
     Args:
-      config: the shape of the model.
-      params: its parameters; sinusoids need none.
-      length: how many positions; 0: all that are learned, or 100 sinusoids.
-      side: whose, if they are learned: source and target of a Transformer have their own.
+      config: the model's configuration.
+      params: the model's parameters. Not needed for sinusoids.
+      length: the number of positions. 0: all learned positions, or 100 sinusoids.
+      side: which learned positions of an encoder-decoder to return. A language model only has one table.
 
     Raises:
-      InputError: if there are fewer learned positions, or learned ones without parameters.
+      InputError: if the model has fewer learned positions, or has learned positions and `params` is None.
     """
     if config.positions == "sinusoidal":
         return np.asarray(sinusoidal_positions(jnp.arange(length or 100), config.d_model))
     if params is None:
-        raise InputError("params = None: learned positions stand in the parameters: give them")
+        raise InputError("params = None: must be the model's parameters, which contain the learned positions")
     if length > config.max_length:
-        raise InputError(f"length = {length}: the model has learned {config.max_length} positions")
-    name = f"{side}_positions" if isinstance(config, TransformerConfig) else "positions"
+        raise InputError(f"length = {length}: must be at most {config.max_length}, the number of learned positions")
+    name = f"{side}_positions" if f"{side}_positions" in params else "positions"
     return np.asarray(params[name]["embedding"])[: length or config.max_length]
 
 
 def plot_positions(vectors: Float[Array | np.ndarray, "positions d_model"], *, title: str = "") -> "Figure":
-    """Draws position vectors: a row for each position, a column for each dimension.
+    """Plots position vectors as an image, with one row per position and one column per dimension.
 
     Args:
-      vectors: of `position_vectors`, or `tfmr.nn.sinusoidal_positions(jnp.arange(100), d_model)`.
-      title: stands above.
+      vectors: the vectors, from `position_vectors` or `tfmr.nn.sinusoidal_positions(jnp.arange(100), d_model)`.
+      title: the title of the figure.
 
     Returns:
-      A figure, which `figure.savefig("positions.png")` writes and a notebook shows. It belongs to no window.
+      A matplotlib figure without a window. Notebooks show it; `figure.savefig("positions.png")` writes it to a file.
     """
     from matplotlib.figure import Figure
 
     vectors = _checked(vectors)
     figure = Figure(figsize=(7, 4), layout="constrained")
     axis = figure.subplots()
-    most = float(np.abs(vectors).max())
-    image = axis.imshow(vectors, aspect="auto", interpolation="nearest", cmap="RdBu", vmin=-most, vmax=most)
+    limit = float(np.abs(vectors).max())
+    image = axis.imshow(vectors, aspect="auto", interpolation="nearest", cmap="RdBu", vmin=-limit, vmax=limit)
     axis.set_xlabel("dimension", fontsize=10)
     axis.set_ylabel("position", fontsize=10)
     figure.colorbar(image, ax=axis, aspect=25, pad=0.02).outline.set_visible(False)
@@ -65,17 +68,17 @@ def plot_positions(vectors: Float[Array | np.ndarray, "positions d_model"], *, t
 
 
 def plot_position_products(vectors: Float[Array | np.ndarray, "positions d_model"], *, title: str = "") -> "Figure":
-    """Draws how alike position vectors are: the dot product of each two, and the median by how far they are apart.
+    """Plots the dot products of all pairs of position vectors, and their median by distance.
 
-    Sinusoids that are k positions apart have the same product wherever they stand. Learned vectors need not: a band
-    holds the middle eight of ten.
+    The dot product of two sinusoids depends on their distance only. That of learned vectors may vary: a band shows the
+    range from the 10th to the 90th percentile.
 
     Args:
-      vectors: of `position_vectors`, or `tfmr.nn.sinusoidal_positions(jnp.arange(100), d_model)`.
-      title: stands above.
+      vectors: the vectors, from `position_vectors` or `tfmr.nn.sinusoidal_positions(jnp.arange(100), d_model)`.
+      title: the title of the figure.
 
     Returns:
-      A figure, as `plot_positions`.
+      A figure, like that of `plot_positions`.
     """
     from matplotlib.figure import Figure
 
@@ -93,7 +96,7 @@ def plot_position_products(vectors: Float[Array | np.ndarray, "positions d_model
     figure.colorbar(image, ax=left, aspect=25, pad=0.02).outline.set_visible(False)
     right.fill_between(offsets, spread[:, 0], spread[:, 2], color="C0", alpha=0.2, linewidth=0)
     right.plot(offsets, spread[:, 1], color="C0", linewidth=1.4)
-    right.set_xlabel("how far apart", fontsize=10)
+    right.set_xlabel("distance in positions", fontsize=10)
     right.set_title("dot product by distance", fontsize=10)
     right.grid(color="0.9", linewidth=0.8)
     right.spines[["top", "right"]].set_visible(False)
@@ -104,5 +107,5 @@ def plot_position_products(vectors: Float[Array | np.ndarray, "positions d_model
 
 def _checked(vectors: Any) -> Float[np.ndarray, "positions d_model"]:
     if not len(vectors):
-        raise InputError("vectors: holds no positions: give at least one")
+        raise InputError("vectors: empty, must contain at least one position")
     return np.asarray(vectors, np.float64)

@@ -1,6 +1,6 @@
-"""Reading the text of a compiled program (HLO): its computations, and how often each runs.
+"""A parser for the text of a compiled program (HLO): its computations, and how often each one runs.
 
-Text, not objects, because it is the only form that every backend gives. It needs no jax.
+It reads text rather than objects because text is the only form that every backend provides. It does not need jax.
 """
 
 import math
@@ -20,39 +20,39 @@ class Instruction:
     """One line of a program."""
 
     is_root: bool
-    """Whether it is its computation's result."""
+    """Whether it is the result of its computation."""
     name: str
     result: str
-    """Its shape, or a tuple of shapes."""
+    """Shape of the result, or a tuple of shapes."""
     operation: str
     rest: str
     """Operands and attributes."""
 
     @property
     def operands(self) -> list[str]:
-        """The names of what it is computed from."""
+        """The names of its operands."""
         return re.findall(r"%([\w.-]+)", self.rest.split("), ")[0])
 
     @property
     def called(self) -> list[str]:
-        """The names of the computations that it runs."""
+        """The names of the computations that it calls."""
         branches = _BRANCHES.search(self.rest)
         return (re.findall(r"[\w.-]+", branches[1]) if branches else []) + _CALLED.findall(self.rest)
 
 
 @dataclass(frozen=True)
 class Program:
-    """A compiled program, for one device."""
+    """The compiled program of one device."""
 
     computations: dict[str, list[Instruction]]
     """The instructions of each computation."""
     entry: str
-    """The computation that the program starts with."""
+    """The name of the computation that the program starts with."""
     devices: int
-    """Devices that run the program together."""
+    """Number of devices that run the program together."""
 
     def runs(self) -> dict[str, int]:
-        """Returns how often each computation runs in one run of the program; 0 for what nothing calls."""
+        """Returns how often each computation runs in one run of the program. 0 if it is never called."""
         runs: dict[str, int] = defaultdict(int)
 
         def visit(name: str, times: int) -> None:
@@ -70,9 +70,9 @@ class Program:
         return {name for i in everything if i.operation == "fusion" for name in i.called}
 
     def trips(self, instruction: Instruction) -> int:
-        """Returns how often a loop goes round: what XLA says, or the bound that a counter from 0 is compared with.
+        """Returns the number of iterations of a loop: XLA's own, or the upper bound of a counter that starts at 0.
 
-        1 for what is no loop, or where the text does not tell.
+        1 for other instructions and for loops whose number of iterations is unknown.
         """
         if instruction.operation != "while":
             return 1
@@ -85,7 +85,7 @@ class Program:
 
 
 def parse_program(text: str) -> Program:
-    """Returns a compiled program from its text, `compiled.as_text()`."""
+    """Parses the text of a compiled program, from `compiled.as_text()`."""
     computations: dict[str, list[Instruction]] = {}
     current, entry = "", ""
     for line in text.splitlines():
@@ -100,11 +100,11 @@ def parse_program(text: str) -> Program:
 
 
 def sizes_in_bytes(shapes: str, *, in_main_memory: bool = False) -> list[int]:
-    """Returns the bytes of a shape, or of each shape of a tuple.
+    """Returns the size in bytes of a shape, or of each shape of a tuple.
 
     Args:
-      shapes: as HLO writes them, f32[8,16]{1,0}.
-      in_main_memory: 0 for what lies in a memory of the chip itself: S(1) in the layout.
+      shapes: in HLO's notation, such as f32[8,16]{1,0}.
+      in_main_memory: count shapes in another memory of the chip, S(1) in the layout, as 0.
     """
     sizes = []
     for kind, dimensions, layout in _SHAPE.findall(shapes):
@@ -115,6 +115,6 @@ def sizes_in_bytes(shapes: str, *, in_main_memory: bool = False) -> list[int]:
 
 
 def first(pattern: str, text: str) -> str | None:
-    """Returns the first group of a pattern's first match, if any."""
+    """Returns the first group of the first match of a pattern, or None."""
     match = re.search(pattern, text)
     return match[1] if match else None

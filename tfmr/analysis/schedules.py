@@ -1,4 +1,4 @@
-"""Pictures of learning rates before anything is trained (section 5.3)."""
+"""Plots of learning rate schedules (section 5.3)."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 
 def plot_schedules(schedules: Mapping[str, Callable[[int], ArrayLike]], steps: int | Mapping[str, int]) -> "Figure":
-    """Draws the learning rates of one or several schedules over each other.
+    """Plots the learning rates of one or several schedules in the same axes.
 
     Args:
-      schedules: by the names that the legend shows, each a function of the number of updates made before, as
-        `tfmr.training.make_schedule(config.training, config.model.d_model)` and optax have them.
-      steps: how many updates to draw; or of each schedule, by its name.
+      schedules: the schedules by their names in the legend. Each is a function of the number of previous updates, such
+        as `tfmr.training.make_schedule(config.training, config.model.d_model)` or a schedule of optax.
+      steps: the number of updates to plot, for all schedules or by name.
 
     Returns:
-      A figure, which `figure.savefig("schedule.png")` writes and a notebook shows. It belongs to no window.
+      A matplotlib figure without a window. Notebooks show it; `figure.savefig("schedule.png")` writes it to a file.
 
     Raises:
-      InputError: if there is no schedule, or less than one step.
+      InputError: if there are no schedules, or the number of steps is less than 1.
     """
     from matplotlib.figure import Figure
 
     lengths = dict(steps) if isinstance(steps, Mapping) else dict.fromkeys(schedules, steps)
     if not schedules:
-        raise InputError("schedules: holds none: give at least one")
+        raise InputError("schedules: empty, must contain at least one schedule")
     for name in schedules:
         if lengths.get(name, 0) < 1:
-            raise InputError(f"steps of schedule {name!r} = {lengths.get(name)}: must be 1 or more")
+            raise InputError(f"steps of schedule {name!r} = {lengths.get(name)}: must be at least 1")
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axis = figure.subplots()
     names, families = visible_labels(schedules, longest=60)

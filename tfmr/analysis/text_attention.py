@@ -1,6 +1,6 @@
-"""Attention of a model to text: tokens, marks and labels are made here, text comes in."""
+"""The attention of translation and language models for raw text."""
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -8,46 +8,48 @@ from jaxtyping import Float
 from tfmr.analysis.attention_maps import attention_weights
 from tfmr.analysis.attention_pictures import plot_attention, plot_attention_layers
 from tfmr.errors import InputError
+from tfmr.language_model import Generator
+from tfmr.translation import Translator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Stack = Literal["encoder", "decoder", "cross"]
-"""Who looks at whom: the source at itself, the target at itself, or the target at the source."""
+"""Self-attention of the encoder, self-attention of the decoder, or cross-attention."""
 
 _NAMES = {
-    "encoder": ("encoder", "self_attention", "where each token of the source looks in the source"),
-    "decoder": ("decoder", "self_attention", "where each token of the target looks in the target"),
-    "cross": ("decoder", "cross_attention", "where each head looks in the source"),
+    "encoder": ("encoder", "self_attention", "self-attention of the source"),
+    "decoder": ("decoder", "self_attention", "self-attention of the target"),
+    "cross": ("decoder", "cross_attention", "attention to the source"),
 }
 
 
 class SentenceAttention(NamedTuple):
-    """The attention of a translation model to a pair of sentences, with its tokens."""
+    """The attention weights of a translation model for a pair of sentences, with their tokens."""
 
     weights: dict[str, Float[np.ndarray, "heads query key"]]
-    """By name; see `attention_weights`."""
+    """The weights by name, from `attention_weights`."""
     source: list[str]
-    """The source's tokens, the end mark included."""
+    """The tokens of the source, including EOS."""
     target_input: list[str]
-    """What the decoder reads: the start mark, and the target's tokens."""
+    """The tokens that the decoder reads: BOS and the tokens of the target."""
     target_output: list[str]
-    """What it writes at the same places: the target's tokens, and the end mark."""
+    """The tokens that it predicts at the same positions: the tokens of the target and EOS."""
 
 
-def sentence_attention(translator: Any, source: str, target: str | None = None) -> SentenceAttention:
-    """Returns where a translation model looks when it translates a sentence.
+def sentence_attention(translator: Translator, source: str, target: str | None = None) -> SentenceAttention:
+    """Returns the attention weights of a translation model for a sentence and its translation.
 
     Args:
-      translator: a `tfmr.translation.Translator`; of an ensemble its first model.
+      translator: the translator. The first model of an ensemble is used.
       source: the sentence.
-      target: a translation of it; None: the translator's own.
+      target: the translation. None: that of the translator.
 
     Raises:
-      InputError: if the sentence is blank, or too long for learned positions.
+      InputError: if the sentence is blank or too long for learned positions.
     """
     if not source.strip():
-        raise InputError(f"sentence {source!r}: there is nothing to translate")
+        raise InputError(f"sentence {source!r}: must not be blank")
     target = translator.translate([source])[0] if target is None else target
     tokenizer = translator.tokenizer
     read, [written] = tokenizer.encode(source), tokenizer.encode_targets([target])
@@ -58,7 +60,7 @@ def sentence_attention(translator: Any, source: str, target: str | None = None) 
 
 
 def plot_sentence_attention(
-    translator: Any,
+    translator: Translator,
     source: str,
     target: str | None = None,
     *,
@@ -66,22 +68,22 @@ def plot_sentence_attention(
     layer: int | None = -1,
     head: int | None = None,
 ) -> "Figure":
-    """Draws where a translation model looks when it translates a sentence: rows look at columns.
+    """Plots the attention weights of a translation model for a sentence and its translation.
 
     Args:
-      translator: a `tfmr.translation.Translator`; of an ensemble its first model.
+      translator: the translator. The first model of an ensemble is used.
       source: the sentence.
-      target: a translation of it; None: the translator's own.
-      stack: encoder: the source at itself; decoder: the target at itself; cross: from the target to the source, where
-        a row is the token that is written.
-      layer: of the stack, from 0; -1: the last; None: all, in small.
-      head: of the layer, from 0; None: all.
+      target: the translation. None: that of the translator.
+      stack: self-attention of the encoder, self-attention of the decoder, or cross-attention, in which rows are the
+        predicted tokens.
+      layer: the layer of the stack, from 0. -1: the last layer. None: all layers, in one grid.
+      head: the head of the layer, from 0. None: all heads.
 
     Returns:
-      A figure, as `plot_attention`.
+      A figure, like that of `plot_attention`.
 
     Raises:
-      InputError: as `sentence_attention`, or if there is no such stack, layer or head.
+      InputError: like `sentence_attention`, or if the stack, layer or head does not exist.
     """
     config = translator.model.config
     if stack not in _NAMES:
@@ -99,36 +101,38 @@ def plot_sentence_attention(
     return _plot(maps, labels[stack], layer, head, part.capitalize(), meaning)
 
 
-def plot_text_attention(generator: Any, text: str, *, layer: int | None = -1, head: int | None = None) -> "Figure":
-    """Draws where a language model looks back in a text: rows look at columns.
+def plot_text_attention(
+    generator: Generator, text: str, *, layer: int | None = -1, head: int | None = None
+) -> "Figure":
+    """Plots the attention weights of a language model for a text.
 
     Args:
-      generator: a `tfmr.language_model.Generator`.
-      text: which the model reads; a beginning of a document where it was trained on documents.
-      layer: from 0; -1: the last; None: all, in small.
-      head: of the layer, from 0; None: all.
+      generator: the generator.
+      text: the text. For a model that was trained on documents it is the beginning of one.
+      layer: the layer, from 0. -1: the last layer. None: all layers, in one grid.
+      head: the head of the layer, from 0. None: all heads.
 
     Returns:
-      A figure, as `plot_attention`.
+      A figure, like that of `plot_attention`.
 
     Raises:
-      InputError: if the text is empty or longer than the model's context, or there is no such layer or head.
+      InputError: if the text is empty or longer than the model's context, or the layer or head does not exist.
     """
     config, tokenizer = generator.model.config, generator.tokenizer
     layer = _check(layer, config.num_layers, head, config.num_heads)
     tokens = tokenizer.encode(text)
     if not tokens:
-        raise InputError(f"text {text!r}: has no tokens to look at")
+        raise InputError(f"text {text!r}: must have at least one token")
     labels = tokenizer.token_texts(tokens)
     if generator.has_documents:
         tokens, labels = [tokenizer.bos_id, *tokens], ["start", *labels]
     weights = attention_weights(config, generator.params, tokens)
     maps = [weights[f"decoder/layer_{i}/self_attention"] for i in range(config.num_layers)]
-    return _plot(maps, (labels, labels), layer, head, "Decoder", "where each token looks back")
+    return _plot(maps, (labels, labels), layer, head, "Decoder", "self-attention")
 
 
 def _check(layer: int | None, num_layers: int, head: int | None, num_heads: int) -> int | None:
-    """Returns the number of the layer, of which -1 is the last; before any work."""
+    """Returns the index of the layer; raises InputError if the layer or head does not exist."""
     for name, value, number in (("layer", layer, num_layers), ("head", head, num_heads)):
         if value is not None and not 0 <= value < number and (name, value) != ("layer", -1):
             raise InputError(f"{name} = {value}: must be from 0 to {number - 1}")

@@ -31,12 +31,12 @@ def main(arguments: list[str]) -> None:
     options = parse(Arguments, arguments, prog="tfmr export")
     if not options.output:
         raise InputError("--output: is missing: give the folder or file to write")
-    from tfmr.interop import check_ctranslate2, check_exportable, check_gpt2, save_safetensors
+    from tfmr.interop import check_ctranslate2, check_gpt2, check_marian, save_safetensors
     from tfmr.runs.run_directory import RunDirectory, load_run
 
     model = RunDirectory.open(options.run).config.model
     # Before the weights are read, which takes a while.
-    checks = {"marian": check_exportable, "gpt2": check_gpt2, "ctranslate2": check_ctranslate2}
+    checks = {"marian": check_marian, "gpt2": check_gpt2, "ctranslate2": check_ctranslate2}
     checks.get(options.format, lambda _: None)(model)
     config, tokenizer, params = load_run(options.run, options.checkpoint)
     if options.format == "safetensors":
@@ -47,15 +47,12 @@ def main(arguments: list[str]) -> None:
 
 
 def _write_folder(options: Arguments, config, tokenizer_json: str, params) -> None:
-    from tfmr.interop import new_folder, own_files, save_ctranslate2, vocabulary, write_gpt2, write_marian
+    from tfmr.interop import new_folder, write_ctranslate2, write_gpt2, write_marian
 
     with new_folder(options.output) as folder:
         if options.format == "marian":
             write_marian(folder, config.model, params, tokenizer_json, config.decoding)
-            return
-        if options.format == "gpt2":
+        elif options.format == "gpt2":
             write_gpt2(folder, config.model, params, tokenizer_json, has_documents=config.data.has_documents)
-            return
-        save_ctranslate2(folder, config.model, params, vocabulary(tokenizer_json, config.model.vocab_size))
-        for name, data in own_files(tokenizer_json).items():
-            (folder / name).write_bytes(data)
+        else:
+            write_ctranslate2(folder, config.model, params, tokenizer_json)

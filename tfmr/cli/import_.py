@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _read_folder(options: Arguments) -> tuple[Config, Tokenizer, Any]:
-    from tfmr.interop.json_files import read_json
+    from tfmr.interop.folders import read_json
 
     if options.tokenizer:
         raise InputError(f"--tokenizer = {options.tokenizer!r}: a folder has its own, leave this out")

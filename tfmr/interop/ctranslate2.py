@@ -1,39 +1,42 @@
-"""CTranslate2 models from ours, by its own description of a Transformer, so pre-norm models go over too.
+"""CTranslate2 models, built from its own description of a Transformer. Unlike Marian, it supports pre-norm models.
 
-Positions are written as a table, ours; the target begins with our begin mark; LayerNorm's epsilon is the model's.
+Sinusoids are written as a table. The target starts with tfmr's BOS token, and LayerNorm keeps the model's epsilon.
 """
 
 import importlib
 import os
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from tfmr.config import ModelConfig, TransformerConfig
+from tfmr.data.tokenizer import BOS_ID, PAD_ID
 from tfmr.errors import InputError
-from tfmr.interop.marian import NEVER
-from tfmr.interop.marian_config import BOS_ID, PAD_ID
+from tfmr.interop.compatibility import refuse, require_kind, wrong_heads
+from tfmr.interop.marian_weights import NEVER
+from tfmr.interop.tokenizer_files import own_files, vocabulary
 from tfmr.interop.weights import flatten
 from tfmr.nn import sinusoidal_positions
 
 LONGEST = 2048
-"""Sinusoids that are written: the longest source and the longest target, in tokens."""
+"""Number of sinusoids written, which limits the length of source and target in tokens."""
 
 _ACTIVATIONS = {"relu": "RELU", "gelu": "GELUTanh", "swish": "SWISH"}
 
 
-def save_ctranslate2(folder: str | os.PathLike, config: TransformerConfig, params: Any, vocabulary: list[str]) -> None:
-    """Writes a model's files for CTranslate2 into a folder that is there, in float32.
+def write_ctranslate2(folder: str | os.PathLike, config: TransformerConfig, params: Any, tokenizer_json: str) -> None:
+    """Writes a model in float32 to an existing folder, for `ctranslate2.Translator`.
 
     Args:
-      folder: where to; `ctranslate2.Translator` reads it.
-      config: the shape of the model.
+      folder: the folder.
+      config: the model's configuration.
       params: its parameters.
-      vocabulary: the tokens as text, in the order of their ids.
+      tokenizer_json: the text of the run's tokenizer.json. Token ids do not change.
 
     Raises:
-      InputError: if ctranslate2 is not installed, or cannot hold the model.
+      InputError: if ctranslate2 is not installed or cannot store the model.
     """
     check_ctranslate2(config)
     specs: Any = importlib.import_module("ctranslate2.specs")
@@ -45,32 +48,26 @@ def save_ctranslate2(folder: str | os.PathLike, config: TransformerConfig, param
         activation=specs.common_spec.Activation[_ACTIVATIONS[config.activation]],
     )
     _fill(spec, config, flatten(params))
-    spec.register_source_vocabulary(vocabulary)
-    spec.register_target_vocabulary(vocabulary)
-    spec.config.bos_token = spec.config.decoder_start_token = vocabulary[BOS_ID]
+    tokens = vocabulary(tokenizer_json, config.vocab_size)
+    spec.register_source_vocabulary(tokens)
+    spec.register_target_vocabulary(tokens)
+    spec.config.bos_token = spec.config.decoder_start_token = tokens[BOS_ID]
     spec.config.add_source_eos = True
     spec.config.layer_norm_epsilon = config.norm_epsilon
     spec.validate()
     spec.optimize()
     spec.save(os.fspath(folder))
+    for name, data in own_files(tokenizer_json).items():
+        (Path(folder) / name).write_bytes(data)
 
 
 def check_ctranslate2(config: ModelConfig) -> None:
-    """Raises InputError where ctranslate2 is not installed, or that lists all for which it cannot hold a model."""
-    if not isinstance(config, TransformerConfig):
-        raise InputError("ctranslate2: only translation models are written so; export this one as gpt2 or safetensors")
-    head = config.d_model / config.num_heads
-    refused = [
-        f"model.{name} = {getattr(config, name)}, its heads are d_model / num_heads = {head:g} wide"
-        for name in ("d_k", "d_v")
-        if getattr(config, name) != head
-    ]
-    if refused:
-        raise InputError(f"CTranslate2 cannot hold this model: {'; '.join(refused)}")
+    """Raises InputError if ctranslate2 is not installed, or listing every reason why it cannot store a model."""
+    refuse("CTranslate2 cannot store this model", wrong_heads(require_kind("ctranslate2", config)))
     try:
-        importlib.import_module("ctranslate2")  # by name: type checkers need not have it
+        importlib.import_module("ctranslate2")  # by name, because type checkers may not have it
     except ImportError as error:
-        raise InputError(f"ctranslate2 is needed: pip install 'tfmr[interop]' ({error})") from None
+        raise InputError(f"ctranslate2: not installed ({error}); pip install 'tfmr[interop]'") from None
 
 
 def _fill(spec: Any, config: TransformerConfig, weights: dict[str, np.ndarray]) -> None:
@@ -83,7 +80,7 @@ def _fill(spec: Any, config: TransformerConfig, weights: dict[str, np.ndarray]) 
     spec.encoder.embeddings[0].weight, spec.decoder.embeddings.weight = tables["encoder"], tables["decoder"]
     spec.decoder.projection.weight = tables["output"]
     bias = weights.get("output_bias", np.zeros(config.vocab_size, np.float32)).copy()
-    bias[[PAD_ID, BOS_ID]] = NEVER  # tfmr never writes them
+    bias[[PAD_ID, BOS_ID]] = NEVER  # tfmr never writes these tokens
     spec.decoder.projection.bias = bias
     sinusoids = np.asarray(sinusoidal_positions(jnp.arange(LONGEST), config.d_model))
     for stack, side in (("encoder", "source"), ("decoder", "target")):
@@ -117,7 +114,7 @@ def _fill_norm(norm: Any, weights: dict[str, np.ndarray], name: str) -> None:
 
 
 def _fill_linear(linear: Any, weights: dict[str, np.ndarray], names: list[str], num_inputs: int = 1) -> None:
-    """Fills a matrix [outputs, inputs] with ours one above the other; `num_inputs` axes of each are its inputs."""
+    """Stacks tfmr's matrices, whose first `num_inputs` axes are inputs, into one of shape [outputs, inputs]."""
     matrices = [weights[name].reshape(int(np.prod(weights[name].shape[:num_inputs])), -1).T for name in names]
     linear.weight = np.concatenate(matrices)
     if f"{names[0]}_bias" in weights:

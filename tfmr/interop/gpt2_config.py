@@ -1,45 +1,44 @@
-"""GPT-2's config.json and our CausalLMConfig, and what one has that the other cannot hold."""
+"""GPT-2's config.json and tfmr's CausalLMConfig, converted in both directions."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from tfmr.config import CausalLMConfig, ModelConfig
-from tfmr.errors import InputError
+from tfmr.interop.compatibility import (
+    refuse,
+    require_kind,
+    wrong_choice,
+    wrong_counts,
+    wrong_fields,
+    wrong_heads,
+    wrong_values,
+)
 
 _ACTIVATIONS = {"relu": "relu", "gelu": "gelu_new", "swish": "silu"}
-_OURS: dict[Any, Any] = {name: ours for ours, name in _ACTIVATIONS.items()} | {
+_OURS: dict[str, Any] = {name: ours for ours, name in _ACTIVATIONS.items()} | {
     "swish": "swish",
     "gelu_pytorch_tanh": "gelu",
     "gelu_fast": "gelu",
 }
-"""Our names. transformers' "gelu" is the exact one, which differs from the tanh form by up to 5e-4."""
+"""tfmr's names of the activations. The exact "gelu" of transformers is missing: it differs from the tanh approximation
+by up to 5e-4."""
 
 _SIZES = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
 
 
 def check_gpt2(config: ModelConfig) -> None:
-    """Raises an InputError that lists all reasons for which GPT-2 cannot hold a model."""
-    if not isinstance(config, CausalLMConfig):
-        raise InputError("GPT-2 cannot hold this model: it translates; export it as marian, ctranslate2 or safetensors")
-    head = config.d_model / config.num_heads
-    reasons = {
-        f"model.norm = {config.norm!r}, its norms come before the sub-layers (pre)": config.norm != "pre",
-        f"model.gated = {config.gated}, its feed-forward networks have no gate": config.gated,
-        f"model.d_k = {config.d_k}, its heads are d_model / num_heads = {head:g} wide": config.d_k != head,
-        f"model.d_v = {config.d_v}, its heads are d_model / num_heads = {head:g} wide": config.d_v != head,
-    }
-    refused = [reason for reason, holds in reasons.items() if holds]
-    if refused:
-        raise InputError(f"GPT-2 cannot hold this model: {'; '.join(refused)}")
+    """Raises an InputError that lists every reason why GPT-2 cannot store a model."""
+    model: CausalLMConfig = require_kind("gpt2", config)
+    refuse("GPT-2 cannot store this model", wrong_fields(model, norm="pre", gated=False) + wrong_heads(model))
 
 
 def is_tied(config: CausalLMConfig) -> bool:
-    """Whether one table makes vectors and logits as GPT-2 does it: neither is scaled."""
+    """Whether input and output share one unscaled table, as in GPT-2."""
     return config.tie_embeddings and not config.scale_embeddings
 
 
 def to_gpt2_config(config: CausalLMConfig, bos_id: int, eos_id: int) -> dict[str, Any]:
-    """Returns the values of GPT-2's config.json for a model of ours, and the ids of its marks."""
+    """Returns the values of GPT-2's config.json for a model and the ids of its BOS and EOS tokens."""
     return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -63,14 +62,12 @@ def to_gpt2_config(config: CausalLMConfig, bos_id: int, eos_id: int) -> dict[str
 
 
 def from_gpt2_config(values: Mapping[str, Any], name: str) -> CausalLMConfig:
-    """Returns the shape of a GPT-2.
+    """Returns the configuration of a GPT-2.
 
     Raises:
-      InputError: that lists all in its config.json for which it cannot be ours.
+      InputError: listing everything in its config.json that tfmr does not have.
     """
-    refused = _not_ours(values)
-    if refused:
-        raise InputError(f"{name}: cannot become a model of tfmr: {'; '.join(refused)}")
+    refuse(f"{name}: cannot be converted to a model of tfmr", _unsupported(values))
     width = values["n_embd"]
     head = width // values["n_head"]
     return CausalLMConfig(
@@ -91,38 +88,26 @@ def from_gpt2_config(values: Mapping[str, Any], name: str) -> CausalLMConfig:
     )
 
 
-def _not_ours(values: Mapping[str, Any]) -> list[str]:
-    """Returns all in GPT-2's config.json for which the model cannot be ours."""
-    wrong = [key for key in _SIZES if not _is_count(values.get(key))]
-    wrong += ["n_inner"] if values.get("n_inner") is not None and not _is_count(values["n_inner"]) else []
-    refused = [f"{key} = {values.get(key)!r}, needed is a whole number" for key in wrong]
-    refused += _wrong_numbers(values)
-    wanted = {"model_type": "gpt2"}
-    # Of older versions of transformers, or of variants of GPT-2.
-    if_said = {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False}
-    wanted |= {key: value for key, value in if_said.items() if values.get(key) is not None}
-    refused += [
-        f"{key} = {values.get(key)!r}, must be {value!r}" for key, value in wanted.items() if values.get(key) != value
-    ]
+def _unsupported(values: Mapping[str, Any]) -> list[str]:
+    """Returns a reason for each value of GPT-2's config.json that tfmr does not have."""
+    inner = ("n_inner",) if values.get("n_inner") is not None else ()
+    wrong = wrong_counts(values, (*_SIZES, *inner))
+    # These are from older versions of transformers or variants of GPT-2.
+    optional = {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False}
+    reasons = wrong + _wrong_numbers(values) + wrong_values(values, {"model_type": "gpt2"}, optional)
     if type(values.get("tie_word_embeddings", True)) is not bool:
-        refused.append(f"tie_word_embeddings = {values['tie_word_embeddings']!r}, must be true or false")
-    activation = values.get("activation_function", "gelu_new")
-    if activation not in _OURS:
-        refused.append(f"activation_function = {activation!r}, must be one of {', '.join(_OURS)}")
+        reasons.append(f"tie_word_embeddings = {values['tie_word_embeddings']!r}, must be true or false")
+    reasons += wrong_choice({"activation_function": "gelu_new", **values}, "activation_function", _OURS)
     if not wrong and values["n_embd"] % values["n_head"]:
-        refused.append(f"n_embd = {values['n_embd']}, must divide by n_head = {values['n_head']}")
-    return refused
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value > 0
+        reasons.append(f"n_embd = {values['n_embd']}, must be divisible by n_head = {values['n_head']}")
+    return reasons
 
 
 def _wrong_numbers(values: Mapping[str, Any]) -> list[str]:
-    """Returns what is said of numbers that have no place in our config."""
-    found = []
+    """Returns a reason for each number that is not allowed in a CausalLMConfig."""
+    reasons = []
     for key in ("resid_pdrop", "attn_pdrop", "layer_norm_epsilon", "initializer_range"):
         value, is_rate = values.get(key, 0.1), key.endswith("pdrop")
         if type(value) not in (int, float) or not (0 <= value < 1 if is_rate else value > 0):
-            found.append(f"{key} = {value!r}, must be a number {'in [0, 1)' if is_rate else 'above 0'}")
-    return found
+            reasons.append(f"{key} = {value!r}, must be a number {'in [0, 1)' if is_rate else 'greater than 0'}")
+    return reasons

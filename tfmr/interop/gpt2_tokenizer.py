@@ -1,62 +1,61 @@
-"""GPT-2's byte-level BPE as a tokenizer.json of ours, and ours as transformers reads it.
+"""GPT-2's byte-level BPE as tfmr's tokenizer.json, and tfmr's tokenizers for transformers.
 
-The ids of its marks stand beside it, in the `marks` of our tokenizer.json: GPT-2 has neither padding nor unknown
-tokens, and one mark both begins and ends a document.
+GPT-2 has neither a padding nor an unknown token, and one token is both BOS and EOS. The ids of these special tokens are
+stored under the key `marks` of tfmr's tokenizer.json.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
+from tfmr.data.tokenizer import BOS_ID, EOS_ID, SPECIAL_TOKENS, Marks
 from tfmr.errors import InputError
-from tfmr.interop.json_files import read_json, to_json
-from tfmr.interop.marian_config import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from tfmr.interop.folders import read_json, to_json
 
-_OURS = {"<pad>": PAD_ID, "<unk>": UNK_ID, "<s>": BOS_ID, "</s>": EOS_ID}
+_OURS = {token: number for number, token in enumerate(SPECIAL_TOKENS)}
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 
 
-def marks_of(tokenizer_json: str) -> dict[str, Any]:
-    """Returns the ids of a tokenizer's marks, `pad`, `unk`, `bos` and `eos`, None for one that there is not; and
-    whether a text `begins` with one."""
-    ours = {"pad": PAD_ID, "unk": UNK_ID, "bos": BOS_ID, "eos": EOS_ID, "begins": True}
-    return json.loads(tokenizer_json).get("marks") or ours
+def special_ids(tokenizer_json: str) -> Marks:
+    """Returns the ids of a tokenizer's special tokens."""
+    return Marks(**(json.loads(tokenizer_json).get("marks") or {}))
 
 
 def token_names(tokenizer_json: str) -> dict[int, str]:
-    """Returns the tokens by their ids."""
+    """Returns the text of each token by its id."""
     return {number: token for token, number in _ids(json.loads(tokenizer_json)).items()}
 
 
 def gpt2_tokenizer_files(tokenizer_json: str, max_length: int, has_documents: bool) -> dict[str, bytes]:
-    """Returns the files by name from which `transformers.AutoTokenizer` makes the tokenizer of a language model.
+    """Returns the files, by name, from which `transformers.AutoTokenizer` loads the tokenizer of a language model.
 
     Args:
       tokenizer_json: the text of the run's tokenizer.json.
-      max_length: the model's context.
-      has_documents: whether texts begin with a mark.
+      max_length: the model's context window in tokens.
+      has_documents: whether texts begin with the BOS token.
     """
     content: dict[str, Any] = json.loads(tokenizer_json)
     is_ours = content.pop("marks", None) is None
-    names, marks = token_names(tokenizer_json), marks_of(tokenizer_json)
+    names, special = token_names(tokenizer_json), special_ids(tokenizer_json)._asdict()
+    del special["begins"]
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        **{f"{mark}_token": names[marks[mark]] for mark in ("pad", "unk", "bos", "eos") if marks[mark] is not None},
+        **{f"{name}_token": names[token] for name, token in special.items() if token is not None},
         "model_max_length": max_length,
         "clean_up_tokenization_spaces": False,
-        "padding_side": "left",  # so that a batch of prompts goes on where each of them ends
+        "padding_side": "left",  # so that each prompt of a batch is continued right where it ends
     }
     if is_ours:
-        content["post_processor"] = _begin_mark(names[BOS_ID]) if has_documents else None
-        settings["split_special_tokens"] = True  # what looks like a special token in text is text
+        content["post_processor"] = _prepend(names[BOS_ID]) if has_documents else None
+        settings["split_special_tokens"] = True  # special tokens in text are read as text
     return {"tokenizer.json": to_json(content), "tokenizer_config.json": to_json(settings)}
 
 
 def read_gpt2_tokenizer(folder: Path, bos_id: int, eos_id: int) -> str:
-    """Returns the text of our tokenizer.json of a folder's tokenizer.json, or its vocab.json and merges.txt.
+    """Returns the text of tfmr's tokenizer.json for a folder's tokenizer.json, or its vocab.json and merges.txt.
 
     Raises:
-      InputError: if they are damaged, or are no byte-level BPE with these marks.
+      InputError: if the files are damaged, or not a byte-level BPE with these special tokens.
     """
     file = folder / "tokenizer.json"
     content = read_json(file) if file.is_file() else _from_merges(folder, bos_id, eos_id)
@@ -65,18 +64,19 @@ def read_gpt2_tokenizer(folder: Path, bos_id: int, eos_id: int) -> str:
         kind = content["model"]["type"]
         begins = _begins_with(content.get("post_processor") or {}, bos_id)
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file}: is no tokenizer.json of the tokenizers library ({error!r})") from None
+        raise InputError(f"{file}: not a tokenizer.json of the tokenizers library ({error!r}); copy it again") from None
     if {token: ids.get(token) for token in _OURS} == _OURS and (bos_id, eos_id) == (BOS_ID, EOS_ID):
         return json.dumps(content, ensure_ascii=False)
     if (kind, decoder) != ("BPE", "ByteLevel"):
-        raise InputError(f"{file}: holds a {kind} model with the decoder {decoder}: needed is a byte-level BPE")
+        raise InputError(f"{file}: is a {kind} model with a {decoder} decoder, must be a byte-level BPE")
     wrong = sorted({bos_id, eos_id} - set(ids.values()))
     if wrong:
         raise InputError(
-            f"{folder}: its tokenizer has no token of id {', '.join(map(str, wrong))}, a mark of its model"
+            f"{folder}: its tokenizer has no token with id {' or '.join(map(str, wrong))}, which config.json gives as "
+            "bos_token_id or eos_token_id"
         )
-    marks = {"pad": None, "unk": None, "bos": bos_id, "eos": eos_id, "begins": begins}
-    return json.dumps({"marks": marks, **content}, ensure_ascii=False)
+    marks = Marks(pad=None, unk=None, bos=bos_id, eos=eos_id, begins=begins)
+    return json.dumps({"marks": marks._asdict(), **content}, ensure_ascii=False)
 
 
 def _ids(content: dict[str, Any]) -> dict[str, int]:
@@ -84,8 +84,8 @@ def _ids(content: dict[str, Any]) -> dict[str, int]:
     return {**content["model"]["vocab"], **added}
 
 
-def _begin_mark(token: str) -> dict[str, Any]:
-    """Returns the post-processor that puts our begin mark before a text."""
+def _prepend(token: str) -> dict[str, Any]:
+    """Returns the post-processor that puts the BOS token before a text."""
     begin, text = {"SpecialToken": {"id": token, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
     return {
         "type": "TemplateProcessing",
@@ -96,7 +96,7 @@ def _begin_mark(token: str) -> dict[str, Any]:
 
 
 def _begins_with(post_processor: dict[str, Any], bos_id: int) -> bool:
-    """Whether a post-processor puts the begin mark before a text."""
+    """Whether a post-processor puts the BOS token before a text."""
     if post_processor.get("type") == "Sequence":
         return any(_begins_with(processor, bos_id) for processor in post_processor["processors"])
     if post_processor.get("type") != "TemplateProcessing":
@@ -106,10 +106,10 @@ def _begins_with(post_processor: dict[str, Any], bos_id: int) -> bool:
 
 
 def _from_merges(folder: Path, bos_id: int, eos_id: int) -> dict[str, Any]:
-    """Returns the content of the tokenizer.json that vocab.json and merges.txt stand for."""
+    """Returns the content of the tokenizer.json that is equivalent to vocab.json and merges.txt."""
     vocab = read_json(folder / "vocab.json")
     names = {number: token for token, number in vocab.items()}
-    added = {names[mark]: mark for mark in (bos_id, eos_id) if mark in names}
+    added = {names[token]: token for token in (bos_id, eos_id) if token in names}
     if (folder / "added_tokens.json").is_file():
         added |= read_json(folder / "added_tokens.json")
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
@@ -133,9 +133,9 @@ def _read_merges(file: Path) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read ({error})") from None
+        raise InputError(f"{file}: cannot be read ({error}); copy it again") from None
     lines = [line for line in lines[lines[0].startswith("#version") :] if line.strip()]
     for line in lines:
         if len(line.split(" ")) != 2:
-            raise InputError(f"{file}: {line[:40]!r} is no merge: needed are two tokens with a space between them")
+            raise InputError(f"{file}: {line[:40]!r} is not a merge, must be two tokens separated by a space")
     return lines

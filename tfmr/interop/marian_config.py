@@ -1,43 +1,41 @@
-"""Marian's config.json and our TransformerConfig, and what one has that the other cannot hold."""
+"""Marian's config.json and tfmr's TransformerConfig, converted in both directions."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from tfmr.config import ModelConfig, TransformerConfig
-from tfmr.errors import InputError
-
-PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
-"""Our special tokens, as in tfmr.data.tokenizer."""
+from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from tfmr.interop.compatibility import (
+    refuse,
+    require_kind,
+    wrong_choice,
+    wrong_counts,
+    wrong_fields,
+    wrong_heads,
+    wrong_values,
+)
 
 EPSILON = 1e-5
-"""Of Marian's LayerNorm: torch's, in no config."""
+"""Epsilon of Marian's LayerNorm: PyTorch's default, which no config.json contains."""
 
 _ACTIVATIONS = {"relu": "relu", "gelu": "gelu_new", "swish": "swish"}
-_OURS: dict[Any, Any] = {name: ours for ours, name in _ACTIVATIONS.items()} | {
+_OURS: dict[str, Any] = {name: ours for ours, name in _ACTIVATIONS.items()} | {
     "silu": "swish",
     "gelu_pytorch_tanh": "gelu",
 }
 
 
-def check_exportable(config: ModelConfig) -> None:
-    """Raises an InputError that lists all reasons for which Marian cannot hold a model."""
-    if not isinstance(config, TransformerConfig):
-        raise InputError("Marian cannot hold this model: it is a language model; export it as gpt2 or safetensors")
-    head = config.d_model / config.num_heads
-    reasons = {
-        f"model.norm = {config.norm!r}, its norms come after the sum (post)": config.norm != "post",
-        f"model.positions = {config.positions!r}, its are sinusoids": config.positions != "sinusoidal",
-        f"model.d_k = {config.d_k}, its heads are d_model / num_heads = {head:g} wide": config.d_k != head,
-        f"model.d_v = {config.d_v}, its heads are d_model / num_heads = {head:g} wide": config.d_v != head,
-        f"model.norm_epsilon = {config.norm_epsilon:g}, its is {EPSILON:g}": config.norm_epsilon > 2 * EPSILON,
-    }
-    refused = [reason for reason, holds in reasons.items() if holds]
-    if refused:
-        raise InputError(f"Marian cannot hold this model: {'; '.join(refused)}")
+def check_marian(config: ModelConfig) -> None:
+    """Raises an InputError that lists every reason why Marian cannot store a model."""
+    model: TransformerConfig = require_kind("marian", config)
+    reasons = wrong_fields(model, norm="post", positions="sinusoidal") + wrong_heads(model)
+    if model.norm_epsilon > 2 * EPSILON:
+        reasons.append(f"model.norm_epsilon = {model.norm_epsilon:g}, must be at most {2 * EPSILON:g}")
+    refuse("Marian cannot store this model", reasons)
 
 
 def to_marian_config(config: TransformerConfig) -> dict[str, Any]:
-    """Returns the values of Marian's config.json for a model of ours; token ids are ours."""
+    """Returns the values of Marian's config.json for a model. Token ids do not change."""
     both = {"attention_heads": config.num_heads, "ffn_dim": config.d_ff}
     return {
         "architectures": ["MarianMTModel"],
@@ -61,23 +59,27 @@ def to_marian_config(config: TransformerConfig) -> dict[str, Any]:
         "max_position_embeddings": config.max_length,
         "share_encoder_decoder_embeddings": config.tie_embeddings == "all",
         "tie_word_embeddings": config.tie_embeddings != "none",
-        "pad_token_id": PAD_ID,
-        "bos_token_id": BOS_ID,
-        "eos_token_id": EOS_ID,
-        "decoder_start_token_id": BOS_ID,
-        "forced_eos_token_id": EOS_ID,
+        **SPECIAL_IDS,
     }
 
 
+SPECIAL_IDS = {
+    "pad_token_id": PAD_ID,
+    "bos_token_id": BOS_ID,
+    "eos_token_id": EOS_ID,
+    "decoder_start_token_id": BOS_ID,
+    "forced_eos_token_id": EOS_ID,
+}
+"""The special tokens of an exported model, in config.json and generation_config.json."""
+
+
 def from_marian_config(values: Mapping[str, Any], name: str) -> TransformerConfig:
-    """Returns the shape of a Marian model, its vocab_size Marian's own.
+    """Returns the configuration of a Marian model, with Marian's vocab_size.
 
     Raises:
-      InputError: that lists all in its config.json for which it cannot be ours.
+      InputError: listing everything in its config.json that tfmr does not have.
     """
-    refused = _not_ours(values)
-    if refused:
-        raise InputError(f"{name}: cannot become a model of tfmr: {'; '.join(refused)}")
+    refuse(f"{name}: cannot be converted to a model of tfmr", _unsupported(values))
     head = values["d_model"] // values["encoder_attention_heads"]
     shared = values.get("share_encoder_decoder_embeddings", True)
     return TransformerConfig(
@@ -100,34 +102,27 @@ def from_marian_config(values: Mapping[str, Any], name: str) -> TransformerConfi
     )
 
 
-def _not_ours(values: Mapping[str, Any]) -> list[str]:
-    """Returns all in Marian's config.json for which the model cannot be ours."""
+def _unsupported(values: Mapping[str, Any]) -> list[str]:
+    """Returns a reason for each value of Marian's config.json that tfmr does not have."""
     sizes = ("vocab_size", "d_model", "encoder_layers", "decoder_layers", "encoder_ffn_dim", "encoder_attention_heads")
     tokens = ("pad_token_id", "eos_token_id", "decoder_start_token_id")
-    wrong = [key for key in sizes if type(values.get(key)) is not int or values[key] < 1]
-    wrong += [key for key in tokens if type(values.get(key)) is not int or values[key] < 0]
-    refused = [f"{key} = {values.get(key)!r}, needed is a whole number" for key in wrong]
-    always = {
+    wrong = wrong_counts(values, sizes) + wrong_counts(values, tokens, least=0)
+    required = {
         "model_type": "marian",
         "scale_embedding": True,
         "decoder_attention_heads": values.get("encoder_attention_heads"),
         "decoder_ffn_dim": values.get("encoder_ffn_dim"),
     }
-    # Of older versions of transformers, which said more of what Marian can be, or left out.
-    if_said = {
+    # Older versions of transformers write these options, in which Marian models may differ; newer ones do not.
+    optional = {
         "static_position_embeddings": True,
         "normalize_before": False,
         "normalize_embedding": False,
         "add_final_layer_norm": False,
         "decoder_vocab_size": values.get("vocab_size"),
     }
-    wanted = always | {key: value for key, value in if_said.items() if values.get(key) is not None}
-    refused += [
-        f"{key} = {values.get(key)!r}, must be {value!r}" for key, value in wanted.items() if values.get(key) != value
-    ]
-    activation = values.get("activation_function")
-    if activation not in _OURS:
-        refused.append(f"activation_function = {activation!r}, must be one of {', '.join(_OURS)}")
+    reasons = wrong + wrong_values(values, required, optional)
+    reasons += wrong_choice(values, "activation_function", _OURS)
     if not wrong and (values["d_model"] % 2 or values["d_model"] % values["encoder_attention_heads"]):
-        refused.append(f"d_model = {values['d_model']}, must be even and divide by the number of heads")
-    return refused
+        reasons.append(f"d_model = {values['d_model']}, must be even and divisible by encoder_attention_heads")
+    return reasons

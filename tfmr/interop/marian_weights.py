@@ -1,44 +1,174 @@
-"""Where each weight of ours is in Marian, under which name and in which form."""
+"""The weights of Marian, the encoder-decoder of OPUS-MT and Hugging Face transformers, converted in both directions.
 
-import dataclasses
+Both models compute the same function. They differ in this:
+  - Marian's sinusoids are all sines, then all cosines; tfmr's alternate (section 3.5). Every axis that belongs to the
+    residual stream is therefore permuted, which changes no number.
+  - Marian stores matrices as [outputs, inputs], with the heads flattened into one axis.
+  - Marian has biases in attention and on the logits. A model without them is exported with zeros.
+  - Marian's LayerNorm has an epsilon of 1e-5. `_with_epsilon` converts models with another epsilon.
+  - Marian starts a target with a token that has another use as well, usually padding. An imported model gets
+    its own BOS token with the same embedding.
+"""
+
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from tfmr.config import TransformerConfig
-from tfmr.interop.weights import weight_shapes
+from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from tfmr.errors import InputError
+from tfmr.interop.marian_config import EPSILON, check_marian, from_marian_config, to_marian_config
+from tfmr.interop.weights import check_weights, flatten, unflatten, weight_shapes
+
+NEVER = np.float32(-1e4)
+"""The bias of a token that must never be written: its probability is 0 in float32."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a weight of ours is in Marian."""
+def to_marian(config: TransformerConfig, params: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Returns a model as Marian: the values of its config.json, and its weights under their names in transformers.
 
-    marian: str
-    """Its name there."""
+    Token ids do not change.
+
+    Raises:
+      InputError: listing every reason why Marian cannot store the model.
+    """
+    check_marian(config)
+    weights = _with_epsilon(config, flatten(params))
+    described = _weights(replace(config, attention_bias=True, output_bias=True))
+    weights |= {name: np.zeros(x.shape, np.float32) for name, x in described.items() if name not in weights}
+    return to_marian_config(config), {x.name: x.export(weights[name]) for name, x in described.items()}
+
+
+def _with_epsilon(config: TransformerConfig, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns weights that compute the same with Marian's epsilon as the given weights with the configuration's.
+
+    LayerNorm(s x) with s^2 epsilon is LayerNorm(x) with epsilon. The residual stream of each stack is therefore made s
+    times as large between its norms, and every block that reads from it divides by s. Only the input of a stack's first
+    norm cannot be scaled, because the size of sinusoids is fixed. Its variance is at least that of the sinusoids, about
+    0.5, so an epsilon of 1e-5 instead of 1e-6 changes the output of the first norm by a relative 1e-5.
+    """
+    scale = np.float32(math.sqrt(EPSILON / config.norm_epsilon))
+    scaled = dict(weights)
+
+    def multiply(factor: np.float32, sublayer: str, *names: str) -> None:
+        found = [f"{sublayer}{name}" for name in names if f"{sublayer}{name}" in weights]
+        scaled.update({name: weights[name] * factor for name in found})
+
+    for stack, layers, blocks in (
+        ("encoder", config.num_encoder_layers, ("self_attention", "feed_forward")),
+        ("decoder", config.num_decoder_layers, ("self_attention", "cross_attention", "feed_forward")),
+    ):
+        sublayers = [f"{stack}.layer_{i}.{block}" for i in range(layers) for block in blocks]
+        for number, sublayer in enumerate(sublayers):
+            if number > 0:
+                # Cross-attention reads keys and values from the encoder's output, whose last norm is not scaled.
+                keys = () if sublayer.endswith("cross_attention") else (".key", ".value")
+                multiply(1 / scale, sublayer, ".query", *keys, ".up.kernel")
+                multiply(scale, sublayer, ".output", ".output_bias", ".down.kernel", ".down.bias")
+            if number + 1 < len(sublayers):
+                multiply(scale, sublayer, "_norm.gamma", "_norm.beta")
+    return scaled
+
+
+def from_marian(
+    values: Mapping[str, Any], weights: Mapping[str, np.ndarray], unk_id: int, name: str = "this model"
+) -> tuple[TransformerConfig, dict[str, Any], list[int]]:
+    """Returns the configuration and parameters of a Marian model, and Marian's id of each of tfmr's tokens.
+
+    Args:
+      values: the content of its config.json.
+      weights: its weights under their names in transformers.
+      unk_id: Marian's id of the unknown token, from its vocabulary.
+      name: how error messages refer to the model.
+
+    Raises:
+      InputError: listing every reason why tfmr does not have such a model, or every weight that does not fit.
+    """
+    config = from_marian_config(values, name)
+    ids = _token_order(values, unk_id, name)
+    _check_copies(weights, config, name)
+    described = _weights(config)
+    own = {key: x for key, x in weights.items() if key not in (*_POSITIONS, *_tied_copies(config))}
+    check_weights(own, {x.name: x.marian_shape for x in described.values()}, name)
+    found = {key: x.read(np.asarray(own[x.name], np.float32)) for key, x in described.items()}
+    tables = [key for key in found if key.endswith("embedding.embedding") or key == "output_bias"]
+    found |= {key: found[key][ids] for key in tables}
+    if ids.count(ids[BOS_ID]) > 1:
+        found["output_bias"][BOS_ID] = NEVER  # the copy must not count in the sum of probabilities
+    config = replace(config, vocab_size=len(ids))
+    return config, unflatten(found, config, name), ids
+
+
+def _token_order(values: Mapping[str, Any], unk_id: int, name: str) -> list[int]:
+    """Returns Marian's id of each of tfmr's tokens: the special tokens, then all others in their order."""
+    special = {
+        PAD_ID: values["pad_token_id"],
+        UNK_ID: unk_id,
+        BOS_ID: values["decoder_start_token_id"],
+        EOS_ID: values["eos_token_id"],
+    }
+    order = [special[number] for number in range(4)]
+    vocab_size = values["vocab_size"]
+    if max(order) >= vocab_size or len({special[PAD_ID], unk_id, special[EOS_ID]}) < 3:
+        raise InputError(
+            f"{name}: ids of the padding, unknown, start and EOS tokens = {order}: all must be below vocab_size = "
+            f"{vocab_size}, and those of padding, unknown and EOS must differ"
+        )
+    return order + [token for token in range(vocab_size) if token not in order]
+
+
+def _check_copies(weights: Mapping[str, np.ndarray], config: TransformerConfig, name: str) -> None:
+    """Raises InputError if positions in a file are not sinusoids, or tied tables differ."""
+    for copy, table in _tied_copies(config).items():
+        if copy in weights and table in weights and not np.array_equal(weights[copy], weights[table]):
+            raise InputError(f"{name}: {copy} differs from {table}, although its config.json ties them")
+    for positions in _POSITIONS:
+        if positions in weights and not _are_sinusoids(np.asarray(weights[positions], np.float32), config.d_model):
+            raise InputError(f"{name}: {positions} must be the paper's sinusoids, all sines first")
+
+
+def _are_sinusoids(table: Float[np.ndarray, "..."], d_model: int) -> bool:
+    if table.ndim != 2 or table.shape[1] != d_model:
+        return False
+    angles = np.arange(len(table))[:, None] / 10_000.0 ** (np.arange(0, d_model, 2) / d_model)
+    # The tolerance allows for half precision.
+    return bool(np.allclose(table, np.concatenate([np.sin(angles), np.cos(angles)], axis=1), atol=1e-3))
+
+
+@dataclass(frozen=True)
+class _Weight:
+    """A weight in both models."""
+
+    name: str
+    """Its name in Marian."""
     residual_axis: int | None
-    """Its axis here that belongs to the residual stream: Marian's has all sines first."""
+    """The axis in tfmr that belongs to the residual stream, where Marian has all sines first. None: no axis."""
     num_inputs: int
-    """How many of its first axes here are a matrix's inputs, which are the last axis there. 0: it is not turned."""
+    """Number of leading axes in tfmr that are a matrix's inputs, which Marian has last. 0: not transposed."""
     shape: tuple[int, ...] = ()
-    """Its shape here."""
+    """Its shape in tfmr."""
 
     @property
     def marian_shape(self) -> tuple[int, ...]:
-        """Its shape there."""
+        """Its shape in Marian."""
         if self.num_inputs:
             return math.prod(self.shape[self.num_inputs :]), math.prod(self.shape[: self.num_inputs])
-        if self.marian == "final_logits_bias":
+        if self.name == "final_logits_bias":
             return 1, *self.shape
         return self.shape if self.residual_axis is not None else (math.prod(self.shape),)
 
     def export(self, weight: np.ndarray) -> np.ndarray:
-        """Returns Marian's form of our weight."""
+        """Returns Marian's weight from tfmr's."""
         if self.residual_axis is not None:
             weight = np.take(weight, _sines_first(weight.shape[self.residual_axis]), self.residual_axis)
         return weight.reshape(self.marian_shape[::-1]).T if self.num_inputs else weight.reshape(self.marian_shape)
 
     def read(self, weight: np.ndarray) -> np.ndarray:
-        """Returns our form of Marian's weight."""
+        """Returns tfmr's weight from Marian's."""
         weight = (weight.T if self.num_inputs else weight).reshape(self.shape)
         if self.residual_axis is None:
             return weight
@@ -46,7 +176,7 @@ class Place:
 
 
 def _sines_first(d_model: int) -> np.ndarray:
-    """Returns which of our places of the residual stream stands at each of Marian's."""
+    """Returns the dimension in tfmr of each of Marian's dimensions of the residual stream."""
     return np.concatenate([np.arange(0, d_model, 2), np.arange(1, d_model, 2)])
 
 
@@ -70,9 +200,9 @@ _BLOCKS: dict[str, tuple[str, dict[str, tuple[str, int | None, int]]]] = {
     "feed_forward.down": ("fc2", {"kernel": ("weight", -1, 1), "bias": ("bias", -1, 0)}),
     "feed_forward_norm": ("final_layer_norm", _NORM),
 }
-"""Marian's name of each block and of its weights, each with its residual axis and number of input axes here."""
+"""For each block: Marian's name, and the name, residual axis and number of input axes of each of its weights."""
 
-SHARED, SOURCE, TARGET, OUTPUT = (
+_SHARED, _SOURCE, _TARGET, _OUTPUT = (
     "model.shared.weight",
     "model.encoder.embed_tokens.weight",
     "model.decoder.embed_tokens.weight",
@@ -80,36 +210,34 @@ SHARED, SOURCE, TARGET, OUTPUT = (
 )
 """Marian's embedding tables."""
 
-POSITIONS = ("model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight")
-"""Marian's tables of sinusoids, which its files hold or leave out."""
+_POSITIONS = ("model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight")
+"""Marian's tables of sinusoids, which are optional in its files."""
 
 
-def places(config: TransformerConfig) -> dict[str, Place]:
-    """Returns where each weight of a post-norm model with all biases is in Marian, by its flat name."""
-    return {
-        name: dataclasses.replace(_place(name, config), shape=shape) for name, shape in weight_shapes(config).items()
+def _weights(config: TransformerConfig) -> dict[str, _Weight]:
+    """Returns all weights of a post-norm model with all biases under their flat names."""
+    return {name: replace(_weight(name, config), shape=shape) for name, shape in weight_shapes(config).items()}
+
+
+def _weight(name: str, config: TransformerConfig) -> _Weight:
+    outside_layers = {
+        "embedding.embedding": _Weight(_SHARED if config.tie_embeddings == "all" else _TARGET, -1, 0),
+        "source_embedding.embedding": _Weight(_SOURCE, -1, 0),
+        "output_embedding.embedding": _Weight(_OUTPUT, -1, 0),
+        "output_bias": _Weight("final_logits_bias", None, 0),
     }
-
-
-def _place(name: str, config: TransformerConfig) -> Place:
-    whole = {
-        "embedding.embedding": Place(SHARED if config.tie_embeddings == "all" else TARGET, -1, 0),
-        "source_embedding.embedding": Place(SOURCE, -1, 0),
-        "output_embedding.embedding": Place(OUTPUT, -1, 0),
-        "output_bias": Place("final_logits_bias", None, 0),
-    }
-    if name in whole:
-        return whole[name]
+    if name in outside_layers:
+        return outside_layers[name]
     stack, layer, rest = name.split(".", 2)
     block, _, leaf = rest.rpartition(".")
     marian_block, leaves = _BLOCKS[block]
     marian_leaf, residual_axis, num_inputs = leaves[leaf]
     number = layer.removeprefix("layer_")
-    return Place(f"model.{stack}.layers.{number}.{marian_block}.{marian_leaf}", residual_axis, num_inputs)
+    return _Weight(f"model.{stack}.layers.{number}.{marian_block}.{marian_leaf}", residual_axis, num_inputs)
 
 
-def tied_copies(config: TransformerConfig) -> dict[str, str]:
-    """Returns the names under which Marian's files may hold a table once more, and that of the table."""
+def _tied_copies(config: TransformerConfig) -> dict[str, str]:
+    """Returns the table that each name may repeat in Marian's files."""
     if config.tie_embeddings == "all":
-        return dict.fromkeys((SOURCE, TARGET, OUTPUT), SHARED)
-    return {OUTPUT: TARGET} if config.tie_embeddings == "decoder" else {}
+        return dict.fromkeys((_SOURCE, _TARGET, _OUTPUT), _SHARED)
+    return {_OUTPUT: _TARGET} if config.tie_embeddings == "decoder" else {}

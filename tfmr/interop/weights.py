@@ -1,77 +1,144 @@
-"""Weights as NumPy arrays by flat names, for files, other programs and other JAX code.
+"""Weights as NumPy arrays under flat names, in memory and in safetensors files.
 
-A name is the path in the tree of parameters, joined by dots: `encoder.layer_0.self_attention.query`. Layers are always
-apart, also those of a model that scans over stacked ones. docs/interchange.md lists all names with their shapes.
+A name is the path in the parameter tree, joined by dots: `encoder.layer_0.self_attention.query`. Layers are always
+separate, even if the model scans over stacked layers. docs/interchange.md lists all names and shapes.
 """
 
-import dataclasses
+import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.typing import ArrayLike
 
-from tfmr.config import ModelConfig
+from tfmr.config import ModelConfig, model_from_dict, model_to_dict
 from tfmr.errors import InputError
-from tfmr.models import build_model, init_params
-from tfmr.nn.stacks import stack_layers, unstack_layers
+from tfmr.interop.compatibility import refuse
+from tfmr.interop.new_path import new_path
+from tfmr.models import abstract_params, build_model
+from tfmr.nn import stack_layers, unstack_layers
+
+_CONFIG = "tfmr.model"
+"""Metadata key of a safetensors file under which the model's configuration is stored as JSON."""
 
 
 def flatten(params: Any) -> dict[str, np.ndarray]:
-    """Returns the parameters of a model by flat names; `unflatten` is the way back."""
-    leaves = jax.tree.leaves_with_path(unstack_layers(nn.unbox(params)))
-    return {jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(x) for path, x in leaves}
+    """Returns the parameters of a model under flat names. `unflatten` is the inverse."""
+    return {name: np.asarray(x) for name, x in flatten_dict(unstack_layers(nn.unbox(params)), sep=".").items()}
 
 
 def unflatten(weights: Mapping[str, ArrayLike], config: ModelConfig, name: str = "weights") -> dict[str, Any]:
-    """Returns weights by flat names as the parameters of a model, in float32; its layers stacked if it scans over them.
+    """Returns the parameters of a model from weights under flat names.
 
     Args:
-      weights: all of the model's, no others.
-      config: the shape of the model, its vocab_size set.
-      name: what an error calls them.
+      weights: all weights of the model and no others.
+      config: the model's configuration, with vocab_size set.
+      name: how error messages refer to the weights.
+
+    Returns:
+      The parameter tree in float32, with layers stacked if the model scans over them.
 
     Raises:
-      InputError: that lists every weight that is missing, not the model's, misshapen or not made of numbers.
+      InputError: listing every weight that is missing, unknown or not numeric, or that has the wrong shape.
     """
     check_weights(weights, weight_shapes(config), name)
-    params: dict[str, Any] = {}
-    for path, value in weights.items():
-        *folders, last = path.split(".")
-        branch = params
-        for folder in folders:
-            branch = branch.setdefault(folder, {})
-        branch[last] = np.asarray(value, np.float32)
-    return stack_layers(params) if config.scan_layers else params
+    params = unflatten_dict({name: np.asarray(x, np.float32) for name, x in weights.items()}, sep=".")
+    expected = jax.tree.structure(abstract_params(build_model(config)))
+    return params if jax.tree.structure(params) == expected else stack_layers(params)
 
 
 def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Returns the shape of each weight of a model by its flat name."""
-    model = build_model(dataclasses.replace(config, scan_layers=False))
-    params = nn.unbox(jax.eval_shape(lambda key: init_params(model, key), jax.random.key(0)))
-    leaves = jax.tree.leaves_with_path(params)
-    return {jax.tree_util.keystr(path, simple=True, separator="."): tuple(x.shape) for path, x in leaves}
+    """Returns the shape of each weight of a model under its flat name."""
+    params: Any = flatten_dict(jax.eval_shape(unstack_layers, abstract_params(build_model(config))), sep=".")
+    return {name: tuple(x.shape) for name, x in params.items()}
 
 
 def check_weights(weights: Mapping[str, ArrayLike], shapes: Mapping[str, tuple[int, ...]], name: str) -> None:
-    """Raises an InputError that lists every weight that is missing, unknown, misshapen or not made of numbers."""
+    """Raises an InputError that lists every weight that is missing, unknown, of the wrong shape or not numeric."""
     found = {path: np.shape(value) for path, value in weights.items()}
     faults = {
         "missing": [f"{path} {shape}" for path, shape in shapes.items() if path not in found],
-        "not the model's": [f"{path} {shape}" for path, shape in found.items() if path not in shapes],
-        "misshapen": [
+        "unknown": [f"{path} {shape}" for path, shape in found.items() if path not in shapes],
+        "wrong shape": [
             f"{path} {found[path]} instead of {shape}"
             for path, shape in shapes.items()
             if path in found and found[path] != shape
         ],
         "not real numbers": [path for path, value in weights.items() if not _is_real(value)],
     }
-    told = "; ".join(f"{fault}: {', '.join(paths)}" for fault, paths in faults.items() if paths)
-    if told:
-        raise InputError(f"{name}: not the weights of this model: {told}")
+    refuse(
+        f"{name}: the weights do not fit this model",
+        [f"{fault}: {', '.join(paths)}" for fault, paths in faults.items() if paths],
+    )
 
 
 def _is_real(value: ArrayLike) -> bool:
     return bool(jax.numpy.issubdtype(np.asarray(value).dtype, np.floating))  # NumPy alone does not know bfloat16
+
+
+def save_safetensors(file: str | os.PathLike, config: ModelConfig, params: Any) -> None:
+    """Writes the weights of a model under flat names, with its configuration in the metadata.
+
+    The file appears only when it is complete.
+
+    Raises:
+      InputError: if the file already exists or cannot be written.
+    """
+    write_arrays(file, flatten(params), {_CONFIG: json.dumps(model_to_dict(config))})
+
+
+def load_safetensors(file: str | os.PathLike, config: ModelConfig | None = None) -> tuple[ModelConfig, dict[str, Any]]:
+    """Returns the configuration of a model and its parameters in float32.
+
+    Args:
+      file: a file with flat names, as written by `save_safetensors`.
+      config: the model's configuration. None: taken from the file's metadata.
+
+    Raises:
+      InputError: if the file is missing or damaged or contains no configuration; or listing every weight that is
+        missing, unknown or of the wrong shape.
+    """
+    weights, metadata = read_arrays(file)
+    if config is None:
+        config = _read_config(file, metadata)
+    return config, unflatten(weights, config, str(file))
+
+
+def _read_config(file: str | os.PathLike, metadata: Mapping[str, str]) -> ModelConfig:
+    if _CONFIG not in metadata:
+        raise InputError(f"{file}: its metadata has no {_CONFIG}, the model's configuration; pass config=")
+    try:
+        return model_from_dict(json.loads(metadata[_CONFIG]))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{file}: its metadata {_CONFIG} is not a model configuration ({error})") from None
+
+
+def write_arrays(file: str | os.PathLike, arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Writes arrays to a new safetensors file; raises InputError if it already exists or cannot be written."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    with new_path(file) as temporary:
+        try:
+            save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, temporary, metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
+
+
+def read_arrays(file: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Returns the arrays of a safetensors file by name, and its metadata; raises InputError if it cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(file).is_file():
+        raise InputError(f"{file}: file not found")
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(f"{file}: cannot be read as safetensors ({reason}); copy or convert it again") from None
