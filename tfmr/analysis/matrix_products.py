@@ -15,10 +15,9 @@ def matrix_product_flops(jaxpr: Any) -> int:
 
 
 def _equation_flops(equation: Any) -> int:
-    if equation.primitive.name in ("dot_general", "project"):
+    if equation.primitive.name == "dot_general":
         left = equation.invars[0].aval.shape
-        # `tfmr.nn.projection` contracts the last axis.
-        (contracted, _), _ = equation.params.get("dimension_numbers", (((len(left) - 1,), ()), ()))
+        (contracted, _), _ = equation.params["dimension_numbers"]
         return 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
     inner = [matrix_product_flops(jaxpr) for jaxpr in _jaxprs(equation.params)]
     if equation.primitive.name == "cond":
