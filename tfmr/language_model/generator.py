@@ -195,7 +195,7 @@ class Generator:
         longest = max(map(len, windows))
         width = _round_up(longest)
         left = max(self.config.max_new_tokens - row.written for row in rows)
-        places = width + _round_up(min(left, self.model.config.max_length - min(map(len, windows)) + 1))
+        length = width + _round_up(min(left, self.model.config.max_length - min(map(len, windows)) + 1))
         prompt = np.zeros((len(rows), width), np.int32)
         for row, window in enumerate(windows):
             prompt[row, width - len(window) :] = window
@@ -210,13 +210,13 @@ class Generator:
             known=self.tokenizer.vocab_size,
             marks=self.tokenizer.marks,
         )
-        caches: Any = self.model.apply({"params": self.params}, len(rows), places, method="start_cache")
+        caches: Any = self.model.apply({"params": self.params}, len(rows), length, method="start_cache")
         tokens = jnp.asarray(prompt)
-        place = jnp.int32(0)
+        index = jnp.int32(0)
         for number in itertools.count():
-            log_probs, new, caches = run(self.params, tokens, caches, place, pads, keys, written + number)
+            log_probs, new, caches = run(self.params, tokens, caches, index, pads, keys, written + number)
             yield np.asarray(log_probs), np.asarray(new)
-            place, tokens = jnp.int32(width + number), new[:, None]
+            index, tokens = jnp.int32(width + number), new[:, None]
 
 
 @dataclasses.dataclass
@@ -285,7 +285,7 @@ def _next_tokens(
     params: dict,
     tokens: Int[Array, "rows new"],
     caches: LayerCaches,
-    place: Int[Array, ""],
+    index: Int[Array, ""],
     pads: Int[Array, " rows"],
     keys: Key[Array, " rows"],
     written: Int[Array, " rows"],
@@ -312,11 +312,11 @@ def _next_tokens(
       known: tokens that the tokenizer knows; the model may have more.
       marks: those of them that are no text.
     """
-    here = place + jnp.arange(tokens.shape[1])
+    here = index + jnp.arange(tokens.shape[1])
     mask = _look_back(here, pads, caches[0].value.shape[-2])
     positions = jnp.maximum(here - pads[:, None], 0)
     apply: Any = model.apply
-    logits, caches = apply({"params": params}, tokens, caches, place, positions, mask, method="step")
+    logits, caches = apply({"params": params}, tokens, caches, index, positions, mask, method="step")
     numbers = jnp.arange(logits.shape[-1])
     unknown = numbers >= known
     if marks.unk is not None:
@@ -330,8 +330,8 @@ def _next_tokens(
     return log_probs, chosen, caches
 
 
-def _look_back(here: Int[Array, " new"], pads: Int[Array, " rows"], places: int) -> Bool[Array, "rows 1 new {places}"]:
+def _look_back(here: Int[Array, " new"], pads: Int[Array, " rows"], length: int) -> Bool[Array, "rows 1 new {length}"]:
     """Where each new token looks: at its own place and those before it, as far as its row's text begins."""
-    all_places = jnp.arange(places)
-    mask = (all_places <= here[:, None]) & (all_places >= pads[:, None, None])
+    indices = jnp.arange(length)
+    mask = (indices <= here[:, None]) & (indices >= pads[:, None, None])
     return mask[:, None]

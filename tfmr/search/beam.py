@@ -75,9 +75,9 @@ class _Continuations(NamedTuple):
     tokens: Int[Array, "batch candidates"]
     parents: Int[Array, "batch candidates"]
 
-    def take(self, places: Int[Array, "batch chosen"]) -> "_Continuations":
+    def take(self, indices: Int[Array, "batch chosen"]) -> "_Continuations":
         """Returns the candidates at these places."""
-        return jax.tree.map(lambda x: jnp.take_along_axis(x, places, axis=1), self)
+        return jax.tree.map(lambda x: jnp.take_along_axis(x, indices, axis=1), self)
 
     def fill(self, number: int) -> "_Continuations":
         """Returns at least so many candidates; those added are none."""
@@ -234,16 +234,16 @@ def _start(cache: Cache, constraints: Constraints, max_length: int, num_hypothes
 def _extend(step: Step, state: _State, config: DecodingConfig) -> tuple[_Beam, Cache, _Continuations]:
     """Returns the beam as the model has seen it, the cache, and what each hypothesis's best continuations are."""
     position, beam, cache = state.position, state.beam, state.cache
-    batch, places = beam.log_probs.shape
+    batch, slots = beam.log_probs.shape
     size = config.beam_size
-    here = jnp.broadcast_to(jnp.arange(places), (batch, places))
+    here = jnp.broadcast_to(jnp.arange(slots), (batch, slots))
     beam = beam._replace(origins=lax.dynamic_update_index_in_dim(beam.origins, here, position, axis=2))
     logits, cache, attention = step(newest(beam.tokens, position), beam.origins, cache, position)
     if attention is not None:
         beam = beam._replace(coverage=attention if beam.coverage is None else beam.coverage + attention)
     allowed = allowed_next(config, state.constraints, beam.tokens, beam.words, position, logits.shape[-1])
     # At most k of the 2k end, and of one hypothesis at most one: k + 1 of each are enough.
-    each = size + 1 if places > 1 else 2 * size
+    each = size + 1 if slots > 1 else 2 * size
     log_probs, tokens = continuations(logits, min(each, logits.shape[-1] - 2), allowed)
     keys = log_probs - config.diversity * jnp.arange(tokens.shape[-1])
     required, states = state.constraints.required, beam.words.required
@@ -319,12 +319,12 @@ def _keep_best(
         scores=jnp.concatenate([finished.scores, scores], axis=1),
         lengths=jnp.concatenate([finished.lengths, jnp.full_like(scores, length, dtype=int)], axis=1),
     )
-    scores, places = lax.top_k(merged.scores, finished.scores.shape[1])
+    scores, best = lax.top_k(merged.scores, finished.scores.shape[1])
     found: Bool[Array, "batch hypotheses"] = scores > -jnp.inf
     return SearchResult(
-        tokens=jnp.where(found[..., None], jnp.take_along_axis(merged.tokens, places[..., None], axis=1), PAD_ID),
+        tokens=jnp.where(found[..., None], jnp.take_along_axis(merged.tokens, best[..., None], axis=1), PAD_ID),
         scores=scores,
-        lengths=jnp.where(found, jnp.take_along_axis(merged.lengths, places, axis=1), 0),
+        lengths=jnp.where(found, jnp.take_along_axis(merged.lengths, best, axis=1), 0),
     )
 
 

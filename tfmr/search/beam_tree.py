@@ -14,7 +14,7 @@ class BeamNode(NamedTuple):
     """A hypothesis: its newest token, and which hypothesis it went on from."""
 
     parent: int
-    """Its place among the nodes; -1: the empty hypothesis, of which there is no node."""
+    """Its index among the nodes; -1: the empty hypothesis, of which there is no node."""
     depth: int
     """Tokens of the hypothesis, this one included."""
     token: int
@@ -35,15 +35,15 @@ class BeamTree(NamedTuple):
 
     def path(self, node: int) -> list[int]:
         """Returns the nodes from the first token to this one."""
-        places = []
+        indices = []
         while node >= 0:
-            places.append(node)
+            indices.append(node)
             node = self.nodes[node].parent
-        return places[::-1]
+        return indices[::-1]
 
     def tokens(self, node: int) -> tuple[int, ...]:
         """Returns the tokens of a node's hypothesis."""
-        return tuple(self.nodes[place].token for place in self.path(node))
+        return tuple(self.nodes[index].token for index in self.path(node))
 
 
 def make_beam_tree(
@@ -61,7 +61,7 @@ def make_beam_tree(
       texts: of every token.
     """
     nodes: list[BeamNode] = []
-    beam = [-1]  # the node at each place of the beam
+    beam = [-1]  # the node at each index of the beam
     for depth, taken in enumerate(zip(*(array.tolist() for array in steps), strict=True), start=1):
         step = BeamSteps(*taken)
         for parent, log_prob, score in zip(step.ended_parents, step.ended_log_probs, step.ended_scores, strict=True):
@@ -73,6 +73,6 @@ def make_beam_tree(
             if log_prob > -math.inf:
                 nodes.append(BeamNode(before[parent], depth, token, texts[token], log_prob))
     tree = BeamTree(tuple(nodes), ())
-    ended = {tree.tokens(place): place for place, node in enumerate(nodes) if node.score is not None}
+    ended = {tree.tokens(index): index for index, node in enumerate(nodes) if node.score is not None}
     returned = [tuple(row[:length].tolist()) for row, length in zip(tokens, lengths, strict=True) if length > 0]
     return tree._replace(outputs=tuple(ended[hypothesis] for hypothesis in returned))

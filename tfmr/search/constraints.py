@@ -10,24 +10,18 @@ from jaxtyping import Bool, Int
 from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import EOS_ID, PAD_ID
 from tfmr.search.search import Allowed
-from tfmr.search.words import WordTable
 
 
 class ForbiddenWords(NamedTuple):
-    """One table of all words that no output may hold; see `decoding.words.WordTable`."""
+    """One table of all words that no output may hold; see `translation.words.WordTable`."""
 
     next_state: Int[Array, "states vocab"]
     needs: Int[Array, "states vocab"]
     """How many tokens it takes to end after each token without completing a word, EOS included; very many: never."""
 
-    @classmethod
-    def of(cls, table: WordTable) -> "ForbiddenWords":
-        """Makes what a search needs of a table."""
-        return cls(jnp.asarray(table.next_state), jnp.asarray(table.tokens_to_end()))
-
 
 class RequiredWords(NamedTuple):
-    """A table for each word that every output must hold; see `decoding.words`. Tables are padded to one size."""
+    """A table for each word that every output must hold; see `translation.words`. Tables are padded to one size."""
 
     next_state: Int[Array, "words states vocab"]
     suggested: Int[Array, "words states"]
@@ -128,9 +122,9 @@ def allowed_next(
     left = jnp.broadcast_to((constraints.limits - position)[:, None], shape)
     only = jnp.where(left == 1, EOS_ID, -1)
     if constraints.prefix is not None:
-        place = jnp.minimum(position, constraints.prefix.shape[1] - 1)
-        given = lax.dynamic_index_in_dim(constraints.prefix, place, axis=1)
-        only = jnp.where((position == place) & (given != PAD_ID), given, only)
+        index = jnp.minimum(position, constraints.prefix.shape[1] - 1)
+        given = lax.dynamic_index_in_dim(constraints.prefix, index, axis=1)
+        only = jnp.where((position == index) & (given != PAD_ID), given, only)
     end = None
     if config.min_length > 0:
         end = jnp.broadcast_to(position + 1 >= config.min_length, shape)
@@ -154,10 +148,10 @@ def _repeats(
     last = lax.dynamic_slice_in_dim(
         jnp.pad(tokens, ((0, 0), (0, 0), (size, 0))), position + 1, size - 1, axis=2
     )  # the size - 1 newest, PAD before the first
-    places = jnp.arange(length)  # where an earlier sequence ends
-    same = places < position
+    ends = jnp.arange(length)  # where an earlier sequence ends
+    same = ends < position
     for back in range(1, size):
         earlier = jnp.roll(tokens, back, axis=2)
-        same = same & (places >= back) & (earlier == last[:, :, size - 1 - back, None])
+        same = same & (ends >= back) & (earlier == last[:, :, size - 1 - back, None])
     rows = jnp.arange(batch)[:, None, None], jnp.arange(beam)[:, None]
     return jnp.zeros((batch, beam, vocab_size), bool).at[(*rows, tokens)].max(same)

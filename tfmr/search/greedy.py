@@ -24,21 +24,21 @@ from tfmr.search.search import (
 )
 
 Choose = Callable[
-    [Float[Array, "batch places vocab"], Allowed, Any, Int[Array, ""]],
-    tuple[Float[Array, "batch places"], Int[Array, "batch places"]],
+    [Float[Array, "batch hypotheses vocab"], Allowed, Any, Int[Array, ""]],
+    tuple[Float[Array, "batch hypotheses"], Int[Array, "batch hypotheses"]],
 ]
 """choose(logits, allowed, keys, position): the log-probability and the id of each text's next token."""
 
 
 class _State(NamedTuple):
     position: Int[Array, ""]
-    tokens: Int[Array, "batch places length"]
-    log_probs: Float[Array, "batch places"]
-    running: Bool[Array, "batch places"]
+    tokens: Int[Array, "batch hypotheses length"]
+    log_probs: Float[Array, "batch hypotheses"]
+    running: Bool[Array, "batch hypotheses"]
     words: WordStates
     cache: Cache
     constraints: Constraints
-    keys: Key[Array, "batch places"] | None
+    keys: Key[Array, "batch hypotheses"] | None
 
 
 def greedy_search(
@@ -95,7 +95,7 @@ def _write(
     step: Step,
     cache: Cache,
     constraints: Constraints,
-    keys: Key[Array, "batch places"] | None,
+    keys: Key[Array, "batch hypotheses"] | None,
     max_length: int,
     config: DecodingConfig,
     choose: Choose,

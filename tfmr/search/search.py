@@ -122,8 +122,8 @@ def continuations(
         values, tokens = jnp.where(forced, first, values), jnp.where(forced, only, tokens)
     if allowed.end is not None:
         values = jnp.where((tokens == marks.eos) & ~allowed.end[..., None], -jnp.inf, values)
-    values, places = lax.top_k(values, number)
-    tokens = jnp.take_along_axis(tokens, places, axis=-1)
+    values, order = lax.top_k(values, number)
+    tokens = jnp.take_along_axis(tokens, order, axis=-1)
     # Rounding must not make a log-probability positive: that hypotheses only get worse is relied upon.
     return jnp.minimum(values - normaliser, 0.0), tokens
 

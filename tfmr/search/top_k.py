@@ -26,8 +26,8 @@ def top_k(values: Float[Array, "*rows vocab"], k: int) -> tuple[Float[Array, "*r
     starts = jnp.sort(chunks, axis=-1)[..., None] * _CHUNK
     indices = (starts + jnp.arange(_CHUNK)).reshape(*values.shape[:-1], k * _CHUNK)
     candidates = jnp.take_along_axis(values, indices, axis=-1, mode="fill", fill_value=-jnp.inf)
-    largest, places = _lax_top_k(candidates, k)
-    return largest, jnp.take_along_axis(indices, places, axis=-1)
+    largest, chosen = _lax_top_k(candidates, k)
+    return largest, jnp.take_along_axis(indices, chosen, axis=-1)
 
 
 def _lax_top_k(values: Array, k: int) -> tuple[Array, Array]:

@@ -27,8 +27,8 @@ class Alignment(NamedTuple):
     """Row i is where the model looks when it writes token i of the target. Each row sums to 1."""
 
     def links(self) -> list[tuple[int, int]]:
-        """Returns (source, target) places: for each token of the target, the source's that it looks at the most."""
-        return [(int(place), i) for i, place in enumerate(self.weights.argmax(axis=1))] if self.target else []
+        """Returns (source, target) indices: for each token of the target, the source's that it looks at the most."""
+        return [(int(index), i) for i, index in enumerate(self.weights.argmax(axis=1))] if self.target else []
 
 
 NOT_ALIGNED = Alignment([], [], np.zeros((0, 0), np.float32))
@@ -52,7 +52,7 @@ def align_pairs(
     layer: int,
     head: int | None,
 ) -> dict[int, Alignment]:
-    """Returns the alignment of each pair, by place.
+    """Returns the alignment of each pair, by index.
 
     Args:
       member: the model.
@@ -68,9 +68,9 @@ def align_pairs(
     results = [run(member.params, *map(rows.put, batch[1:])) for batch in batches]
     alignments = {}
     for batch, result in zip(batches, results, strict=True):
-        for place, weights in zip(batch.places, rows.fetch(result), strict=False):
-            source, target = pairs[place]
-            alignments[place] = Alignment(source, target, weights[: len(target), : len(source)].copy())
+        for index, weights in zip(batch.indices, rows.fetch(result), strict=False):
+            source, target = pairs[index]
+            alignments[index] = Alignment(source, target, weights[: len(target), : len(source)].copy())
     return alignments
 
 
@@ -87,7 +87,7 @@ def cross_attention(
     layer: int,
     head: int | None,
 ) -> Float[Array, "rows width width"]:
-    """Returns the attention of the target's places to the source's in a batch of pairs; see `PairBatch`."""
+    """Returns the attention of the target's indices to the source's in a batch of pairs; see `PairBatch`."""
     apply: Any = model.apply
     arrays = source, source_segments, target_input, target_segments
     # What is not returned is not computed: neither the logits nor the other layers' weights are kept.

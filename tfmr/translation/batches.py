@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import EOS_ID, PAD_ID
-from tfmr.translation.buckets import make_buckets, next_power_of_two
+from tfmr.translation.padded_batches import make_padded_batches, next_power_of_two
 
 
 class Sentence(NamedTuple):
@@ -23,9 +23,9 @@ class Sentence(NamedTuple):
 
 
 class SentenceBatch(NamedTuple):
-    """Sentences that are decoded together; rows beyond `places` are padding."""
+    """Sentences that are decoded together; rows beyond `indices` are padding."""
 
-    places: Sequence[int]
+    indices: Sequence[int]
     """Where each sentence stands among the lines."""
     source: Int[np.ndarray, "rows width"]
     limits: Int[np.ndarray, " rows"]
@@ -53,22 +53,22 @@ def output_limit(length: int, config: DecodingConfig, longest: int | None) -> in
 def make_batches(
     sentences: Mapping[int, Sentence], config: DecodingConfig, longest: int | None, parts: int = 1
 ) -> Iterator[SentenceBatch]:
-    """Cuts sentences, by place, into batches, the longest first.
+    """Cuts sentences, by index, into batches, the longest first.
 
     Args:
-      sentences: by their places among the lines.
+      sentences: by their indices among the lines.
       config: gives the number of rows and the limits.
       longest: the most tokens that the model can read or write; None: any number.
       parts: the rows of each batch are a multiple of this.
     """
-    lengths = {place: len(sentence.tokens) for place, sentence in sentences.items()}
-    for places, rows, width in make_buckets(lengths, config.batch_size, longest, parts):
-        chosen = [sentences[place] for place in places]
-        yield _pad(places, chosen, (rows, width), output_limit(width, config, longest))
+    lengths = {index: len(sentence.tokens) for index, sentence in sentences.items()}
+    for indices, rows, width in make_padded_batches(lengths, config.batch_size, longest, parts):
+        chosen = [sentences[index] for index in indices]
+        yield _pad(indices, chosen, (rows, width), output_limit(width, config, longest))
 
 
 def _pad(
-    places: Sequence[int], sentences: Sequence[Sentence], shape: tuple[int, int], max_length: int
+    indices: Sequence[int], sentences: Sequence[Sentence], shape: tuple[int, int], max_length: int
 ) -> SentenceBatch:
     source = np.full(shape, PAD_ID, np.int32)
     source[len(sentences) :, 0] = EOS_ID  # a sentence of padding alone would have nothing to attend to
@@ -79,4 +79,4 @@ def _pad(
         source[row, : len(sentence.tokens)] = sentence.tokens
         limits[row] = sentence.limit
         prefix[row, : len(sentence.prefix)] = sentence.prefix
-    return SentenceBatch(places, source, limits, prefix if longest_prefix else None, max_length)
+    return SentenceBatch(indices, source, limits, prefix if longest_prefix else None, max_length)

@@ -9,7 +9,7 @@ from jaxtyping import Int, Integer
 
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 from tfmr.errors import InputError
-from tfmr.translation.buckets import make_buckets
+from tfmr.translation.padded_batches import make_padded_batches
 
 log = logging.getLogger("tfmr")
 
@@ -25,9 +25,9 @@ class Pair(NamedTuple):
 
 
 class PairBatch(NamedTuple):
-    """Pairs that go through the model together; rows beyond `places` are padding."""
+    """Pairs that go through the model together; rows beyond `indices` are padding."""
 
-    places: list[int]
+    indices: list[int]
     """Where each pair stands among all."""
     source: Int[np.ndarray, "rows width"]
     source_segments: Int[np.ndarray, "rows width"]
@@ -77,7 +77,7 @@ def _encode(
 
 
 def without_too_long(pairs: Sequence[Pair], limits: tuple[int, int], first: int) -> dict[int, Pair]:
-    """Returns the pairs by place, but for those that are too long, each of which is told in a warning.
+    """Returns the pairs by index, but for those that are too long, each of which is told in a warning.
 
     Args:
       pairs: token ids.
@@ -85,16 +85,16 @@ def without_too_long(pairs: Sequence[Pair], limits: tuple[int, int], first: int)
       first: the number of the first pair.
     """
     kept = {}
-    for place, pair in enumerate(pairs):
+    for index, pair in enumerate(pairs):
         too_long = [
             f"its {side} has {len(tokens)} tokens, and at most {limit} are possible"
             for side, tokens, limit in zip(("source", "target"), pair, limits, strict=True)
             if len(tokens) > limit
         ]
         if too_long:
-            log.warning("pair %d: is left out: %s (decoding.max_source_length)", first + place, " and ".join(too_long))
+            log.warning("pair %d: is left out: %s (decoding.max_source_length)", first + index, " and ".join(too_long))
         else:
-            kept[place] = pair
+            kept[index] = pair
     return kept
 
 
@@ -103,21 +103,21 @@ def make_pair_batches(
 ) -> Iterator[PairBatch]:
     """Cuts pairs, longest first, into batches of few different shapes: both sides are as wide as the longer one.
 
-    See `make_buckets` for the arguments.
+    See `make_padded_batches` for the arguments.
     """
-    lengths = {place: max(map(len, pair)) for place, pair in pairs.items()}
-    for places, rows, width in make_buckets(lengths, batch_size, longest, parts):
+    lengths = {index: max(map(len, pair)) for index, pair in pairs.items()}
+    for indices, rows, width in make_padded_batches(lengths, batch_size, longest, parts):
         source, source_segments, target_input, target_output, target_segments = np.full(
             (5, rows, width), PAD_ID, np.int32
         )
         # A sentence of padding alone would have nothing to attend to.
-        source[len(places) :, 0] = EOS_ID
-        source_segments[len(places) :, 0] = 1
-        for row, place in enumerate(places):
-            pair = pairs[place]
+        source[len(indices) :, 0] = EOS_ID
+        source_segments[len(indices) :, 0] = 1
+        for row, index in enumerate(indices):
+            pair = pairs[index]
             source[row, : len(pair.source)] = pair.source
             source_segments[row, : len(pair.source)] = 1
             target_input[row, : len(pair.target)] = [BOS_ID, *pair.target][: len(pair.target)]
             target_output[row, : len(pair.target)] = pair.target
             target_segments[row, : len(pair.target)] = 1
-        yield PairBatch(places, source, source_segments, target_input, target_output, target_segments)
+        yield PairBatch(indices, source, source_segments, target_input, target_output, target_segments)

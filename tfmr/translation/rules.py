@@ -9,7 +9,7 @@ from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import UNK_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.search.constraints import ForbiddenWords, RequiredWords
-from tfmr.search.words import WordTable, suggested_tokens, token_progress, word_table
+from tfmr.translation.words import WordTable, suggested_tokens, token_progress, word_table
 
 
 class WordRules:
@@ -38,7 +38,7 @@ class WordRules:
         pieces += [b""] * (vocab_size - len(pieces))  # what no tokenizer writes adds nothing
         if config.forbidden:
             self._table = word_table(config.forbidden, pieces)
-            self.forbidden = ForbiddenWords.of(self._table)
+            self.forbidden = forbidden_words(self._table)
         if config.required:
             tokens = [_encode("decoding.required", word, tokenizer) for word in config.required]
             for word, ids in zip(config.required, tokens, strict=True):
@@ -46,7 +46,7 @@ class WordRules:
                     raise InputError(f"decoding.required: {word!r} holds a word of decoding.forbidden")
             tables = [word_table([word], pieces) for word in config.required]
             space = pieces.index(b" ") if b" " in pieces else -1
-            self.required = _stack(tables, tokens, space)
+            self.required = required_words(tables, tokens, space)
             # Where a space is a token of its own, one stands before each word.
             self.tokens_needed = sum(map(len, tokens)) + (len(tokens) if tokenizer.kind == "characters" else 0)
 
@@ -77,7 +77,12 @@ def _encode(name: str, text: str, tokenizer: Tokenizer) -> list[int]:
     return tokens
 
 
-def _stack(tables: Sequence[WordTable], tokens: Sequence[Sequence[int]], space: int) -> RequiredWords:
+def forbidden_words(table: WordTable) -> ForbiddenWords:
+    """Returns what a search needs of the table of all forbidden words."""
+    return ForbiddenWords(jnp.asarray(table.next_state), jnp.asarray(table.tokens_to_end()))
+
+
+def required_words(tables: Sequence[WordTable], tokens: Sequence[Sequence[int]], space: int) -> RequiredWords:
     """Pads the tables to one number of states; the last ones are never reached."""
     size = max(len(table.next_state) for table in tables)
 

@@ -42,7 +42,7 @@ NOT_SCORED = Score(math.nan, math.nan, [], [])
 def score_pairs(
     members: Sequence[Member], pairs: dict[int, Pair], config: DecodingConfig, longest: int | None, rows: Rows
 ) -> dict[int, Score]:
-    """Returns the score of each pair, by place.
+    """Returns the score of each pair, by index.
 
     Args:
       members: the model; of an ensemble several, of whose probabilities the mean is taken.
@@ -58,9 +58,9 @@ def score_pairs(
     results = [run(*map(rows.put, batch[1:])) for batch in batches]
     scores = {}
     for batch, result in zip(batches, results, strict=True):
-        for place, log_probs, cost in zip(batch.places, *map(rows.fetch, result), strict=False):
-            target = pairs[place].target
-            scores[place] = _score(target, log_probs[: len(target)].tolist(), float(cost), config)
+        for index, log_probs, cost in zip(batch.indices, *map(rows.fetch, result), strict=False):
+            target = pairs[index].target
+            scores[index] = _score(target, log_probs[: len(target)].tolist(), float(cost), config)
     return scores
 
 

@@ -269,7 +269,7 @@ class Translator:
         for first, window in self._windows(pairs):
             kept = self._encode_pairs(window, first)
             scores = score_pairs(self.members, kept, self.config, self._positions(), self._rows)
-            yield from (scores.get(place, NOT_SCORED) for place in range(len(window)))
+            yield from (scores.get(index, NOT_SCORED) for index in range(len(window)))
 
     def align(
         self, sources: Sequence[Line], targets: Sequence[Line], *, layer: int = -1, head: int | None = None
@@ -303,7 +303,7 @@ class Translator:
             kept = self._encode_pairs(window, first)
             arguments = (self.members[0], kept, self.config, self._positions(), self._rows)
             alignments = align_pairs(*arguments, layer=layer, head=head)
-            yield from (alignments.get(place, NOT_ALIGNED) for place in range(len(window)))
+            yield from (alignments.get(index, NOT_ALIGNED) for index in range(len(window)))
 
     def _encode_pairs(self, pairs: list[tuple[Line, Line]], first: int) -> dict[int, Pair]:
         limits = self._longest_source(), self._longest_target()
@@ -317,20 +317,20 @@ class Translator:
         # All are sent to the device before the first result is waited for.
         results = [self._search(batch, first, number) for batch in batches]
         for batch, result in zip(batches, results, strict=True):
-            for place, hypotheses in zip(batch.places, self._hypotheses(result, len(batch.places)), strict=True):
-                translations[place] = hypotheses
+            for index, hypotheses in zip(batch.indices, self._hypotheses(result, len(batch.indices)), strict=True):
+                translations[index] = hypotheses
                 if not hypotheses:
-                    log.warning("line %d: no output keeps to all the rules of decoding: it stays empty", first + place)
+                    log.warning("line %d: no output keeps to all the rules of decoding: it stays empty", first + index)
         return translations
 
     def _encode(self, pairs: list[tuple[str, str]], first: int) -> dict[int, Sentence]:
-        """Returns the lines that have any tokens, by place; `first` is the first line's number."""
+        """Returns the lines that have any tokens, by index; `first` is the first line's number."""
         texts = [line.rstrip("\r\n") for line, _ in pairs]
-        places = [place for place, text in enumerate(texts) if text.strip()]
-        encoded = self.tokenizer.encode_batch([texts[place] for place in places])
+        indices = [index for index, text in enumerate(texts) if text.strip()]
+        encoded = self.tokenizer.encode_batch([texts[index] for index in indices])
         return {
-            place: self._sentence([*tokens, EOS_ID], pairs[place][1], first + place)
-            for place, tokens in zip(places, encoded, strict=True)
+            index: self._sentence([*tokens, EOS_ID], pairs[index][1], first + index)
+            for index, tokens in zip(indices, encoded, strict=True)
             if tokens
         }
 
@@ -375,7 +375,7 @@ class Translator:
 
     def _search(self, batch: SentenceBatch, first: int, number: int) -> SearchResult:
         lines = np.zeros(len(batch.limits), np.int32)
-        lines[: len(batch.places)] = np.asarray(batch.places) + first
+        lines[: len(batch.indices)] = np.asarray(batch.indices) + first
         seed = np.uint32(self.config.sampling.seed % 2**32)  # jax.random.key looks at no more bits
         inputs, options = self._search_arguments(batch, number)
         return search_batch(*inputs, self._rows.put(lines), seed, **options, shrink=self._rows.sharding is None)

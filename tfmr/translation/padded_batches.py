@@ -7,27 +7,27 @@ _FULL_WIDTH = 128
 """Tokens in a sentence up to which a batch has all its rows: of longer ones it has fewer, for the memory's sake."""
 
 
-class Bucket(NamedTuple):
-    """Sentences of one batch and the shape that holds them; rows beyond `places` are padding."""
+class PaddedBatch(NamedTuple):
+    """Sentences of one batch and the shape that holds them; rows beyond `indices` are padding."""
 
-    places: list[int]
+    indices: list[int]
     """Where each sentence stands among all, longest first."""
     rows: int
     width: int
 
 
-def make_buckets(
+def make_padded_batches(
     lengths: Mapping[int, int], batch_size: int, longest: int | None = None, parts: int = 1
-) -> Iterator[Bucket]:
+) -> Iterator[PaddedBatch]:
     """Cuts sentences, longest first, into batches.
 
     Args:
-      lengths: of each sentence, by its place.
+      lengths: of each sentence, by its index.
       batch_size: the most rows of a batch.
       longest: no batch is wider than this; None: any width.
       parts: the rows of each batch are rounded up to a multiple of this.
     """
-    order = sorted(lengths, key=lambda place: -lengths[place])
+    order = sorted(lengths, key=lambda index: -lengths[index])
     # A handful of sentences does not pay for a whole batch.
     most_rows = min(batch_size, next_power_of_two(len(order)))
     start = 0
@@ -36,7 +36,7 @@ def make_buckets(
         width = width if longest is None else min(width, longest)
         rows = max(1, min(most_rows, batch_size * _FULL_WIDTH // width))
         rows = -(-rows // parts) * parts
-        yield Bucket(order[start : start + rows], rows, width)
+        yield PaddedBatch(order[start : start + rows], rows, width)
         start += rows
 
 
