@@ -1,4 +1,4 @@
-"""What a beam search did, as a tree: every hypothesis that it held or ended, behind the one it went on from."""
+"""The tree of a beam search: every hypothesis in its beam or finished, as a child of the hypothesis it extends."""
 
 import math
 from typing import NamedTuple
@@ -11,30 +11,30 @@ from tfmr.search.beam import BeamSteps
 
 
 class BeamNode(NamedTuple):
-    """A hypothesis: its newest token, and which hypothesis it went on from."""
+    """A hypothesis, represented by its newest token and its parent."""
 
     parent: int
-    """Its index among the nodes; -1: the empty hypothesis, of which there is no node."""
+    """Index of the parent node. -1: the empty hypothesis, which has no node."""
     depth: int
-    """Tokens of the hypothesis, this one included."""
+    """Number of tokens of the hypothesis, including this one."""
     token: int
     text: str
-    """Of the token alone."""
+    """Text of the token."""
     log_prob: float
-    """Of the whole hypothesis, in nats."""
+    """Log-probability of the whole hypothesis in nats."""
     score: float | None = None
-    """Of a hypothesis that has ended: its log-probability divided by the length penalty. None: it stood in the beam."""
+    """Score of a finished hypothesis: log-probability divided by the length penalty. None: unfinished."""
 
 
 class BeamTree(NamedTuple):
-    """All hypotheses of a search, those with fewer tokens first."""
+    """All hypotheses of a search, in ascending order of their number of tokens."""
 
     nodes: tuple[BeamNode, ...]
     outputs: tuple[int, ...]
-    """The nodes at which the hypotheses end that the search returned, best first."""
+    """Indices of the nodes of the hypotheses that the search returned, best first."""
 
     def path(self, node: int) -> list[int]:
-        """Returns the nodes from the first token to this one."""
+        """Returns the indices of the nodes from the first token to this node."""
         indices = []
         while node >= 0:
             indices.append(node)
@@ -42,7 +42,7 @@ class BeamTree(NamedTuple):
         return indices[::-1]
 
     def tokens(self, node: int) -> tuple[int, ...]:
-        """Returns the tokens of a node's hypothesis."""
+        """Returns the tokens of the hypothesis of a node."""
         return tuple(self.nodes[index].token for index in self.path(node))
 
 
@@ -55,13 +55,13 @@ def make_beam_tree(
     """Returns the tree of one row of a search.
 
     Args:
-      steps: what the search took of the row; NumPy arrays of [steps, beam].
-      tokens: what the search returned for the row.
-      lengths: of these, in tokens; 0: no hypothesis.
-      texts: of every token.
+      steps: what the search selected for the row, as NumPy arrays of shape [steps, beam].
+      tokens: the hypotheses that the search returned for the row.
+      lengths: the number of tokens of each; 0: no hypothesis.
+      texts: a label for each token of the vocabulary.
     """
     nodes: list[BeamNode] = []
-    beam = [-1]  # the node at each index of the beam
+    beam = [-1]  # the node in each slot of the beam
     for depth, taken in enumerate(zip(*(array.tolist() for array in steps), strict=True), start=1):
         step = BeamSteps(*taken)
         for parent, log_prob, score in zip(step.ended_parents, step.ended_log_probs, step.ended_scores, strict=True):
