@@ -21,7 +21,7 @@ from tfmr.interop.weight_files import read_arrays, write_arrays
 from tfmr.language_model import Generator
 from tfmr.models import CausalLM
 from tfmr.runs.run_directory import load_run
-from tfmr.translation.scores import evaluate_loss, negative_log_likelihood
+from tfmr.training.evaluation import evaluate_loss, negative_log_likelihood
 
 FOLDER = Path(__file__).resolve().parent / "golden" / "gpt2"
 CASES = json.loads((FOLDER / "continued.json").read_text(encoding="utf-8"))

@@ -225,7 +225,7 @@ def test_generating_from_a_run(run, capsys):
     assert capsys.readouterr().out == f"to {first.text}\n---\nto {second.text}\n"
     with pytest.raises(InputError, match="--window"):
         _dispatch(["generate", str(run.path), "--prompt", "to be"])
-    with pytest.raises(InputError, match="is a language model"):
+    with pytest.raises(InputError, match="not a translation model"):
         Translator.from_run(run.path)
 
 

@@ -120,7 +120,7 @@ def test_what_cannot_be_searched_is_named():
         make_translator().beam_tree(" ")
     with pytest.raises(InputError, match=r"number = 5: must be from 1 to decoding\.beam_size = 4"):
         make_translator().beam_tree("a", 5)
-    with pytest.raises(InputError, match=r"sampling\.temperature is above 0"):
+    with pytest.raises(InputError, match=r"sampling\.temperature = 1\.0: sampling has no beam"):
         make_translator(DecodingConfig(sampling=SamplingConfig(temperature=1.0))).beam_tree("a")
 
 

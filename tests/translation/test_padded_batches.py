@@ -13,7 +13,7 @@ def test_padded_widths():
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-def test_every_sentence_stands_in_one_batch_that_is_as_wide_as_it(parts):
+def test_every_sentence_is_in_one_batch_that_is_as_wide_as_it(parts):
     generator = random.Random(0)
     lengths = {index: generator.randint(1, 400) for index in generator.sample(range(1000), 150)}
     batches = list(make_padded_batches(lengths, 16, longest=400, parts=parts))
