@@ -77,7 +77,7 @@ def _decoding(work: str) -> SimpleNamespace:
     def run(i: int) -> int:
         source = jax.numpy.asarray(batches[i])
         rows = np.arange(len(source), dtype=np.int32)
-        result = search_batch(
+        result, _ = search_batch(
             (params,),
             source,
             Constraints(jax.numpy.full(len(source), length)),

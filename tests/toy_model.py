@@ -49,7 +49,7 @@ def make_step(logits, attention=None):
 
 
 def make_attention(sources: int) -> np.ndarray:
-    """Where the newest token of each context looks among `sources` places."""
+    """Where the newest token of each context looks among `sources` source tokens."""
     rows = np.random.default_rng(1).dirichlet(np.full(sources, 0.4), CONTEXTS)
     return rows.astype(np.float32)
 

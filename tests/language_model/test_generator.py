@@ -117,9 +117,9 @@ def test_a_full_context_is_halved_where_that_is_asked_for():
 @pytest.mark.parametrize(
     ("prompt", "message"),
     [
-        ("a" * 14, "prompt 2: 14 tokens and max_new_tokens = 12 are more than the model's context of 24; give window"),
+        ("a" * 14, "prompt 2: 14 tokens and max_new_tokens = 12 exceed the model's context of 24; set window"),
         ("a1b", "prompt 2: the tokenizer does not know '1'"),
-        ("", "prompt 2: is empty, and a model of one running text knows no beginning"),
+        ("", "prompt 2: is empty, but the model was not trained on documents"),
     ],
 )
 def test_what_is_refused(prompt, message):

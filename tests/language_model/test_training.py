@@ -51,6 +51,10 @@ MODEL = CausalLMConfig(
 )
 
 
+def train(config: Config) -> RunDirectory:
+    return fit(task_for(config), config)
+
+
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Config:
     """A short run on one text with all that has a state: dropout, Adam with decay, a moving average."""
@@ -141,11 +145,11 @@ def test_the_loss_of_the_whole_split_is_that_of_each_token_alone(run, base, caps
     def loss(stride):
         total = 0.0
         before = np.array([BOS_ID, *tokens[:-1]], np.int32)
-        for place, token in enumerate(tokens):
-            start = place // 16 * 16 if stride == 0 else max(0, -(-(place - 15) // stride) * stride)
+        for index, token in enumerate(tokens):
+            start = index // 16 * 16 if stride == 0 else max(0, -(-(index - 15) // stride) * stride)
             row = np.zeros(16, np.int32)
-            row[: place - start + 1] = before[start : place + 1]
-            found = np.asarray(logits(row[None])[0, place - start], np.float64)
+            row[: index - start + 1] = before[start : index + 1]
+            found = np.asarray(logits(row[None])[0, index - start], np.float64)
             total += np.log(np.exp(found).sum()) - found[token]
         return total / len(tokens)
 
@@ -221,7 +225,7 @@ def test_generating_from_a_run(run, capsys):
     assert capsys.readouterr().out == f"to {first.text}\n---\nto {second.text}\n"
     with pytest.raises(InputError, match="--window"):
         _dispatch(["generate", str(run.path), "--prompt", "to be"])
-    with pytest.raises(InputError, match="is a language model"):
+    with pytest.raises(InputError, match="not a translation model"):
         Translator.from_run(run.path)
 
 

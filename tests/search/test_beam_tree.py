@@ -67,9 +67,9 @@ def test_holds_what_a_plain_search_holds_step_by_step(beam_size):
         trees, result = search(logits, 6, config, beam_size)
         for row, tree in enumerate(trees):
             at_depth = {}
-            for place, node in enumerate(tree.nodes):
+            for index, node in enumerate(tree.nodes):
                 assert node.text == str(node.token)
-                at_depth.setdefault(node.depth, ({}, {}))[node.score is None][tree.tokens(place)] = node
+                at_depth.setdefault(node.depth, ({}, {}))[node.score is None][tree.tokens(index)] = node
             # The search may be done before k have ended, but leaves no step out before.
             steps = list(zip(sorted(at_depth.items()), plain_search(logits, row, config), strict=False))
             assert len(steps) == len(at_depth)
@@ -83,7 +83,7 @@ def test_holds_what_a_plain_search_holds_step_by_step(beam_size):
                 for tokens, node in ended.items():
                     assert (node.log_prob, node.score) == pytest.approx(ends[tokens], rel=1e-5)
             found = [t[:n] for t, n in zip(result.tokens[row].tolist(), result.lengths[row].tolist(), strict=True) if n]
-            assert [list(tree.tokens(place)) for place in tree.outputs] == found
+            assert [list(tree.tokens(index)) for index in tree.outputs] == found
 
 
 @pytest.mark.parametrize(
@@ -97,20 +97,20 @@ def test_a_translators_tree_ends_in_its_translations_and_its_log_probabilities_a
         number = translator.config.beam_size
         tree = translator.beam_tree(line, number)
         found = translator.n_best([line], number)[0]
-        assert [tree.tokens(place) for place in tree.outputs] == [hypothesis.tokens for hypothesis in found]
-        scores = [tree.nodes[place].score for place in tree.outputs]
+        assert [tree.tokens(index) for index in tree.outputs] == [hypothesis.tokens for hypothesis in found]
+        scores = [tree.nodes[index].score for index in tree.outputs]
         np.testing.assert_allclose(scores, [hypothesis.score for hypothesis in found], rtol=1e-5)
         source = [*translator.tokenizer.encode(line), EOS_ID]
-        for place, node in enumerate(tree.nodes):
-            assert node.depth == len(tree.path(place))
-            expected = true_log_probs(translator, source, list(tree.tokens(place))).sum()
+        for index, node in enumerate(tree.nodes):
+            assert node.depth == len(tree.path(index))
+            expected = true_log_probs(translator, source, list(tree.tokens(index))).sum()
             assert node.log_prob == pytest.approx(expected, rel=1e-4)
 
 
 def test_begins_with_the_prefix():
     tree = make_translator().beam_tree("abc", prefix="bc")
     expected = list(make_translator().tokenizer.encode("bc"))
-    assert {tuple(tree.tokens(place)[:2]) for place, node in enumerate(tree.nodes) if node.depth > 1} == {
+    assert {tuple(tree.tokens(index)[:2]) for index, node in enumerate(tree.nodes) if node.depth > 1} == {
         tuple(expected[:2])
     }
 
@@ -120,7 +120,7 @@ def test_what_cannot_be_searched_is_named():
         make_translator().beam_tree(" ")
     with pytest.raises(InputError, match=r"number = 5: must be from 1 to decoding\.beam_size = 4"):
         make_translator().beam_tree("a", 5)
-    with pytest.raises(InputError, match=r"sampling\.temperature is above 0"):
+    with pytest.raises(InputError, match=r"sampling\.temperature = 1\.0: sampling has no beam"):
         make_translator(DecodingConfig(sampling=SamplingConfig(temperature=1.0))).beam_tree("a")
 
 

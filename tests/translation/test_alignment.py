@@ -40,7 +40,7 @@ def test_a_pair_that_is_too_long_has_none(caplog):
     assert whole.weights.shape == (2, 5)
     assert none.weights.shape == (0, 0)
     assert none.links() == []
-    assert "pair 2: is left out" in caplog.text
+    assert "pair 2: skipped" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,8 @@ from toy_model import (
 
 from tfmr.config import DecodingConfig, SamplingConfig
 from tfmr.data.tokenizer import EOS_ID, PAD_ID
-from tfmr.search.constraints import ForbiddenWords
-from tfmr.search.words import word_table
-from tfmr.translation.rules import _stack
+from tfmr.translation.rules import forbidden_words, required_words
+from tfmr.translation.words import word_table
 
 VOCAB, LIMIT = 7, 4
 WIDE = 100  # more than the 1 + 4 + 16 + 64 texts of up to LIMIT tokens
@@ -86,14 +85,14 @@ def test_no_ngram_twice_in_a_long_greedy_text():
 
 @pytest.mark.parametrize("word", ["a", "ab", "abb", "a ab"])
 def test_forbidden_words_however_they_are_cut(word):
-    forbidden = ForbiddenWords.of(word_table([word], PIECES))
+    forbidden = forbidden_words(word_table([word], PIECES))
     config = DecodingConfig(beam_size=WIDE)
     assert_finds_all_allowed(config, lambda tokens: not has_word(word, tokens), forbidden=forbidden)
 
 
 def test_several_forbidden_words_with_greedy_search():
     words = ["ab", "a", "unk"]
-    forbidden = ForbiddenWords.of(word_table(words, PIECES))
+    forbidden = forbidden_words(word_table(words, PIECES))
     logits = make_logits(5, VOCAB)
     logits[:, EOS_ID] -= 2
     for limit in range(1, 8):
@@ -106,7 +105,7 @@ def test_several_forbidden_words_with_greedy_search():
 
 @pytest.mark.parametrize("words", [{"ab": [6]}, {"abb": [6, 5]}, {"a": [4], "ab": [6]}])
 def test_required_words(words):
-    required = _stack([word_table([word], PIECES) for word in words], list(words.values()), space=-1)
+    required = required_words([word_table([word], PIECES) for word in words], list(words.values()), space=-1)
 
     def allowed(tokens):
         return all(has_word(word, tokens) for word in words)
@@ -117,7 +116,7 @@ def test_required_words(words):
 @pytest.mark.parametrize("beam_size", [1, 2, 4])
 def test_required_words_are_written_with_a_narrow_beam_too(beam_size):
     words = {"abb": [6, 5], "a": [4]}
-    required = _stack([word_table([word], PIECES) for word in words], list(words.values()), space=-1)
+    required = required_words([word_table([word], PIECES) for word in words], list(words.values()), space=-1)
     config = DecodingConfig(beam_size=beam_size)
     limits = [4, 5, 9, 12]
     for seed in range(5):
@@ -160,7 +159,7 @@ def test_coverage_penalty():
 
 
 def test_diversity_sets_siblings_back_and_leaves_scores_alone():
-    # After the first token, 4 or 5, come 4 and 5 again. Undisturbed, both of the beam's places go to the children of 4.
+    # After the first token, 4 or 5, come 4 and 5 again. Undisturbed, both of the beam's slots go to the children of 4.
     logits = np.full((997, 6), -30.0, np.float32)
     logits[:, [4, 5]] = np.log([0.5, 0.4])
     logits[:, EOS_ID] = np.log(0.1)
@@ -247,7 +246,7 @@ def test_a_sample_depends_on_its_key_alone():
 
 
 def test_sampling_keeps_the_rules():
-    forbidden = ForbiddenWords.of(word_table(["ab"], PIECES))
+    forbidden = forbidden_words(word_table(["ab"], PIECES))
     prefix = jnp.array([[4, PAD_ID]])
     config = DecodingConfig(sampling=SamplingConfig(temperature=2.0), min_length=4, no_repeat_ngram=2)
     (found,) = search(LOGITS, [9], config, keys=sample_keys(1, 200), forbidden=forbidden, prefix=prefix)

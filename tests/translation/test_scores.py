@@ -15,8 +15,9 @@ from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.models import Transformer
+from tfmr.training.evaluation import evaluate_loss, mean_loss, perplexity
 from tfmr.translation import Translator
-from tfmr.translation.scores import corpus_scores, evaluate, evaluate_loss, negative_log_likelihood, perplexity
+from tfmr.translation.scores import corpus_scores, evaluate
 
 
 def test_identical_text_scores_100():
@@ -98,11 +99,9 @@ def test_the_loss_is_the_mean_over_tokens_however_they_are_batched():
     log_probs = jax.nn.log_softmax(jax.jit(model.apply)({"params": params}, *(batch[name] for name in names)))
     total = -sum(float(log_probs[row, i, token]) for row, (_, ids) in enumerate(PAIRS) for i, token in enumerate(ids))
     expected = total / sum(len(target) for _, target in PAIRS)
-    batch_sums = functools.partial(negative_log_likelihood, model, params)
-    assert evaluate_loss(batch_sums, [make_batch(PAIRS)]) == pytest.approx(expected, rel=1e-5)
-    assert evaluate_loss(batch_sums, [make_batch(PAIRS[:1], 11), make_batch(PAIRS[1:])]) == pytest.approx(
-        expected, rel=1e-5
-    )
+    assert mean_loss(model, params, [make_batch(PAIRS)]) == pytest.approx(expected, rel=1e-5)
+    parts = [make_batch(PAIRS[:1], 11), make_batch(PAIRS[1:])]
+    assert mean_loss(model, params, parts) == pytest.approx(expected, rel=1e-5)
 
 
 def test_losses_are_added_in_float64():

@@ -126,9 +126,9 @@ def test_a_pair_that_is_too_long_is_told_and_has_no_score(changes, limits, caplo
         scores = list(each.score_stream(lines))
     assert [math.isfinite(score.score) for score in scores] == [True, False, False]
     assert math.isnan(scores[1].log_prob)
-    assert [record.getMessage().split(":")[:2] for record in caplog.records] == [
-        ["pair 2", " is left out"],
-        ["pair 3", " is left out"],
+    assert [record.getMessage().split(" has")[0] for record in caplog.records] == [
+        "pair 2: skipped, because its source",
+        "pair 3: skipped, because its target",
     ]
     assert f"source has {limits[0] + 1} tokens" in caplog.text
     assert f"target has {limits[1] + 1} tokens" in caplog.text

@@ -97,8 +97,8 @@ def test_samples_depend_on_seed_and_line_alone():
             "",
             r"line 1: the required words .* 6 tokens, .* may have 4",
         ),
-        ({}, "xyz", r"line 1: the prefix 'xyz': cannot be written, the tokenizer does not know"),
-        ({"forbidden": ("ab",)}, "ab", r"line 1: the prefix 'ab' holds a word of decoding.forbidden"),
+        ({}, "xyz", r"line 1: the prefix 'xyz': cannot be written because the tokenizer does not know"),
+        ({"forbidden": ("ab",)}, "ab", r"line 1: the prefix 'ab' contains a word of decoding.forbidden"),
     ],
 )
 def test_a_rule_that_cannot_be_met_is_told_before_any_work(changes, prefix, message, monkeypatch):
@@ -112,7 +112,7 @@ def test_a_rule_that_cannot_be_met_is_told_before_any_work(changes, prefix, mess
     ("changes", "message"),
     [
         ({"required": ("xyz",)}, "decoding.required 'xyz': cannot be written"),
-        ({"required": ("a b",), "forbidden": ("b",)}, "decoding.required: 'a b' holds a word of decoding.forbidden"),
+        ({"required": ("a b",), "forbidden": ("b",)}, "decoding.required: 'a b' contains a word of decoding.forbidden"),
     ],
 )
 def test_words_that_cannot_be_written_are_refused(changes, message):
@@ -141,7 +141,7 @@ def test_sampling_rules_without_a_temperature_are_refused():
 
 
 def test_too_many_translations_are_refused():
-    with pytest.raises(InputError, match=r"4 translations of each line: decoding.beam_size = 3"):
+    with pytest.raises(InputError, match=r"4 translations of each line: must be at most decoding.beam_size = 3"):
         translator().n_best(["ab"], 4)
 
 

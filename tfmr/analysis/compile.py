@@ -16,9 +16,9 @@ from tfmr.data.batching import Bucket
 from tfmr.errors import InputError
 from tfmr.models import build_model
 from tfmr.training.optimizer import make_optimizer, make_schedule
-from tfmr.training.sharding import batch_parts, batch_sharding
+from tfmr.training.sharding import batch_parts, batch_sharding, logical_names_on
 from tfmr.training.state import TrainState, abstract_state
-from tfmr.training.step import jit_for_sharding, logical_names_on, loss_chunk, make_train_step
+from tfmr.training.step import jit_for_sharding, loss_chunk, make_train_step
 from tfmr.training.task import task_for
 
 

@@ -1,4 +1,4 @@
-"""Language modeling: batches of running text, and generation."""
+"""Language modeling: generating text, and the task of training it."""
 
 from tfmr.language_model.generator import Continuation, Generator, Piece
 

@@ -1,4 +1,4 @@
-"""A language model that goes on with texts: raw text in, raw text out, token by token."""
+"""Text generation: raw text in, raw text out, token by token."""
 
 import dataclasses
 import functools
@@ -17,58 +17,58 @@ from tfmr.config import CausalLMConfig, GenerationConfig, SamplingConfig
 from tfmr.data.tokenizer import Marks, Tokenizer
 from tfmr.errors import InputError
 from tfmr.language_model.streamed_text import StreamedText
-from tfmr.models import CausalLM
+from tfmr.models import CausalLM, build_model
 from tfmr.models.causal_lm.model import LayerCaches
 from tfmr.nn.stacks import unstack_layers
-from tfmr.runs.parameters import load_run
+from tfmr.runs.parameters import read_params
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.search.sampling import draw
 from tfmr.search.search import Allowed, continuations
 
 _WIDTH = 16
-"""Widths of prompts and lengths of caches are multiples of this, so that few shapes are compiled."""
+"""Widths of prompts and lengths of caches are multiples of this, to limit the number of compiled programs."""
 
 Ending = Literal["end", "stop", "length"]
 
 
 class Continuation(NamedTuple):
-    """What a model wrote after a prompt."""
+    """The text that a model generated after a prompt."""
 
     text: str
-    """Without the prompt, and without the text that ended it."""
+    """The text, without the prompt and the stop text."""
     tokens: tuple[int, ...]
-    """All that were drawn, the end mark included."""
+    """Ids of all tokens drawn, including EOS."""
     log_prob: float
-    """Their log-probability by the model, at temperature 1 and among all tokens."""
+    """Log-probability of the tokens under the model, at temperature 1 and without filtering."""
     ending: Ending
-    """end: the end mark was drawn; stop: one of `config.stop` came; length: `config.max_new_tokens` are written."""
+    """Why the text ended. end: at EOS; stop: at a text of `config.stop`; length: after `config.max_new_tokens`."""
 
 
 class Piece(NamedTuple):
-    """Some new text of one continuation, or its end."""
+    """A piece of a continuation."""
 
     prompt: int
-    """Number of the prompt."""
+    """Index of the prompt."""
     sample: int
-    """Number of the continuation among those of its prompt."""
+    """Index of the continuation among those of the prompt."""
     text: str
-    """May be empty."""
+    """The new text; may be empty."""
     continuation: Continuation | None = None
-    """The whole of it, with its last piece."""
+    """The whole continuation, only in its last piece."""
 
 
 class Generator:
-    """Goes on with texts.
+    """Generates text after prompts.
 
-    What follows a prompt depends on neither the other prompts nor the batch's size.
+    The continuation of a prompt does not depend on the other prompts or the batch size.
 
     Attributes:
-      model: the language model, its layers in a loop.
+      model: the language model, without `scan_layers`.
       params: its parameters.
-      tokenizer: of running text.
-      config: how to draw, and when to end.
-      has_documents: whether the model was trained on documents with begin and end marks: a prompt is then the
-        beginning of one, and has the mark before it if the tokenizer's marks say so.
+      tokenizer: the tokenizer.
+      config: how to draw tokens, and when to end.
+      has_documents: whether the model was trained on separate documents. A prompt is then the beginning of a document,
+        preceded by BOS if `tokenizer.marks.begins`, and a text may end in EOS.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Generator:
         *,
         has_documents: bool = False,
     ):
-        """Keeps what generating needs."""
+        """Prepares a model for generation; see the attributes for the arguments."""
         if model.config.scan_layers:
             model = CausalLM(dataclasses.replace(model.config, scan_layers=False))
             params = unstack_layers(params)
@@ -90,7 +90,7 @@ class Generator:
         self.config = config or GenerationConfig()
         self.has_documents = has_documents
         self._pieces = tokenizer.pieces()
-        # Another seed or length compiles nothing anew.
+        # Without the seed and the lengths, so that a change of these does not compile the program again.
         drawing = {field.name: getattr(self.config, field.name) for field in dataclasses.fields(SamplingConfig)}
         self._sampling = SamplingConfig(**{**drawing, "seed": 0})
 
@@ -101,22 +101,22 @@ class Generator:
         """Loads the generator of a run directory.
 
         Args:
-          directory: where training wrote.
-          checkpoint: "averaged", "best", "last", or a step; empty: the first of these that is there.
-          config: how to draw, and when to end.
+          directory: the run directory.
+          checkpoint: "averaged", "best", "last", or a step. Empty: the first of these that exists.
+          config: how to draw tokens, and when to end.
 
         Raises:
-          InputError: if there is no such run or checkpoint, or it is no language model.
+          InputError: if there is no such run or checkpoint, or the run is not a language model.
         """
         run = RunDirectory.open(directory)
         if not isinstance(run.config.model, CausalLMConfig):
             raise InputError(f"{run.path}: not a language model; use tfmr translate for a translation model")
-        run_config, tokenizer, params = load_run(run, checkpoint)
-        has_documents: bool = run_config.data.has_documents  # type: ignore[union-attr]
-        return cls(CausalLM(run_config.model), params, tokenizer, config, has_documents=has_documents)
+        data: Any = run.config.data
+        params = read_params(run, run.config.model, checkpoint)
+        return cls(build_model(run.config.model), params, run.tokenizer, config, has_documents=data.has_documents)
 
     def generate(self, prompts: Iterable[str], samples: int = 1) -> list[list[Continuation]]:
-        """Returns `samples` continuations of each prompt, in the order drawn.
+        """Returns `samples` continuations of each prompt.
 
         Raises:
           InputError: as `stream`.
@@ -132,13 +132,13 @@ class Generator:
         """Yields the continuations piece by piece, as their tokens are drawn.
 
         Raises:
-          InputError: before the first piece, if a prompt is empty where the model knows no beginnings, cannot be
-            written, or is too long for the context with what is to follow it; see `config.window`.
+          InputError: immediately, if a prompt contains unknown characters, is empty although the model was not trained
+            on documents, or is too long for the context together with its continuation; see `config.window`.
         """
         if isinstance(prompts, str):
-            raise InputError(f"generate({prompts[:20]!r}): takes prompts, not one string: put it in a list")
+            raise InputError(f"generate({prompts[:20]!r}): expects prompts, not one string; put it in a list")
         if samples < 1:
-            raise InputError(f"samples = {samples}: must be 1 or more")
+            raise InputError(f"samples = {samples}: must be at least 1")
         encoded = [self._encode(prompt, number) for number, prompt in enumerate(prompts)]
         return self._stream(encoded, samples)
 
@@ -150,16 +150,16 @@ class Generator:
             raise InputError(f"prompt {number + 1}: the tokenizer does not know {unknown}")
         if not tokens and not self.has_documents:
             raise InputError(
-                f"prompt {number + 1}: is empty, and a model of one running text knows no beginning; give a line feed"
+                f"prompt {number + 1}: is empty, but the model was not trained on documents; start with a line feed"
             )
         if self.has_documents and (marks.begins or not tokens):
             tokens = [marks.bos, *tokens]
         context, new = self.model.config.max_length, self.config.max_new_tokens
-        # The last token that is written is not looked at.
+        # The last new token is not an input.
         if not self.config.window and len(tokens) + new - 1 > context:
             raise InputError(
-                f"prompt {number + 1}: {len(tokens)} tokens and max_new_tokens = {new} are more than the model's "
-                f"context of {context}; give window (--window) to go on with the last half of it whenever it is full"
+                f"prompt {number + 1}: {len(tokens)} tokens and max_new_tokens = {new} exceed the model's context of "
+                f"{context}; set window (--window) to keep only the last half of the context whenever it is full"
             )
         return tokens
 
@@ -174,7 +174,7 @@ class Generator:
             yield from self._write(rows)
 
     def _write(self, rows: list["_Row"]) -> Iterator[Piece]:
-        """Goes on with all rows until each has ended."""
+        """Continues all rows until each has ended."""
         while not all(row.ending for row in rows):
             rows = [row for row in rows if not row.ending]
             for row in rows:
@@ -190,12 +190,12 @@ class Generator:
                     break
 
     def _tokens(self, rows: list["_Row"]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields log-probabilities and tokens of all rows, one for each at a time: from what they hold now on."""
+        """Yields the log-probability and the id of the next token of all rows, again and again."""
         windows = [row.tokens[row.start :] for row in rows]
         longest = max(map(len, windows))
         width = _round_up(longest)
         left = max(self.config.max_new_tokens - row.written for row in rows)
-        places = width + _round_up(min(left, self.model.config.max_length - min(map(len, windows)) + 1))
+        length = width + _round_up(min(left, self.model.config.max_length - min(map(len, windows)) + 1))
         prompt = np.zeros((len(rows), width), np.int32)
         for row, window in enumerate(windows):
             prompt[row, width - len(window) :] = window
@@ -210,18 +210,18 @@ class Generator:
             known=self.tokenizer.vocab_size,
             marks=self.tokenizer.marks,
         )
-        caches: Any = self.model.apply({"params": self.params}, len(rows), places, method="start_cache")
+        caches: Any = self.model.apply({"params": self.params}, len(rows), length, method="start_cache")
         tokens = jnp.asarray(prompt)
-        place = jnp.int32(0)
+        index = jnp.int32(0)
         for number in itertools.count():
-            log_probs, new, caches = run(self.params, tokens, caches, place, pads, keys, written + number)
+            log_probs, new, caches = run(self.params, tokens, caches, index, pads, keys, written + number)
             yield np.asarray(log_probs), np.asarray(new)
-            place, tokens = jnp.int32(width + number), new[:, None]
+            index, tokens = jnp.int32(width + number), new[:, None]
 
 
 @dataclasses.dataclass
 class _Row:
-    """A text that is being written."""
+    """A text that is being generated."""
 
     prompt: int
     sample: int
@@ -231,23 +231,23 @@ class _Row:
     def __post_init__(self):
         self.tokens = list(self.prompt_tokens)
         self.start = 0
-        """The first token that the model still sees."""
+        """Index of the first token in the model's context."""
         self.written = 0
         self.ending: Ending | None = None
         self._log_prob = 0.0
         self._parts: list[str] = []
 
     def is_full(self, context: int) -> bool:
-        """Whether the model sees as many tokens as it can; one more does not fit."""
+        """Returns whether the tokens exceed the context."""
         return len(self.tokens) - self.start > context
 
     def forget(self, context: int) -> None:
-        """Leaves all but the last half of the context behind where it is full."""
+        """Removes all but the last half of the context if it is full."""
         if self.is_full(context):
             self.start = len(self.tokens) - max(context // 2, 1)
 
     def add(self, token: int, log_prob: float, piece: bytes, is_end: bool, max_new_tokens: int) -> str:
-        """Adds a token; returns the text that is certain now."""
+        """Adds a token; returns the text that is now final."""
         self.tokens.append(token)
         self.written += 1
         self._log_prob += log_prob
@@ -263,7 +263,7 @@ class _Row:
         return text
 
     def result(self) -> Continuation:
-        """Returns all that was written."""
+        """Returns the whole continuation."""
         assert self.ending
         new = tuple(self.tokens[len(self.prompt_tokens) :])
         return Continuation("".join(self._parts), new, self._log_prob, self.ending)
@@ -274,7 +274,7 @@ def _round_up(number: int) -> int:
 
 
 def _keys(seed: int, samples: Int[Array, " rows"]) -> Key[Array, " rows"]:
-    """Returns the random key of each row: the same for a sample in whatever batch it stands."""
+    """Returns the random key of each row, which does not depend on the batch."""
     return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), samples)
 
 
@@ -285,7 +285,7 @@ def _next_tokens(
     params: dict,
     tokens: Int[Array, "rows new"],
     caches: LayerCaches,
-    place: Int[Array, ""],
+    index: Int[Array, ""],
     pads: Int[Array, " rows"],
     keys: Key[Array, " rows"],
     written: Int[Array, " rows"],
@@ -296,27 +296,27 @@ def _next_tokens(
     known: int,
     marks: Marks,
 ) -> tuple[Float[Array, " rows"], Int[Array, " rows"], LayerCaches]:
-    """Writes tokens to the caches and draws the ones that follow.
+    """Runs the model on new tokens and draws the next token of each row.
 
     Args:
       params: the model's parameters.
-      tokens: stand at `place` and after it: the prompts, or one token of each row. All rows end at the same place.
-      caches: of the places before.
-      place: the first of the tokens' places.
-      pads: places before each row's text, at which nothing is looked at.
+      tokens: the prompts, padded on the left, or the newest token of each row.
+      caches: the caches of the previous tokens.
+      index: the cache index of the first new token.
+      pads: the number of padding tokens before the text of each row.
       keys: a random key for each row.
-      written: tokens that were written in each row.
+      written: the number of tokens generated in each row so far.
       model: the model.
       sampling: how to draw.
-      has_documents: whether texts may end.
-      known: tokens that the tokenizer knows; the model may have more.
-      marks: those of them that are no text.
+      has_documents: whether EOS may be drawn.
+      known: the size of the tokenizer's vocabulary; the model's may be larger.
+      marks: the special tokens.
     """
-    here = place + jnp.arange(tokens.shape[1])
+    here = index + jnp.arange(tokens.shape[1])
     mask = _look_back(here, pads, caches[0].value.shape[-2])
     positions = jnp.maximum(here - pads[:, None], 0)
     apply: Any = model.apply
-    logits, caches = apply({"params": params}, tokens, caches, place, positions, mask, method="step")
+    logits, caches = apply({"params": params}, tokens, caches, index, positions, mask, method="step")
     numbers = jnp.arange(logits.shape[-1])
     unknown = numbers >= known
     if marks.unk is not None:
@@ -330,8 +330,8 @@ def _next_tokens(
     return log_probs, chosen, caches
 
 
-def _look_back(here: Int[Array, " new"], pads: Int[Array, " rows"], places: int) -> Bool[Array, "rows 1 new {places}"]:
-    """Where each new token looks: at its own place and those before it, as far as its row's text begins."""
-    all_places = jnp.arange(places)
-    mask = (all_places <= here[:, None]) & (all_places >= pads[:, None, None])
+def _look_back(here: Int[Array, " new"], pads: Int[Array, " rows"], length: int) -> Bool[Array, "rows 1 new {length}"]:
+    """Returns the mask by which each new token attends to itself and the previous tokens, except padding."""
+    indices = jnp.arange(length)
+    mask = (indices <= here[:, None]) & (indices >= pads[:, None, None])
     return mask[:, None]

@@ -1,31 +1,31 @@
-"""Tokens to text as they come: whole characters only, and nothing of a text that ends the output."""
+"""Incremental decoding of tokens to text, up to a stop text."""
 
 import codecs
 from collections.abc import Sequence
 
 
 class StreamedText:
-    """A text that grows by the bytes of one token after the other.
+    """A text to which the bytes of one token after another are added.
 
-    What may still become part of a character, or of a text that ends the output, is held back.
+    It holds back bytes that are an incomplete character, and characters that may be the beginning of a stop text.
 
     Attributes:
-      stopped: whether one of the texts that end the output has come.
+      stopped: whether the text has reached a stop text.
     """
 
     def __init__(self, stop: Sequence[str] = ()):
-        """Begins an empty text that ends where the first of the texts `stop` begins."""
+        """Creates an empty text that ends before the first occurrence of a text in `stop`."""
         self._stop = tuple(stop)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
         self.stopped = False
 
     def add(self, piece: bytes) -> str:
-        """Returns what is certain now, after the bytes of one more token."""
+        """Adds the bytes of a token; returns the text that is now final."""
         return self._take(self._decoder.decode(piece))
 
     def finish(self) -> str:
-        """Returns what was held back: no more tokens come."""
+        """Ends the text; returns the rest of it."""
         rest = self._take(self._decoder.decode(b"", final=True)) + self._held
         self._held = ""
         return rest
@@ -34,7 +34,7 @@ class StreamedText:
         if self.stopped:
             return ""
         text = self._held + new
-        found = [place for place in (text.find(stop) for stop in self._stop) if place >= 0]
+        found = [start for start in (text.find(stop) for stop in self._stop) if start >= 0]
         if found:
             self.stopped, self._held = True, ""
             return text[: min(found)]
@@ -43,7 +43,7 @@ class StreamedText:
         return text[:certain]
 
     def _possible_start(self, text: str) -> int:
-        """Returns how many of the last characters may be the start of a text that ends the output."""
+        """Returns how many of the last characters may be the beginning of a stop text."""
         longest = max(map(len, self._stop), default=1) - 1
         for length in range(min(longest, len(text)), 0, -1):
             if any(stop.startswith(text[-length:]) for stop in self._stop):

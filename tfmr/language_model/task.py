@@ -1,6 +1,5 @@
-"""The task of modeling running text."""
+"""The task of language modeling."""
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,11 @@ from tfmr.data.batching import Bucket
 from tfmr.data.running_text import PreparedText, prepare_running_text
 from tfmr.data.text_batches import TextBatch, TextSplit, crop_batches, evaluation_batches_of_text
 from tfmr.errors import InputError
-from tfmr.language_model.validation import TextValidation
 from tfmr.models import CausalLM, build_model
 from tfmr.runs.parameters import read_params
 from tfmr.runs.run_directory import RunDirectory
-from tfmr.training.evaluation import evaluate_loss, negative_log_likelihood, perplexity
+from tfmr.training.evaluation import mean_loss, perplexity
+from tfmr.training.sharding import batch_parts
 from tfmr.training.task import EvaluationOptions, TokenTask, Validation
 
 
@@ -27,8 +26,21 @@ class LanguageModeling(TokenTask):
         return prepare_running_text(data)
 
     def validation(self, model: CausalLM, corpus: PreparedText, config: Config, mesh: Mesh) -> Validation:
-        """Returns the function that computes loss and perplexity of the validation text."""
-        return TextValidation(model, corpus, config, mesh)
+        """Returns the function that computes `loss` and `perplexity` of the validation text, and `crop_loss` of crops.
+
+        `crop_loss` is missing if `config.data.evaluation_crops` is 0 or the text is shorter than a crop.
+        """
+        text, rows = corpus.split("validation"), batch_parts(mesh)
+        data: Any = config.data
+
+        def evaluate(params: Any) -> dict[str, float]:
+            loss = mean_loss(model, params, evaluation_batches_of_text(text, data, rows_multiple=rows), mesh)
+            values = {"loss": loss, "perplexity": perplexity(loss)}
+            if data.evaluation_crops and len(text.tokens) >= data.max_length:
+                values["crop_loss"] = mean_loss(model, params, crop_batches(text, data, rows_multiple=rows), mesh)
+            return values
+
+        return evaluate
 
     def write_files(self, run: RunDirectory, corpus: PreparedText) -> None:
         """Writes the tokenizer and the tokens of the validation text."""
@@ -41,15 +53,15 @@ class LanguageModeling(TokenTask):
         config, text = run.config, run.read_token_split("validation")
         data: Any = config.data
         params = read_params(run, config.model, options.checkpoint)
-        sums = functools.partial(negative_log_likelihood, build_model(config.model), params)
-        loss = evaluate_loss(sums, evaluation_batches_of_text(text, data, stride=options.stride))
+        model = build_model(config.model)
+        loss = mean_loss(model, params, evaluation_batches_of_text(text, data, stride=options.stride))
         scores = {"loss": loss, "perplexity": perplexity(loss), "tokens": len(text.tokens)}
         if data.evaluation_crops:
-            scores["crop_loss"] = evaluate_loss(sums, crop_batches(text, data))
+            scores["crop_loss"] = mean_loss(model, params, crop_batches(text, data))
         return scores
 
     def longest_batch(self, data: RunningTextConfig) -> tuple[TextSplit, TextBatch]:
-        """Returns the one shape of a batch."""
+        """Returns an empty split and a batch; all batches have the same shape."""
         none = np.empty(0, np.int64)
         bucket = Bucket(data.tokens_per_batch // data.max_length, 0, data.max_length)
         return TextSplit(np.empty(0, np.int32), np.zeros(1, np.int64)), TextBatch(bucket, none, none, none)
@@ -58,6 +70,6 @@ class LanguageModeling(TokenTask):
 def _refuse_translation_options(options: EvaluationOptions) -> None:
     for name in ("source", "target", "output"):
         if value := getattr(options, name):
-            raise InputError(f"--{name} = {value!r}: only translation models have it; leave it out")
+            raise InputError(f"--{name} = {value!r}: only translation models support it; leave it out")
     if options.split not in ("", "validation"):
         raise InputError(f"--split = {options.split!r}: a language model only has the validation split")

@@ -1,4 +1,4 @@
-"""Greedy search, beam search, sampling and constraints. They know steps, tokens and scores, but no text or model."""
+"""Greedy search, beam search, sampling and constraints, defined on steps, tokens and scores, not on texts or models."""
 
 from tfmr.search.beam import beam_search
 from tfmr.search.beam_tree import BeamNode, BeamTree

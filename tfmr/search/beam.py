@@ -1,13 +1,13 @@
 """Beam search (section 6.1).
 
-A row's beam holds its k best unfinished hypotheses. At each step the 2k best of all their continuations are taken;
-those among the first k that end are finished, and the best k of the rest are the next beam. A row is done as soon as
-k hypotheses are finished, or earlier if none in the beam can still be among the best that are asked for. So k = 1 is
-greedy search, and a beam as wide as there are hypotheses finds the best of all.
+The beam of a row contains its k best unfinished hypotheses. Each step selects the 2k best of all their continuations.
+Of the first k of these, the ones that end in EOS are finished. The best k of the others form the next beam. A row is
+done when k hypotheses are finished, or earlier if no hypothesis in the beam can become one of the requested best.
+A beam of size 1 is greedy search, and a beam as wide as the number of hypotheses finds the best of all.
 
-What is best is what is most probable; but where words are required, the beam is divided among those hypotheses that
-hold more of them and those that hold less (Post and Vilar 2018), and with `diversity` a hypothesis's second, third, ...
-continuation stands back (Li et al. 2016).
+Continuations are ordered by probability, with two exceptions. If words are required, the beam is divided between
+hypotheses with different numbers of the required tokens (Post and Vilar 2018). With `diversity`, the second, third, ...
+continuation of the same hypothesis is penalized (Li et al. 2016).
 """
 
 from typing import NamedTuple
@@ -42,18 +42,18 @@ from tfmr.search.search import (
 
 
 class _Beam(NamedTuple):
-    """Unfinished hypotheses; a log-probability of -inf is an empty place."""
+    """Unfinished hypotheses. A log-probability of -inf marks an empty slot."""
 
     tokens: Int[Array, "batch beam length"]
     origins: Int[Array, "batch beam length"]
-    """At which place of the beam each position's token was written to the cache."""
+    """The beam slot in which the token of each position was written to the cache."""
     log_probs: Float[Array, "batch beam"]
     words: WordStates
     coverage: Float[Array, "batch beam source"] | None
-    """How much each source token was attended to; None before the first step, and without a coverage penalty."""
+    """The attention that each source token has received. None before the first step and without a coverage penalty."""
 
     def take(self, parents: Int[Array, "batch chosen"]) -> "_Beam":
-        """Returns the hypotheses at these places."""
+        """Returns the hypotheses in these slots."""
 
         def take(x: Array) -> Array:
             return jnp.take_along_axis(x, parents.reshape(*parents.shape, *[1] * (x.ndim - 2)), axis=1)
@@ -61,26 +61,26 @@ class _Beam(NamedTuple):
         return jax.tree.map(take, self)
 
     def write(self, tokens: Int[Array, "batch beam"], position: Int[Array, ""]) -> "_Beam":
-        """Returns the hypotheses with one more token each."""
+        """Returns the hypotheses, each extended by one token."""
         return self._replace(tokens=lax.dynamic_update_index_in_dim(self.tokens, tokens, position, axis=2))
 
 
 class _Continuations(NamedTuple):
-    """What may come next in a row's beam, in no order."""
+    """Candidates for the next beam of each row, in any order."""
 
     log_probs: Float[Array, "batch candidates"]
-    """Of the whole hypothesis; -inf: no candidate."""
+    """Log-probability of the whole hypothesis; -inf if there is no candidate."""
     keys: Float[Array, "batch candidates"]
-    """What they are ordered by, best first."""
+    """Sort keys; the largest is the best."""
     tokens: Int[Array, "batch candidates"]
     parents: Int[Array, "batch candidates"]
 
-    def take(self, places: Int[Array, "batch chosen"]) -> "_Continuations":
-        """Returns the candidates at these places."""
-        return jax.tree.map(lambda x: jnp.take_along_axis(x, places, axis=1), self)
+    def take(self, indices: Int[Array, "batch chosen"]) -> "_Continuations":
+        """Returns the candidates with these indices."""
+        return jax.tree.map(lambda x: jnp.take_along_axis(x, indices, axis=1), self)
 
     def fill(self, number: int) -> "_Continuations":
-        """Returns at least so many candidates; those added are none."""
+        """Pads to at least `number` candidates; the padding has log-probability -inf."""
         missing = ((0, 0), (0, max(0, number - self.keys.shape[1])))
         return _Continuations(
             log_probs=jnp.pad(self.log_probs, missing, constant_values=-jnp.inf),
@@ -91,18 +91,18 @@ class _Continuations(NamedTuple):
 
 
 class BeamSteps(NamedTuple):
-    """What steps of a search took of the continuations. A `parent` is a place in the beam before the step."""
+    """What each step of a search selected. A `parent` is a slot of the beam before the step."""
 
     ended_parents: Int[Array, "*steps batch beam"]
-    """Of the hypotheses that ended."""
+    """Parents of the hypotheses that ended."""
     ended_log_probs: Float[Array, "*steps batch beam"]
     ended_scores: Float[Array, "*steps batch beam"]
-    """-inf: none ended here."""
+    """-inf if no hypothesis ended."""
     tokens: Int[Array, "*steps batch beam"]
-    """Of the next beam, place by place."""
+    """The newest token in each slot of the next beam."""
     parents: Int[Array, "*steps batch beam"]
     log_probs: Float[Array, "*steps batch beam"]
-    """Of the whole hypotheses; -inf: none stands here, or the search is done."""
+    """Log-probabilities of the whole hypotheses; -inf if the slot is empty or the search is done."""
 
 
 class _State(NamedTuple):
@@ -127,13 +127,13 @@ def beam_search(
     """Returns the best hypotheses of each row.
 
     Args:
-      step: the model; with a coverage penalty it gives its attention too.
-      cache: what `step` starts from.
-      constraints: with limits of at most `max_length`.
+      step: the model. With a coverage penalty, its output must include the attention.
+      cache: the initial cache of `step`.
+      constraints: its limits must not exceed `max_length`.
       max_length: the length of the arrays, static.
-      config: gives the beam's size, the penalties and some of the rules.
-      num_hypotheses: how many to return, at most the beam's size. The first n are the same for any number.
-      shrink: go on with half of the rows once half are done.
+      config: beam size, penalties, and the rules that are not in `constraints`.
+      num_hypotheses: number of hypotheses to return, at most the beam size. The first n do not depend on it.
+      shrink: continue with a smaller batch as soon as few rows are running.
     """
     inverse_penalties = jnp.asarray(inverse_length_penalties(config, max_length))
 
@@ -153,7 +153,7 @@ def beam_search(
 def record_beam_search(
     step: Step, cache: Cache, constraints: Constraints, max_length: int, config: DecodingConfig, num_hypotheses: int = 1
 ) -> tuple[SearchResult, BeamSteps]:
-    """`beam_search` that also returns what each of its steps took: the same steps, none left out."""
+    """Same as `beam_search`, but also returns what each step selected."""
     inverse_penalties = jnp.asarray(inverse_length_penalties(config, max_length))
 
     def advance(state: _State) -> tuple[_State, BeamSteps]:
@@ -177,7 +177,7 @@ def _running(state: _State) -> Bool[Array, " batch"]:
 def _advance(
     step: Step, state: _State, config: DecodingConfig, inverse_penalties: Float[Array, " lengths"]
 ) -> tuple[_State, BeamSteps]:
-    """Returns the state after one more step, and what the step took."""
+    """Runs one step; returns the new state and what the step selected."""
     position, size = state.position, config.beam_size
     beam, cache, candidates = _extend(step, state, config)
     best = candidates.take(_top(candidates.keys, 2 * size))
@@ -195,7 +195,7 @@ def _advance(
 
     best = best.take(_top(jnp.where(ends, -jnp.inf, best.keys), size))
     log_probs = jnp.where(best.tokens == EOS_ID, -jnp.inf, best.log_probs)
-    # The best that a hypothesis can still become: no further log-probability, and the largest penalty.
+    # An upper bound of the final scores: no further loss of log-probability, and the largest length penalty.
     best_possible = log_probs.max(axis=1) * inverse_penalties[state.constraints.limits]
     done = (num_finished >= size) | (best_possible <= finished.scores[:, -1])
     beam = beam.take(best.parents).write(best.tokens, position)
@@ -209,7 +209,7 @@ def _advance(
 
 def _start(cache: Cache, constraints: Constraints, max_length: int, num_hypotheses: int) -> _State:
     batch = constraints.limits.shape[0]
-    # One empty hypothesis: the model need not look at it k times.
+    # One empty hypothesis instead of k copies of it.
     beam = _Beam(
         tokens=jnp.full((batch, 1, max_length), PAD_ID),
         origins=jnp.zeros((batch, 1, max_length), int),
@@ -232,18 +232,18 @@ def _start(cache: Cache, constraints: Constraints, max_length: int, num_hypothes
 
 
 def _extend(step: Step, state: _State, config: DecodingConfig) -> tuple[_Beam, Cache, _Continuations]:
-    """Returns the beam as the model has seen it, the cache, and what each hypothesis's best continuations are."""
+    """Runs the model; returns the beam with updated origins and coverage, the cache and the candidates."""
     position, beam, cache = state.position, state.beam, state.cache
-    batch, places = beam.log_probs.shape
+    batch, slots = beam.log_probs.shape
     size = config.beam_size
-    here = jnp.broadcast_to(jnp.arange(places), (batch, places))
+    here = jnp.broadcast_to(jnp.arange(slots), (batch, slots))
     beam = beam._replace(origins=lax.dynamic_update_index_in_dim(beam.origins, here, position, axis=2))
     logits, cache, attention = step(newest(beam.tokens, position), beam.origins, cache, position)
     if attention is not None:
         beam = beam._replace(coverage=attention if beam.coverage is None else beam.coverage + attention)
     allowed = allowed_next(config, state.constraints, beam.tokens, beam.words, position, logits.shape[-1])
-    # At most k of the 2k end, and of one hypothesis at most one: k + 1 of each are enough.
-    each = size + 1 if places > 1 else 2 * size
+    # At most one continuation of a hypothesis ends, so k + 1 of each hypothesis are enough to fill the next beam.
+    each = size + 1 if slots > 1 else 2 * size
     log_probs, tokens = continuations(logits, min(each, logits.shape[-1] - 2), allowed)
     keys = log_probs - config.diversity * jnp.arange(tokens.shape[-1])
     required, states = state.constraints.required, beam.words.required
@@ -268,9 +268,10 @@ def _suggest(
     allowed: Allowed,
     taken: Int[Array, "batch beam continuations"],
 ) -> tuple[Int[Array, "batch beam suggestions"], Float[Array, "batch beam suggestions"]]:
-    """Returns tokens for the sake of the required words that are not among the best, and their log-probabilities.
+    """Returns further tokens that the required words need, and their log-probabilities.
 
-    For each word one that brings a hypothesis nearer to it, and the most probable one that loses no word.
+    These are, for each hypothesis, one token per required word that leads towards the word, and the most probable
+    token that breaks none of the words. The log-probability is -inf for tokens already in `taken`.
     """
     nearer = required.suggestions(states)
     nearer_log_probs = jnp.take_along_axis(logits, jnp.maximum(nearer, 0), axis=2)
@@ -293,9 +294,10 @@ def _suggest(
 def _in_turns(
     required: RequiredWords, states: Int[Array, "batch beam words"], candidates: _Continuations
 ) -> _Continuations:
-    """Orders candidates so that the best with most of the required words comes first, then the best with fewer, ...
+    """Orders candidates by rank among those with the same number of required tokens, then by that number.
 
-    After the best of each number of tokens of those words come the second best of each, and so on.
+    The best candidate with the most required tokens is first, then the best with fewer, and so on; after the best of
+    each number come the second best of each.
     """
     states = jnp.take_along_axis(states, candidates.parents[..., None], axis=1)
     progress = required.progress_of(required.follow(states, candidates.tokens)).sum(axis=-1)
@@ -313,18 +315,18 @@ def _keep_best(
     scores: Float[Array, "batch beam"],
     length: Int[Array, ""],
 ) -> SearchResult:
-    """Returns the best of the finished hypotheses and of the new ones; of equal scores the earlier finished."""
+    """Returns the best of the old and new finished hypotheses. Ties go to the one that finished earlier."""
     merged = SearchResult(
         tokens=jnp.concatenate([finished.tokens, tokens], axis=1),
         scores=jnp.concatenate([finished.scores, scores], axis=1),
         lengths=jnp.concatenate([finished.lengths, jnp.full_like(scores, length, dtype=int)], axis=1),
     )
-    scores, places = lax.top_k(merged.scores, finished.scores.shape[1])
+    scores, best = lax.top_k(merged.scores, finished.scores.shape[1])
     found: Bool[Array, "batch hypotheses"] = scores > -jnp.inf
     return SearchResult(
-        tokens=jnp.where(found[..., None], jnp.take_along_axis(merged.tokens, places[..., None], axis=1), PAD_ID),
+        tokens=jnp.where(found[..., None], jnp.take_along_axis(merged.tokens, best[..., None], axis=1), PAD_ID),
         scores=scores,
-        lengths=jnp.where(found, jnp.take_along_axis(merged.lengths, places, axis=1), 0),
+        lengths=jnp.where(found, jnp.take_along_axis(merged.lengths, best, axis=1), 0),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a beam search did, as a tree: every hypothesis that it held or ended, behind the one it went on from."""
+"""The tree of a beam search: every hypothesis in its beam or finished, as a child of the hypothesis it extends."""
 
 import math
 from typing import NamedTuple
@@ -11,39 +11,39 @@ from tfmr.search.beam import BeamSteps
 
 
 class BeamNode(NamedTuple):
-    """A hypothesis: its newest token, and which hypothesis it went on from."""
+    """A hypothesis, represented by its newest token and its parent."""
 
     parent: int
-    """Its place among the nodes; -1: the empty hypothesis, of which there is no node."""
+    """Index of the parent node. -1: the empty hypothesis, which has no node."""
     depth: int
-    """Tokens of the hypothesis, this one included."""
+    """Number of tokens of the hypothesis, including this one."""
     token: int
     text: str
-    """Of the token alone."""
+    """Text of the token."""
     log_prob: float
-    """Of the whole hypothesis, in nats."""
+    """Log-probability of the whole hypothesis in nats."""
     score: float | None = None
-    """Of a hypothesis that has ended: its log-probability divided by the length penalty. None: it stood in the beam."""
+    """Score of a finished hypothesis: log-probability divided by the length penalty. None: unfinished."""
 
 
 class BeamTree(NamedTuple):
-    """All hypotheses of a search, those with fewer tokens first."""
+    """All hypotheses of a search, in ascending order of their number of tokens."""
 
     nodes: tuple[BeamNode, ...]
     outputs: tuple[int, ...]
-    """The nodes at which the hypotheses end that the search returned, best first."""
+    """Indices of the nodes of the hypotheses that the search returned, best first."""
 
     def path(self, node: int) -> list[int]:
-        """Returns the nodes from the first token to this one."""
-        places = []
+        """Returns the indices of the nodes from the first token to this node."""
+        indices = []
         while node >= 0:
-            places.append(node)
+            indices.append(node)
             node = self.nodes[node].parent
-        return places[::-1]
+        return indices[::-1]
 
     def tokens(self, node: int) -> tuple[int, ...]:
-        """Returns the tokens of a node's hypothesis."""
-        return tuple(self.nodes[place].token for place in self.path(node))
+        """Returns the tokens of the hypothesis of a node."""
+        return tuple(self.nodes[index].token for index in self.path(node))
 
 
 def make_beam_tree(
@@ -55,13 +55,13 @@ def make_beam_tree(
     """Returns the tree of one row of a search.
 
     Args:
-      steps: what the search took of the row; NumPy arrays of [steps, beam].
-      tokens: what the search returned for the row.
-      lengths: of these, in tokens; 0: no hypothesis.
-      texts: of every token.
+      steps: what the search selected for the row, as NumPy arrays of shape [steps, beam].
+      tokens: the hypotheses that the search returned for the row.
+      lengths: the number of tokens of each; 0: no hypothesis.
+      texts: a label for each token of the vocabulary.
     """
     nodes: list[BeamNode] = []
-    beam = [-1]  # the node at each place of the beam
+    beam = [-1]  # the node in each slot of the beam
     for depth, taken in enumerate(zip(*(array.tolist() for array in steps), strict=True), start=1):
         step = BeamSteps(*taken)
         for parent, log_prob, score in zip(step.ended_parents, step.ended_log_probs, step.ended_scores, strict=True):
@@ -73,6 +73,6 @@ def make_beam_tree(
             if log_prob > -math.inf:
                 nodes.append(BeamNode(before[parent], depth, token, texts[token], log_prob))
     tree = BeamTree(tuple(nodes), ())
-    ended = {tree.tokens(place): place for place, node in enumerate(nodes) if node.score is not None}
+    ended = {tree.tokens(index): index for index, node in enumerate(nodes) if node.score is not None}
     returned = [tuple(row[:length].tolist()) for row, length in zip(tokens, lengths, strict=True) if length > 0]
     return tree._replace(outputs=tuple(ended[hypothesis] for hypothesis in returned))

@@ -1,4 +1,4 @@
-"""Rules about what an output must and must not hold, as what may come next."""
+"""Rules for outputs, as restrictions on the next token."""
 
 from typing import Any, NamedTuple
 
@@ -10,80 +10,77 @@ from jaxtyping import Bool, Int
 from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import EOS_ID, PAD_ID
 from tfmr.search.search import Allowed
-from tfmr.search.words import WordTable
 
 
 class ForbiddenWords(NamedTuple):
-    """One table of all words that no output may hold; see `decoding.words.WordTable`."""
+    """One table of all forbidden words; see `tfmr.translation.words.WordTable`."""
 
     next_state: Int[Array, "states vocab"]
     needs: Int[Array, "states vocab"]
-    """How many tokens it takes to end after each token without completing a word, EOS included; very many: never."""
-
-    @classmethod
-    def of(cls, table: WordTable) -> "ForbiddenWords":
-        """Makes what a search needs of a table."""
-        return cls(jnp.asarray(table.next_state), jnp.asarray(table.tokens_to_end()))
+    """The least number of tokens, including EOS, to end the text after each token without a forbidden word. Very large
+    if that is impossible."""
 
 
 class RequiredWords(NamedTuple):
-    """A table for each word that every output must hold; see `decoding.words`. Tables are padded to one size."""
+    """One table for each required word, padded to the same size; see `tfmr.translation.words.WordTable`."""
 
     next_state: Int[Array, "words states vocab"]
     suggested: Int[Array, "words states"]
+    """The token that leads towards the word, or -1."""
     progress: Int[Array, "words states"]
+    """The number of tokens of the word that the text ends with; all of them once the text contains the word."""
     breaks: Bool[Array, "words states vocab"]
-    """Tokens after which a word that stood at the end of the text is part of a longer one."""
+    """Tokens that turn the word at the end of the text into part of a longer word."""
 
     @property
     def total(self) -> Int[Array, " words"]:
-        """The progress of a word that stands in the text."""
+        """The progress of each word when the text contains it."""
         return self.progress.max(axis=1)
 
     @property
     def words(self) -> Int[Array, " words"]:
-        """Their numbers."""
+        """Indices of the words."""
         return jnp.arange(len(self.progress))
 
     def follow(self, states: Int[Array, "*rows words"], tokens: Int[Array, "*rows"]) -> Int[Array, "*rows words"]:
-        """Returns the states of hypotheses with one more token each."""
+        """Returns the states of hypotheses after one more token."""
         return self.next_state[self.words, states, tokens[..., None]]
 
     def progress_of(self, states: Int[Array, "*rows words"]) -> Int[Array, "*rows words"]:
-        """Returns how many tokens of each word stand in a hypothesis."""
+        """Returns the progress of each word in each hypothesis."""
         return self.progress[self.words, states]
 
     def all_met(self, states: Int[Array, "*rows words"]) -> Bool[Array, "*rows"]:
-        """Returns whether all words stand in a hypothesis, if it ends now."""
+        """Returns whether each hypothesis contains all words if it ends here."""
         return (self.progress_of(states) == self.total).all(axis=-1)
 
     def breaking(self, states: Int[Array, "*rows words"]) -> Bool[Array, "*rows vocab"]:
-        """Returns the tokens with which a hypothesis loses a word that it holds."""
+        """Returns the tokens that turn a word at the end of a hypothesis into part of a longer word."""
         return self.breaks[self.words, states].any(axis=-2)
 
     def suggestions(self, states: Int[Array, "*rows words"]) -> Int[Array, "*rows words"]:
-        """Returns a token that brings each word nearer; -1 where there is none, or none is needed."""
+        """Returns a token that leads towards each word; -1 if there is none or none is needed."""
         return self.suggested[self.words, states]
 
 
 class Constraints(NamedTuple):
-    """The rules for a batch; None: there is no such rule."""
+    """The rules for a batch. None: no rule of this type."""
 
     limits: Int[Array, " batch"]
-    """The longest output in tokens, EOS included; 0: no output."""
+    """The maximum number of output tokens, including EOS. 0: no output."""
     prefix: Int[Array, "batch prefix"] | None = None
-    """What each output begins with; PAD after it."""
+    """Tokens that each output must begin with, then PAD."""
     forbidden: ForbiddenWords | None = None
     required: RequiredWords | None = None
 
     def take_rows(self, rows: Int[Array, " rows"]) -> "Constraints":
-        """Returns the rules for some of the rows."""
+        """Returns the rules for the rows with these indices."""
         prefix = None if self.prefix is None else self.prefix[rows]
         return self._replace(limits=self.limits[rows], prefix=prefix)
 
 
 class WordStates(NamedTuple):
-    """How much of each word stands at the end of hypotheses; None where there are no such words."""
+    """States of the word tables after each hypothesis. None: there are no such words."""
 
     forbidden: Int[Array, "*rows"] | None
     required: Int[Array, "*rows words"] | None
@@ -99,7 +96,7 @@ def start_words(constraints: Constraints, rows: tuple[int, ...]) -> WordStates:
 
 
 def follow_words(constraints: Constraints, states: WordStates, tokens: Int[Array, "*rows"]) -> WordStates:
-    """Returns the states with one more token each."""
+    """Returns the states after one more token."""
     forbidden, required = states
     if constraints.forbidden is not None:
         forbidden = constraints.forbidden.next_state[forbidden, tokens]
@@ -109,7 +106,7 @@ def follow_words(constraints: Constraints, states: WordStates, tokens: Int[Array
 
 
 def take_rows(state: Any, rows: Int[Array, " rows"]) -> Any:
-    """Returns a search's state for some of its rows: all of it goes by rows but `position` and words' tables."""
+    """Returns the state of a search for the rows with these indices; `position` and word tables stay as they are."""
     kept = {"position": state.position, "constraints": state.constraints.take_rows(rows)}
     rest = state._replace(position=None, constraints=None)
     return jax.tree.map(lambda x: x[rows], rest)._replace(**kept)
@@ -123,14 +120,14 @@ def allowed_next(
     position: Int[Array, ""],
     vocab_size: int,
 ) -> Allowed:
-    """Returns what may follow the first `position` tokens of each hypothesis."""
+    """Returns the restrictions on the token after the first `position` tokens of each hypothesis."""
     shape = tokens.shape[:2]
     left = jnp.broadcast_to((constraints.limits - position)[:, None], shape)
     only = jnp.where(left == 1, EOS_ID, -1)
     if constraints.prefix is not None:
-        place = jnp.minimum(position, constraints.prefix.shape[1] - 1)
-        given = lax.dynamic_index_in_dim(constraints.prefix, place, axis=1)
-        only = jnp.where((position == place) & (given != PAD_ID), given, only)
+        index = jnp.minimum(position, constraints.prefix.shape[1] - 1)
+        given = lax.dynamic_index_in_dim(constraints.prefix, index, axis=1)
+        only = jnp.where((position == index) & (given != PAD_ID), given, only)
     end = None
     if config.min_length > 0:
         end = jnp.broadcast_to(position + 1 >= config.min_length, shape)
@@ -149,15 +146,15 @@ def allowed_next(
 def _repeats(
     tokens: Int[Array, "batch beam length"], position: Int[Array, ""], size: int, vocab_size: int
 ) -> Bool[Array, "batch beam {vocab_size}"]:
-    """Returns the tokens that would make the last `size` tokens of a hypothesis ones that it holds already."""
+    """Returns the tokens that would complete an n-gram of length `size` that the hypothesis already contains."""
     batch, beam, length = tokens.shape
     last = lax.dynamic_slice_in_dim(
         jnp.pad(tokens, ((0, 0), (0, 0), (size, 0))), position + 1, size - 1, axis=2
-    )  # the size - 1 newest, PAD before the first
-    places = jnp.arange(length)  # where an earlier sequence ends
-    same = places < position
+    )  # the newest size - 1 tokens; PAD before the first token
+    ends = jnp.arange(length)  # the last position of each earlier n-gram
+    same = ends < position
     for back in range(1, size):
         earlier = jnp.roll(tokens, back, axis=2)
-        same = same & (places >= back) & (earlier == last[:, :, size - 1 - back, None])
+        same = same & (ends >= back) & (earlier == last[:, :, size - 1 - back, None])
     rows = jnp.arange(batch)[:, None, None], jnp.arange(beam)[:, None]
     return jnp.zeros((batch, beam, vocab_size), bool).at[(*rows, tokens)].max(same)

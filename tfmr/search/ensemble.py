@@ -1,4 +1,4 @@
-"""Several models as one: the mean of their probabilities at every step."""
+"""Ensembles: the mean of the probabilities of several models at every step."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from tfmr.search.search import Cache, Step, StepOutput
 
 
 def ensemble_step(members: Sequence[tuple[Step, Cache]]) -> tuple[Step, Cache]:
-    """Returns the step that writes with the mean of the members' probabilities, and its cache, a tuple of theirs.
+    """Returns a step that computes the mean of the members' probabilities, and its cache, the tuple of their caches.
 
-    Its logits are log-probabilities; its attention is the mean. Of one member it is that member's own step.
+    Its logits are log-probabilities, and its attention is the mean. A single member's step is returned unchanged.
     """
     if len(members) == 1:
         return members[0]
@@ -31,7 +31,7 @@ def ensemble_step(members: Sequence[tuple[Step, Cache]]) -> tuple[Step, Cache]:
 
 
 def log_of_mean(log_probs: Sequence[Float[Array, "*shape"]]) -> Float[Array, "*shape"]:
-    """Returns the logarithm of the mean of probabilities, of which each array gives the logarithms."""
+    """Returns the logarithm of the mean of probabilities that are given by their logarithms."""
     if len(log_probs) == 1:
         return log_probs[0]
     return jax.nn.logsumexp(jnp.stack(log_probs), axis=0) - jnp.log(jnp.float32(len(log_probs)))

@@ -1,4 +1,4 @@
-"""One token after the other: the most probable one, or one drawn at random."""
+"""Searches without a beam: greedy search and sampling."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -24,21 +24,21 @@ from tfmr.search.search import (
 )
 
 Choose = Callable[
-    [Float[Array, "batch places vocab"], Allowed, Any, Int[Array, ""]],
-    tuple[Float[Array, "batch places"], Int[Array, "batch places"]],
+    [Float[Array, "batch hypotheses vocab"], Allowed, Any, Int[Array, ""]],
+    tuple[Float[Array, "batch hypotheses"], Int[Array, "batch hypotheses"]],
 ]
-"""choose(logits, allowed, keys, position): the log-probability and the id of each text's next token."""
+"""choose(logits, allowed, keys, position) returns the log-probability and the id of each next token."""
 
 
 class _State(NamedTuple):
     position: Int[Array, ""]
-    tokens: Int[Array, "batch places length"]
-    log_probs: Float[Array, "batch places"]
-    running: Bool[Array, "batch places"]
+    tokens: Int[Array, "batch hypotheses length"]
+    log_probs: Float[Array, "batch hypotheses"]
+    running: Bool[Array, "batch hypotheses"]
     words: WordStates
     cache: Cache
     constraints: Constraints
-    keys: Key[Array, "batch places"] | None
+    keys: Key[Array, "batch hypotheses"] | None
 
 
 def greedy_search(
@@ -50,15 +50,15 @@ def greedy_search(
     *,
     shrink: bool = True,
 ) -> SearchResult:
-    """Returns one hypothesis for each row, whose every token is the most probable one.
+    """Returns one hypothesis for each row, which always continues with the most probable token.
 
     Args:
       step: the model.
-      cache: what `step` starts from.
-      constraints: with limits of at most `max_length`; required words are not looked for here.
+      cache: the initial cache of `step`.
+      constraints: its limits must not exceed `max_length`. Only beam search finds required words.
       max_length: the length of the arrays, static.
-      config: gives the length penalty and some of the rules.
-      shrink: go on with half of the rows once half are done.
+      config: length penalty, and the rules that are not in `constraints`.
+      shrink: continue with a smaller batch as soon as few rows are running.
     """
 
     def most_probable(logits: Array, allowed: Allowed, keys: None, position: Array) -> tuple[Array, Array]:
@@ -78,10 +78,10 @@ def sample(
     *,
     shrink: bool = True,
 ) -> SearchResult:
-    """Returns as many random hypotheses for each row as it has keys, in the order drawn; else as `greedy_search`.
+    """Returns one random hypothesis for each key of a row. Arguments are those of `greedy_search`.
 
-    What a key draws depends on neither the other rows nor the other keys. The score is the model's, as of any other
-    hypothesis: temperature and the rules that leave fewer tokens say what is drawn, not how probable it is.
+    A hypothesis depends on its key, but not on other rows or keys. Its score is computed from the model's
+    probabilities: the temperature and the rules of `config.sampling` change what is drawn, but not its score.
     """
 
     def random(logits: Array, allowed: Allowed, keys: Array, position: Array) -> tuple[Array, Array]:
@@ -95,7 +95,7 @@ def _write(
     step: Step,
     cache: Cache,
     constraints: Constraints,
-    keys: Key[Array, "batch places"] | None,
+    keys: Key[Array, "batch hypotheses"] | None,
     max_length: int,
     config: DecodingConfig,
     choose: Choose,

@@ -1,4 +1,4 @@
-"""Drawing the next token at random, from all tokens or from the most probable ones."""
+"""Random choice of the next token, from all tokens or from the most probable ones."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ def draw(
     config: SamplingConfig,
     marks: Marks = OURS,
 ) -> tuple[Float[Array, "*rows"], Int[Array, "*rows"]]:
-    """Draws a token for each row; returns its log-probability by the model (-inf if nothing is allowed), and its id."""
+    """Draws a token for each row. Returns its log-probability under the model, -inf if none is allowed, and its id."""
     kept = _keep_allowed(logits, allowed, marks)
     filtered = filter_logits(kept, config)
     flat = filtered.reshape(-1, filtered.shape[-1])
@@ -29,10 +29,10 @@ def draw(
 
 
 def filter_logits(logits: Float[Array, "*rows vocab"], config: SamplingConfig) -> Float[Array, "*rows vocab"]:
-    """Returns the logits of what is drawn from: divided by the temperature, -inf for the tokens left out.
+    """Returns the logits to sample from: divided by the temperature, and -inf for the tokens that are removed.
 
-    The rules apply in the order temperature, top-k, top-p, min-p, each to the probabilities of what the ones before
-    left. Tokens as probable as the least probable one kept are kept too. The temperature is greater than 0.
+    Temperature, top-k, top-p and min-p apply in this order, each to the renormalized probabilities that the previous
+    one leaves. Tokens as probable as the least probable token kept are kept too. The temperature must be above 0.
     """
     logits = logits / config.temperature
     vocab = logits.shape[-1]

@@ -1,11 +1,10 @@
-"""What every search shares: the model as a step, log-probabilities of next tokens, scores.
+"""Common parts of all searches: the model as a step, log-probabilities of next tokens, scores.
 
-A hypothesis is a sequence of tokens that ends in EOS. Its score is its log-probability, the EOS's included, divided
-by a penalty on its length, which counts the EOS too. A hypothesis one token short of its limit can only go on with
-EOS, so every hypothesis ends in one and its score is what the model gives to just these tokens, whatever else a
-rule has kept from being written.
+A hypothesis is a sequence of tokens that ends in EOS. Its score is its log-probability divided by a length penalty;
+both include EOS. The only continuation of a hypothesis that is one token short of its limit is EOS. Every hypothesis
+therefore ends in EOS, and its score is what the model assigns to exactly these tokens, whichever rules restrict them.
 
-PAD and BOS are never written: no training target holds them. UNK may be, where the tokenizer trains it.
+Searches never write PAD and BOS, which no training target contains. They may write UNK if the tokenizer trains it.
 """
 
 from collections.abc import Callable
@@ -22,58 +21,59 @@ from tfmr.data.tokenizer import BOS_ID, OURS, Marks
 from tfmr.search.top_k import top_k
 
 Cache = Any
-"""What a step keeps between two calls: a pytree of arrays whose first axis is the batch."""
+"""State that a step carries between calls: a pytree of arrays whose first axis is the batch."""
 
 
 class StepOutput(NamedTuple):
-    """What a step gives."""
+    """Output of a step."""
 
     logits: Float[Array, "batch beam vocab"]
-    """Of what follows each hypothesis's newest token."""
+    """Logits of the token after the newest token of each hypothesis."""
     cache: Cache
-    """With the newest tokens written."""
+    """The cache with the newest tokens added."""
     attention: Float[Array, "batch beam source"] | None = None
-    """Where the newest tokens looked in the source, for the coverage penalty alone."""
+    """Attention of the newest tokens to the source tokens, for the coverage penalty only."""
 
 
 Step = Callable[
     [Int[Array, "batch beam"], Int[Array, "batch beam length"], Cache, Int[Array, ""]],
     StepOutput,
 ]
-"""step(tokens, origins, cache, position): what follows each hypothesis's newest token.
+"""step(tokens, origins, cache, position) computes the logits that follow the newest token of each hypothesis.
 
-`tokens` stand at `position`. Their keys and values are written to the cache in the order of the beam and never moved,
-though the next beam holds other hypotheses: origins[b, i, t] is the place in the beam at which the token at
-position t of hypothesis i was written, up to and with `position`. A step keeps nothing of the batch but in its cache:
-the rows that still run may move together into a smaller batch.
+`tokens` are the newest tokens, at `position`. The step writes their keys and values to the cache in the order of the
+beam. These never move, although the next beam contains other hypotheses. Instead, origins[b, i, t] is the beam slot in
+which the token at position t of hypothesis i was written, for t <= position. All state of a row must be in the cache,
+because running rows may be moved into a smaller batch.
 """
 
 _SHRINK = 4
-"""How many times smaller a batch becomes. Each size is compiled, so few are better than many."""
+"""Factor by which a batch shrinks. Every size is compiled separately, so few sizes are better than many."""
 _FEWEST_ROWS = 8
+"""A batch does not shrink below this number of rows."""
 
 State = TypeVar("State")
 
 
 class SearchResult(NamedTuple):
-    """The best hypotheses for each row, best first.
+    """The best hypotheses of each row, best first.
 
-    A row whose limit is 0 has none, and one may have fewer than were asked for: those have score -inf and length 0.
+    A row may have fewer hypotheses than requested, and none if its limit is 0. Missing ones have score -inf, length 0.
     """
 
     tokens: Int[Array, "batch hypotheses length"]
-    """EOS included, PAD after it."""
+    """Token ids up to EOS, then PAD."""
     scores: Float[Array, "batch hypotheses"]
     """Log-probability divided by the length penalty."""
     lengths: Int[Array, "batch hypotheses"]
-    """Number of tokens, EOS included."""
+    """Number of tokens, including EOS."""
 
 
 def inverse_length_penalties(config: DecodingConfig, max_length: int) -> Float[np.ndarray, "{max_length+1}"]:
-    """Returns 1 / penalty at each length from 0 to `max_length`; none is greater than the one before.
+    """Returns 1 / penalty for each length from 0 to `max_length`, in non-increasing order.
 
-    The penalty gnmt is ((5 + length) / 6)^alpha (Wu et al. 2016, equation 14), power is length^alpha. Scores are
-    made by multiplication with these: a compiler may round a division in one of two ways.
+    The penalty is ((5 + length) / 6)^alpha for "gnmt" (Wu et al. 2016, equation 14) and length^alpha for "power".
+    Scores are products with these values because compilers do not round divisions consistently.
     """
     lengths = np.arange(max_length + 1, dtype=np.float64)
     base = (5.0 + lengths) / 6.0 if config.length_penalty == "gnmt" else np.maximum(lengths, 1.0)
@@ -81,24 +81,24 @@ def inverse_length_penalties(config: DecodingConfig, max_length: int) -> Float[n
 
 
 def coverage_costs(attended: Float[Array, "*rows source"], penalty: float) -> Float[Array, "*rows"]:
-    """Returns what scores lose for source tokens that were hardly attended to (Wu et al. 2016, equation 14).
+    """Returns the coverage penalty to subtract from scores (Wu et al. 2016, equation 14).
 
     Args:
-      attended: the sum of the target's attention to each source token; 1 for padding, which costs nothing.
+      attended: the total attention of the target to each source token. Must be 1 for padding, which has no cost.
       penalty: beta.
     """
     return -penalty * jnp.log(jnp.clip(attended, jnp.finfo(jnp.float32).tiny, 1.0)).sum(axis=-1)
 
 
 class Allowed(NamedTuple):
-    """What may come next; None: anything that is ever written."""
+    """Restrictions on the next token. None: no restriction of this type."""
 
     only: Int[Array, "*rows"] | None = None
-    """The one token that may come next, or -1 for any."""
+    """The only allowed token, or -1 if any is allowed."""
     end: Bool[Array, "*rows"] | None = None
-    """Whether EOS may come next."""
+    """Whether EOS is allowed."""
     banned: Bool[Array, "*rows vocab"] | None = None
-    """Tokens that may not."""
+    """Tokens that are not allowed."""
 
 
 def continuations(
@@ -106,13 +106,13 @@ def continuations(
 ) -> tuple[Float[Array, "*rows {number}"], Int[Array, "*rows {number}"]]:
     """Returns the log-probabilities and ids of the most probable allowed next tokens, most probable first.
 
-    Of equal ones the lower id is first. What is not allowed has -inf. The probabilities are the model's own: what is
-    not allowed keeps its share.
+    Ties go to the lower id. Tokens that are not allowed have log-probability -inf. The probabilities of the others are
+    those of the model, not renormalized.
     """
     normaliser = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
     if allowed.banned is not None:
         logits = jnp.where(allowed.banned, -jnp.inf, logits)
-    # As many more as may not be written: cheaper than masking them in a copy of all logits.
+    # Selecting a few more tokens is cheaper than masking the unwritten ones in a copy of all logits.
     unwritten = len(marks.unwritten) + (allowed.end is not None)
     values, tokens = top_k(logits, min(number + unwritten, logits.shape[-1]))
     values = jnp.where(jnp.isin(tokens, jnp.array(marks.unwritten, int)), -jnp.inf, values)
@@ -122,14 +122,14 @@ def continuations(
         values, tokens = jnp.where(forced, first, values), jnp.where(forced, only, tokens)
     if allowed.end is not None:
         values = jnp.where((tokens == marks.eos) & ~allowed.end[..., None], -jnp.inf, values)
-    values, places = lax.top_k(values, number)
-    tokens = jnp.take_along_axis(tokens, places, axis=-1)
-    # Rounding must not make a log-probability positive: that hypotheses only get worse is relied upon.
+    values, order = lax.top_k(values, number)
+    tokens = jnp.take_along_axis(tokens, order, axis=-1)
+    # Rounding must not make a log-probability positive: the searches rely on hypotheses never getting better.
     return jnp.minimum(values - normaliser, 0.0), tokens
 
 
 def newest(tokens: Int[Array, "batch beam length"], position: Int[Array, ""]) -> Int[Array, "batch beam"]:
-    """Returns the token that stands at `position` of the decoder's input: BOS, or the one before in `tokens`."""
+    """Returns the decoder input at `position`: BOS at position 0, otherwise the previous token of `tokens`."""
     last = lax.dynamic_index_in_dim(tokens, jnp.maximum(position - 1, 0), axis=2, keepdims=False)
     return jnp.where(position == 0, BOS_ID, last)
 
@@ -142,10 +142,10 @@ def run_until_done(
     state: State,
     shrink: bool,
 ) -> Any:
-    """Repeats `advance` until no row runs, and returns the results of all rows.
+    """Repeats `advance` until no row is running, and returns the results of all rows.
 
-    With `shrink`, as soon as few rows run they go on in a smaller batch, and so on: what is done costs nothing more.
-    A row's results must not change once it is done.
+    With `shrink`, the running rows move to a smaller batch as soon as they fit into one, so that rows that are done
+    cost nothing. The results of a row must not change after it is done.
     """
     fewer = running(state).shape[0] // _SHRINK
     if not shrink or fewer < _FEWEST_ROWS:

@@ -8,11 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from tfmr.errors import InputError
 from tfmr.models import Model, log_probs_of
+from tfmr.training.sharding import logical_names_on, to_devices
 
 Batch = Mapping[str, Any]
 """int32 arrays by name, as `arrays` of a split returns them."""
@@ -22,8 +24,7 @@ def evaluate_loss(batch_sums: Callable[[Batch], tuple[ArrayLike, ArrayLike]], ba
     """Returns the mean loss per token over all batches, summed in float64.
 
     Args:
-      batch_sums: returns the summed loss and the number of tokens of a batch, such as
-        `functools.partial(negative_log_likelihood, model, params)`.
+      batch_sums: returns the summed loss and the number of tokens of a batch.
       batches: padding does not count, so the result does not depend on how the tokens are batched.
 
     Raises:
@@ -35,6 +36,25 @@ def evaluate_loss(batch_sums: Callable[[Batch], tuple[ArrayLike, ArrayLike]], ba
     if tokens == 0:
         raise InputError("there are no target tokens to evaluate")
     return total / tokens
+
+
+def mean_loss(model: Model, params: Any, batches: Iterable[Batch], mesh: Mesh | None = None) -> float:
+    """Returns the mean negative log-likelihood per target token, in nats, over all batches.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      batches: NumPy arrays; see `evaluate_loss`.
+      mesh: the mesh over which the rows of a batch are sharded. All of its processes must call this. None: no mesh.
+
+    Raises:
+      InputError: if there are no target tokens.
+    """
+    sums = functools.partial(negative_log_likelihood, model, params)
+    if mesh is None:
+        return evaluate_loss(sums, batches)
+    with logical_names_on(mesh):
+        return evaluate_loss(sums, (to_devices(dict(batch), mesh) for batch in batches))
 
 
 @functools.partial(jax.jit, static_argnames="model")

@@ -1,8 +1,9 @@
 """Sharding: one table that maps logical axis names to mesh axes."""
 
 import bisect
+import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -83,6 +84,13 @@ def check_divides(abstract: Any, sharding: Any) -> None:
                 f"mesh = {dict(s.mesh.shape)}: {name} of shape {x.shape} does not divide as {tuple(s.spec)}; "
                 "change the mesh or the size of the model (model.vocab_size may exceed the tokenizer's)"
             ) from None
+
+
+@contextlib.contextmanager
+def logical_names_on(mesh: Mesh) -> Iterator[None]:
+    """Sets the mesh, and what logical axis names mean on it, while a program is traced."""
+    with jax.set_mesh(mesh), nn.logical_axis_rules(LOGICAL_AXIS_RULES):
+        yield
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

@@ -1,11 +1,9 @@
 """One training step: (state, batch) -> (state, metrics)."""
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -18,7 +16,7 @@ from tfmr.models import Model
 from tfmr.training.evaluation import Batch
 from tfmr.training.loss import LossSums, token_loss
 from tfmr.training.optimizer import Schedule
-from tfmr.training.sharding import LOGICAL_AXIS_RULES, batch_parts
+from tfmr.training.sharding import batch_parts, logical_names_on
 from tfmr.training.state import TrainState
 
 Metrics = dict[str, Array]
@@ -138,13 +136,6 @@ def compile_for_mesh(step: Callable, mesh: Mesh, state_sharding: TrainState) -> 
 def jit_for_sharding(step: Callable, state_sharding: TrainState) -> Any:
     """Returns the jitted step; trace it under `logical_names_on(mesh)`."""
     return jax.jit(step, donate_argnums=0, in_shardings=(state_sharding, None), out_shardings=(state_sharding, None))
-
-
-@contextlib.contextmanager
-def logical_names_on(mesh: Mesh) -> Iterator[None]:
-    """Sets the mesh and the rules that give logical axis names their meaning while a step is traced."""
-    with jax.set_mesh(mesh), nn.logical_axis_rules(LOGICAL_AXIS_RULES):
-        yield
 
 
 def loss_chunk(config: TrainingConfig, mesh: Mesh) -> int:

@@ -1,4 +1,4 @@
-"""Translation: batches of sentence pairs, the translator, scores, alignments and BLEU."""
+"""Machine translation: the translator, scores, alignments, BLEU, and the task of training it."""
 
 from tfmr.translation.alignment import Alignment
 from tfmr.translation.scores import Scores, corpus_scores, evaluate

@@ -1,5 +1,6 @@
-"""A Transformer as the step that a search repeats."""
+"""A Transformer as the step of a search."""
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -8,14 +9,22 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from tfmr.models import Transformer
+from tfmr.nn.stacks import unstack_layers
 from tfmr.search.search import Cache, Step, StepOutput
 
 
 class Member(NamedTuple):
-    """A model and its parameters."""
+    """A model without `scan_layers`, and its parameters."""
 
     model: Transformer
     params: dict
+
+    @classmethod
+    def of(cls, model: Transformer, params: dict) -> "Member":
+        """Returns a member, with the layers unstacked if the model scans them."""
+        if not model.config.scan_layers:
+            return cls(model, params)
+        return cls(Transformer(dataclasses.replace(model.config, scan_layers=False)), unstack_layers(params))
 
 
 def model_step(
@@ -27,26 +36,26 @@ def model_step(
     beam_size: int = 1,
     attention: bool = False,
 ) -> tuple[Step, Cache]:
-    """Encodes the source; returns the decoder's step and the cache that a search starts from.
+    """Encodes the source; returns the decoder's step and the initial cache of a search.
 
-    A sentence's hypotheses share one row of the cache: what comes from the source is the same for all, and each of its
-    keys and values of the target is looked at by those whose past it is.
+    All hypotheses of a sentence share one row of the cache. They share the keys and values of the source, and each
+    attends to those keys and values of the target that belong to its own past.
 
     Args:
-      model: without `scan_layers`.
+      model: must not have `scan_layers`.
       params: its parameters.
       source: token ids.
       source_segments: 1, and 0 for padding.
-      max_length: longest output in tokens, static.
-      beam_size: hypotheses for each sentence.
-      attention: also give where the last layer looked in the source, the mean over its heads.
+      max_length: the number of tokens of the longest output, static.
+      beam_size: the number of hypotheses for each sentence.
+      attention: also return the last layer's attention to the source, averaged over heads.
     """
     apply: Any = functools.partial(model.apply, {"params": params})
     memory = apply(source, source_segments, method="encode")
     start = apply(memory, source_segments, max_length * beam_size, method="start_cache")
 
     def step(tokens, origins, cache, position):
-        # The cache holds position by position, and in each the places of the beam.
+        # The cache is ordered by position, then by slot of the beam.
         own = origins[..., None] == jnp.arange(beam_size)
         past = (jnp.arange(max_length) <= position)[:, None]
         self_mask = (own & past).reshape(-1, 1, tokens.shape[1], max_length * beam_size)
@@ -62,7 +71,7 @@ def model_step(
 def _last_attention(
     model: Transformer, sown: dict, cross_mask: Bool[Array, "batch 1 1 source"]
 ) -> Float[Array, "batch beam source"]:
-    """Returns the last layer's cross-attention; padding, where nothing is to be seen, counts as fully attended to."""
+    """Returns the last layer's cross-attention. It is 1 for padding, so that padding has no coverage penalty."""
     layer = sown["decoder"][f"layer_{model.config.num_decoder_layers - 1}"]
     (weights,) = layer["cross_attention"]["attention_weights"]
     return jnp.where(cross_mask[:, 0], weights.mean(axis=1), 1.0)

@@ -1,51 +1,38 @@
-"""Pairs of a source and a target as batches: what scoring and alignment have in common."""
+"""Sentence pairs as token ids, for scoring and alignment."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Integer
+from jaxtyping import Integer
 
-from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
+from tfmr.data.tokenizer import EOS_ID, Tokenizer
 from tfmr.errors import InputError
-from tfmr.translation.buckets import make_buckets
 
 log = logging.getLogger("tfmr")
 
 Line = str | Sequence[int] | Integer[np.ndarray, "_"]
-"""A line of text; or its token ids as the model reads or writes them, with EOS at the end."""
+"""A line of text, or its token ids as the model reads or writes them, with EOS at the end."""
 
 
 class Pair(NamedTuple):
-    """Token ids, EOS included."""
+    """Token ids, including EOS."""
 
     source: list[int]
     target: list[int]
 
 
-class PairBatch(NamedTuple):
-    """Pairs that go through the model together; rows beyond `places` are padding."""
-
-    places: list[int]
-    """Where each pair stands among all."""
-    source: Int[np.ndarray, "rows width"]
-    source_segments: Int[np.ndarray, "rows width"]
-    target_input: Int[np.ndarray, "rows width"]
-    target_output: Int[np.ndarray, "rows width"]
-    target_segments: Int[np.ndarray, "rows width"]
-
-
 def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[Line, Line]], first: int) -> list[Pair]:
-    """Returns the token ids of pairs; an empty line is its end mark alone.
+    """Returns the token ids of pairs. An empty line becomes EOS only.
 
     Args:
-      tokenizer: for both languages.
-      pairs: text or token ids, which are taken as they are.
-      first: the number of the first pair, for errors.
+      tokenizer: the tokenizer of both languages.
+      pairs: text, or token ids, which are not changed.
+      first: the number of the first pair, for error messages.
 
     Raises:
-      InputError: for a token id that is not in the vocabulary, or a source without any.
+      InputError: if a token id is not in the vocabulary, or a source has no token ids.
     """
     sources, targets = zip(*pairs, strict=True) if pairs else ((), ())
     sides = [
@@ -55,7 +42,7 @@ def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[Line, Line]], first
     encoded = [Pair(*pair) for pair in zip(*sides, strict=True)]
     for number, pair in enumerate(encoded, start=first):
         if not pair.source:
-            raise InputError(f"pair {number}: its source has no token ids: give at least EOS, {EOS_ID}")
+            raise InputError(f"pair {number}: its source has no token ids; it needs at least EOS ({EOS_ID})")
     return encoded
 
 
@@ -77,47 +64,23 @@ def _encode(
 
 
 def without_too_long(pairs: Sequence[Pair], limits: tuple[int, int], first: int) -> dict[int, Pair]:
-    """Returns the pairs by place, but for those that are too long, each of which is told in a warning.
+    """Returns the pairs by index, without those that are too long; logs a warning for each of these.
 
     Args:
       pairs: token ids.
-      limits: the most tokens of a source and of a target.
-      first: the number of the first pair.
+      limits: the maximum number of tokens of a source and of a target.
+      first: the number of the first pair, for warnings.
     """
     kept = {}
-    for place, pair in enumerate(pairs):
+    for index, pair in enumerate(pairs):
         too_long = [
-            f"its {side} has {len(tokens)} tokens, and at most {limit} are possible"
+            f"its {side} has {len(tokens)} tokens, more than {limit}"
             for side, tokens, limit in zip(("source", "target"), pair, limits, strict=True)
             if len(tokens) > limit
         ]
         if too_long:
-            log.warning("pair %d: is left out: %s (decoding.max_source_length)", first + place, " and ".join(too_long))
+            reasons = " and ".join(too_long)
+            log.warning("pair %d: skipped, because %s (see decoding.max_source_length)", first + index, reasons)
         else:
-            kept[place] = pair
+            kept[index] = pair
     return kept
-
-
-def make_pair_batches(
-    pairs: Mapping[int, Pair], batch_size: int, longest: int | None, parts: int
-) -> Iterator[PairBatch]:
-    """Cuts pairs, longest first, into batches of few different shapes: both sides are as wide as the longer one.
-
-    See `make_buckets` for the arguments.
-    """
-    lengths = {place: max(map(len, pair)) for place, pair in pairs.items()}
-    for places, rows, width in make_buckets(lengths, batch_size, longest, parts):
-        source, source_segments, target_input, target_output, target_segments = np.full(
-            (5, rows, width), PAD_ID, np.int32
-        )
-        # A sentence of padding alone would have nothing to attend to.
-        source[len(places) :, 0] = EOS_ID
-        source_segments[len(places) :, 0] = 1
-        for row, place in enumerate(places):
-            pair = pairs[place]
-            source[row, : len(pair.source)] = pair.source
-            source_segments[row, : len(pair.source)] = 1
-            target_input[row, : len(pair.target)] = [BOS_ID, *pair.target][: len(pair.target)]
-            target_output[row, : len(pair.target)] = pair.target
-            target_segments[row, : len(pair.target)] = 1
-        yield PairBatch(places, source, source_segments, target_input, target_output, target_segments)

@@ -1,4 +1,4 @@
-"""From the words and lengths that a user asks for to what a search can follow."""
+"""Required and forbidden words and prefixes, translated into the tables that a search follows."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import UNK_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.search.constraints import ForbiddenWords, RequiredWords
-from tfmr.search.words import WordTable, suggested_tokens, token_progress, word_table
+from tfmr.translation.words import WordTable, suggested_tokens, token_progress, word_table
 
 
 class WordRules:
-    """The words that outputs must not and must hold, checked against each other.
+    """Tables of the forbidden and the required words.
 
     Attributes:
-      forbidden: None if there are none.
-      required: None if there are none.
-      tokens_needed: how many tokens the required words take.
+      forbidden: None if there are no forbidden words.
+      required: None if there are no required words.
+      tokens_needed: the number of tokens that the required words take.
     """
 
     forbidden: ForbiddenWords | None = None
@@ -26,46 +26,46 @@ class WordRules:
     tokens_needed: int = 0
 
     def __init__(self, config: DecodingConfig, tokenizer: Tokenizer, vocab_size: int):
-        """Makes the tables, for the vocabulary of the model, which may be larger than the tokenizer's.
+        """Builds the tables for the model's vocabulary, which may be larger than the tokenizer's.
 
         Raises:
-          InputError: if a required word cannot be written, or holds a forbidden one.
+          InputError: if the tokenizer cannot write a required word, or it contains a forbidden one.
         """
         self._table: WordTable | None = None
         if not (config.forbidden or config.required):
             return
         pieces = tokenizer.pieces()
-        pieces += [b""] * (vocab_size - len(pieces))  # what no tokenizer writes adds nothing
+        pieces += [b""] * (vocab_size - len(pieces))  # tokens without text
         if config.forbidden:
             self._table = word_table(config.forbidden, pieces)
-            self.forbidden = ForbiddenWords.of(self._table)
+            self.forbidden = forbidden_words(self._table)
         if config.required:
             tokens = [_encode("decoding.required", word, tokenizer) for word in config.required]
             for word, ids in zip(config.required, tokens, strict=True):
                 if self.forbids(ids):
-                    raise InputError(f"decoding.required: {word!r} holds a word of decoding.forbidden")
+                    raise InputError(f"decoding.required: {word!r} contains a word of decoding.forbidden")
             tables = [word_table([word], pieces) for word in config.required]
             space = pieces.index(b" ") if b" " in pieces else -1
-            self.required = _stack(tables, tokens, space)
-            # Where a space is a token of its own, one stands before each word.
+            self.required = required_words(tables, tokens, space)
+            # If a space is a separate token, one precedes each word.
             self.tokens_needed = sum(map(len, tokens)) + (len(tokens) if tokenizer.kind == "characters" else 0)
 
     def forbids(self, tokens: Sequence[int]) -> bool:
-        """Returns whether a text of just these tokens holds a forbidden word."""
+        """Returns whether a text of exactly these tokens contains a forbidden word."""
         return self._table is not None and bool(self._table.at_end[self._table.walk(tokens)])
 
 
 def encode_prefix(prefix: str, tokenizer: Tokenizer, rules: WordRules, line: int) -> list[int]:
-    """Returns the tokens that a line's output must begin with.
+    """Returns the tokens that the output of a line must begin with.
 
     Raises:
-      InputError: if they cannot be written, or hold a forbidden word.
+      InputError: if the tokenizer cannot write the prefix, or it contains a forbidden word.
     """
     if not prefix.strip():
         return []
     tokens = _encode(f"line {line}: the prefix", prefix, tokenizer)
     if rules.forbids(tokens):
-        raise InputError(f"line {line}: the prefix {prefix!r} holds a word of decoding.forbidden")
+        raise InputError(f"line {line}: the prefix {prefix!r} contains a word of decoding.forbidden")
     return tokens
 
 
@@ -73,12 +73,17 @@ def _encode(name: str, text: str, tokenizer: Tokenizer) -> list[int]:
     [tokens] = tokenizer.encode_targets([text.strip()])
     if UNK_ID in tokens or not tokens:
         unknown = ", ".join(map(repr, tokenizer.unkept(text.strip())))
-        raise InputError(f"{name} {text!r}: cannot be written, the tokenizer does not know {unknown or 'it'}")
+        raise InputError(f"{name} {text!r}: cannot be written because the tokenizer does not know {unknown or 'it'}")
     return tokens
 
 
-def _stack(tables: Sequence[WordTable], tokens: Sequence[Sequence[int]], space: int) -> RequiredWords:
-    """Pads the tables to one number of states; the last ones are never reached."""
+def forbidden_words(table: WordTable) -> ForbiddenWords:
+    """Returns what a search needs of the table of all forbidden words."""
+    return ForbiddenWords(jnp.asarray(table.next_state), jnp.asarray(table.tokens_to_end()))
+
+
+def required_words(tables: Sequence[WordTable], tokens: Sequence[Sequence[int]], space: int) -> RequiredWords:
+    """Stacks the tables of all required words, padded to the same number of states."""
     size = max(len(table.next_state) for table in tables)
 
     def pad(array: np.ndarray) -> np.ndarray:

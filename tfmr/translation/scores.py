@@ -1,35 +1,34 @@
-"""How good translations and a model's probabilities are: BLEU, chrF, loss, perplexity."""
+"""Scores of translations and their model: BLEU, chrF, loss, perplexity."""
 
 import dataclasses
-import functools
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from tfmr.config import PairsConfig
 from tfmr.errors import InputError
-from tfmr.training.evaluation import Batch, evaluate_loss, negative_log_likelihood, perplexity
+from tfmr.training.evaluation import Batch, mean_loss, perplexity
 from tfmr.translation.translator import Translator
 
 Tokenize = Literal["13a", "none", "intl", "char", "zh", "ja-mecab", "ko-mecab"]
-"""How sacrebleu cuts text into words: 13a for text as written, none for text that is tokenised already."""
+"""The sacreBLEU tokenizer: 13a for ordinary text, none for text that is already tokenized."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What an evaluation found; `dataclasses.asdict` gives its JSON."""
+    """The result of an evaluation; `dataclasses.asdict` converts it to JSON values."""
 
     bleu: float
-    """sacreBLEU's corpus BLEU, 0 to 100."""
+    """Corpus BLEU of sacreBLEU, 0 to 100."""
     chrf: float
-    """sacreBLEU's corpus chrF2, 0 to 100."""
+    """Corpus chrF2 of sacreBLEU, 0 to 100."""
     loss: float
-    """Mean negative log-likelihood of a target token in nats, EOS included, without label smoothing."""
+    """Mean negative log-likelihood per target token in nats, including EOS, without label smoothing."""
     perplexity: float
     """exp(loss)."""
     signature: str
-    """How sacreBLEU computed BLEU and chrF, its version included."""
+    """sacreBLEU's signature of BLEU and chrF, including its version."""
     sentences: int
-    """Number of sentences that were translated."""
+    """Number of translated sentences."""
 
 
 def evaluate(
@@ -39,10 +38,17 @@ def evaluate(
     batches: Iterable[Batch],
     tokenize: Tokenize = "13a",
 ) -> Scores:
-    """Translates the sources and scores them against the references; `batches` are the same pairs as tokens.
+    """Translates the sources and scores the translations against the references.
+
+    Args:
+      translator: the translator.
+      sources: lines of text.
+      references: the reference translation of each source.
+      batches: the same pairs as batches of token ids.
+      tokenize: the sacreBLEU tokenizer.
 
     Raises:
-      InputError: if there are no sentences, or not as many sources as references.
+      InputError: if there are no sentences, or the numbers of sources and references differ.
     """
     _require_pairs(sources, references)
     return score_translations(translator, translator.translate(sources), references, batches, tokenize)
@@ -55,24 +61,24 @@ def score_translations(
     batches: Iterable[Batch],
     tokenize: Tokenize = "13a",
 ) -> Scores:
-    """Scores translations that a translator made before; otherwise as `evaluate`."""
+    """Same as `evaluate`, for translations that the translator has already made."""
     text_scores = corpus_scores(translations, references, tokenize)
-    loss = evaluate_loss(functools.partial(negative_log_likelihood, translator.model, translator.params), batches)
+    loss = mean_loss(translator.model, translator.params, batches)
     return Scores(loss=loss, perplexity=perplexity(loss), sentences=len(references), **text_scores)
 
 
 def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], tokenize: Tokenize = "13a") -> dict[str, Any]:
-    """Returns sacreBLEU's corpus `bleu` and `chrf` (0 to 100), and the `signature` of how it computed them.
+    """Returns sacreBLEU's corpus `bleu` and `chrf` (0 to 100) and their `signature`.
 
     Raises:
-      InputError: if there are no sentences, or not as many hypotheses as references.
+      InputError: if there are no sentences, or the numbers of hypotheses and references differ.
     """
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
 
     _require_pairs(hypotheses, references)
     metrics: dict[str, Any] = {
-        # force: sacreBLEU warns of tokenised text, which with tokenize none is meant.
+        # force: do not warn about tokenized text if that is what the caller says it is.
         "bleu": BLEU(tokenize=tokenize, force=tokenize == "none"),
         "chrf": CHRF(),
     }
@@ -83,11 +89,11 @@ def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], tokenize
 
 def _require_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
     if len(hypotheses) != len(references):
-        raise InputError(f"{len(hypotheses)} sentences against {len(references)} references: must be as many")
+        raise InputError(f"{len(hypotheses)} sentences but {len(references)} references; their numbers must be equal")
     if not references:
-        raise InputError("0 sentences: nothing to evaluate")
+        raise InputError("there are no sentences to evaluate")
 
 
 def scoring_tokenizer(config: PairsConfig) -> Tokenize:
-    """Returns the sacreBLEU tokenizer for a corpus: none if its text is tokenised already."""
+    """Returns the sacreBLEU tokenizer for a corpus: none if its text is already tokenized."""
     return "none" if config.is_tokenised else "13a"

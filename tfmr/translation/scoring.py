@@ -1,6 +1,6 @@
-"""Scores of given translations: the log-probability that the model gives to each of their tokens.
+"""Scores of given translations: the log-probability of each of their tokens.
 
-What decoding wrote gets the score that decoding gave it: the model sees the same tokens, all at once.
+A translation that decoding wrote gets the same score as in decoding. The model only sees its tokens all at once.
 """
 
 import functools
@@ -19,21 +19,22 @@ from tfmr.search.ensemble import log_of_mean
 from tfmr.search.search import coverage_costs, inverse_length_penalties
 from tfmr.translation.alignment import cross_attention
 from tfmr.translation.model_step import Member
-from tfmr.translation.pairs import Pair, make_pair_batches
+from tfmr.translation.padded_batches import make_pair_batches
+from tfmr.translation.pairs import Pair
 from tfmr.translation.rows import Rows
 
 
 class Score(NamedTuple):
-    """How probable a model finds a target, given its source. Of a pair that is too long for it: NaN, and no tokens."""
+    """The probability of a target given its source. NaN without tokens if the pair is too long for the model."""
 
     log_prob: float
-    """The logarithm of its probability, in nats: the sum over its tokens."""
+    """Log-probability in nats, summed over the tokens."""
     score: float
-    """By what decoding ranks: log_prob divided by the length penalty, less the coverage penalty."""
+    """The score by which decoding ranks: log_prob divided by the length penalty, minus the coverage penalty."""
     tokens: list[int]
-    """Its token ids; of a line of text EOS is the last, and counts."""
+    """Token ids; the last is EOS if the target was a line of text."""
     token_log_probs: list[float]
-    """The log-probability of each token after those before it, in nats."""
+    """Log-probability of each token given the previous ones, in nats."""
 
 
 NOT_SCORED = Score(math.nan, math.nan, [], [])
@@ -42,25 +43,25 @@ NOT_SCORED = Score(math.nan, math.nan, [], [])
 def score_pairs(
     members: Sequence[Member], pairs: dict[int, Pair], config: DecodingConfig, longest: int | None, rows: Rows
 ) -> dict[int, Score]:
-    """Returns the score of each pair, by place.
+    """Returns the score of each pair, by index.
 
     Args:
-      members: the model; of an ensemble several, of whose probabilities the mean is taken.
-      pairs: token ids, none longer than `longest`.
-      config: gives the penalties and the batch's size.
-      longest: the most tokens that the models have positions for; None: any number.
-      rows: where a batch's rows live.
+      members: the model, or the members of an ensemble, whose probabilities are averaged.
+      pairs: token ids, at most `longest` of them on each side.
+      config: determines the penalties and the batch size.
+      longest: the number of positions of the models. None: no limit.
+      rows: where the rows of a batch live.
     """
     models, params = zip(*members, strict=True)
     batches = list(make_pair_batches(pairs, config.batch_size, longest, rows.parts))
-    # All are sent to the device before the first result is waited for.
+    # Start all batches before waiting for the first result.
     run = functools.partial(_log_probs_and_costs, params, models=models, coverage_penalty=config.coverage_penalty)
     results = [run(*map(rows.put, batch[1:])) for batch in batches]
     scores = {}
     for batch, result in zip(batches, results, strict=True):
-        for place, log_probs, cost in zip(batch.places, *map(rows.fetch, result), strict=False):
-            target = pairs[place].target
-            scores[place] = _score(target, log_probs[: len(target)].tolist(), float(cost), config)
+        for index, log_probs, cost in zip(batch.indices, *map(rows.fetch, result), strict=False):
+            target = pairs[index].target
+            scores[index] = _score(target, log_probs[: len(target)].tolist(), float(cost), config)
     return scores
 
 
@@ -82,7 +83,7 @@ def _log_probs_and_costs(
     models: tuple[Transformer, ...],
     coverage_penalty: float,
 ) -> tuple[Float[Array, "rows width"], Float[Array, " rows"]]:
-    """Returns the tokens' log-probabilities, and what coverage takes from the score."""
+    """Returns the log-probabilities of the tokens, and the coverage penalty of each row."""
     arrays = source, source_segments, target_input, target_output, target_segments
     members = list(zip(models, params, strict=True))
     log_probs = log_of_mean([token_log_probs(model, each, *arrays) for model, each in members])

@@ -1,4 +1,4 @@
-"""One batch of sources in, the outputs that the search finds for it out: the compiled programs of translating."""
+"""The compiled program that searches for the translations of a batch."""
 
 import dataclasses
 import functools
@@ -15,19 +15,19 @@ from tfmr.search.beam import BeamSteps, beam_search, record_beam_search
 from tfmr.search.constraints import Constraints
 from tfmr.search.ensemble import ensemble_step
 from tfmr.search.greedy import greedy_search, sample
-from tfmr.search.search import Cache, SearchResult, Step
+from tfmr.search.search import SearchResult
 from tfmr.translation.model_step import model_step
 
 
 def compiled_part(config: DecodingConfig) -> DecodingConfig:
-    """Returns what of a config the programs are made from; the rest (seed, words, limits) comes to them in arrays."""
+    """Returns the config without what the program takes as arrays (seed, words, limits), to compile it only once."""
     usual = DecodingConfig()
     in_arrays = ("extra_length", "max_source_length", "max_length", "forbidden", "required", "batch_size")
     sampling = dataclasses.replace(config.sampling, seed=usual.sampling.seed)
     return dataclasses.replace(config, sampling=sampling, **{name: getattr(usual, name) for name in in_arrays})
 
 
-@functools.partial(jax.jit, static_argnames=("models", "config", "max_length", "number", "shrink"))
+@functools.partial(jax.jit, static_argnames=("models", "config", "max_length", "number", "shrink", "record"))
 def search_batch(
     params: tuple[dict, ...],
     source: Int[Array, "batch source"],
@@ -40,63 +40,41 @@ def search_batch(
     max_length: int,
     number: int,
     shrink: bool,
-) -> SearchResult:
-    """Returns the best outputs for each source of a batch, or draws some.
+    record: bool = False,
+) -> tuple[SearchResult, BeamSteps | None]:
+    """Returns the best outputs for each source of a batch, or random ones.
 
     Args:
       params: the parameters of each member of an ensemble.
-      source: token ids, EOS at the end, then PAD.
-      constraints: what the outputs must and must not hold.
-      lines: the number of each source's line, on which samples depend.
-      seed: on which they depend too.
-      models: the members.
+      source: token ids up to EOS, then PAD.
+      constraints: the rules for the outputs.
+      lines: the line number of each source. Samples depend on it.
+      seed: samples depend on it.
+      models: the members of the ensemble.
       config: how to search; see `compiled_part`.
-      max_length: tokens of the longest output.
-      number: outputs for each source.
-      shrink: go on with fewer rows when most are done; not where rows are sharded.
+      max_length: the number of tokens of the longest output.
+      number: the number of outputs for each source.
+      shrink: continue with a smaller batch as soon as few rows are running. Must be False if rows are sharded.
+      record: use beam search, even with a beam of 1, and also return what each step selected.
     """
     samples = config.sampling.temperature > 0
     size = number if samples else config.beam_size
-    step, cache = _start(models, params, source, max_length, size, config)
-    if samples:
-        keys = _sample_keys(seed, lines, number)
-        return sample(step, cache, constraints, keys, max_length, config, shrink=shrink)
-    if size == 1 and constraints.required is None and config.coverage_penalty == 0:
-        return greedy_search(step, cache, constraints, max_length, config, shrink=shrink)
-    return beam_search(step, cache, constraints, max_length, config, number, shrink=shrink)
-
-
-@functools.partial(jax.jit, static_argnames=("models", "config", "max_length", "number"))
-def record_batch(
-    params: tuple[dict, ...],
-    source: Int[Array, "batch source"],
-    constraints: Constraints,
-    *,
-    models: tuple[Transformer, ...],
-    config: DecodingConfig,
-    max_length: int,
-    number: int,
-) -> tuple[SearchResult, BeamSteps]:
-    """Returns what `search_batch` finds with a beam, and all that the beam held on the way."""
-    step, cache = _start(models, params, source, max_length, config.beam_size, config)
-    return record_beam_search(step, cache, constraints, max_length, config, number)
-
-
-def _start(
-    models: tuple[Transformer, ...],
-    params: tuple[dict, ...],
-    source: Int[Array, "batch source"],
-    max_length: int,
-    size: int,
-    config: DecodingConfig,
-) -> tuple[Step, Cache]:
     segments = (source != PAD_ID).astype(np.int32)
     arguments = source, segments, max_length, size, config.coverage_penalty > 0
-    return ensemble_step([model_step(model, each, *arguments) for model, each in zip(models, params, strict=True)])
+    members = [model_step(model, each, *arguments) for model, each in zip(models, params, strict=True)]
+    search = *ensemble_step(members), constraints
+    if record:
+        return record_beam_search(*search, max_length, config, number)
+    if samples:
+        keys = _sample_keys(seed, lines, number)
+        return sample(*search, keys, max_length, config, shrink=shrink), None
+    if size == 1 and constraints.required is None and config.coverage_penalty == 0:
+        return greedy_search(*search, max_length, config, shrink=shrink), None
+    return beam_search(*search, max_length, config, number, shrink=shrink), None
 
 
 def _sample_keys(seed: UInt[Array, ""], lines: Int[Array, " batch"], number: int) -> Array:
-    """Returns a random key for each sample of each line, the same in whatever batch the line stands."""
+    """Returns a random key for each sample of each line, which does not depend on the batch."""
     fold = jax.random.fold_in
     of_line = jax.vmap(fold, (None, 0))(jax.random.key(seed), lines)
     return jax.vmap(jax.vmap(fold, (None, 0)), (0, None))(of_line, np.arange(number))

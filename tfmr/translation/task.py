@@ -1,4 +1,4 @@
-"""The task of translating."""
+"""The task of machine translation."""
 
 import dataclasses
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jax.sharding import Mesh
 
-from tfmr.config import Config, PairsConfig
+from tfmr.config import Config, DecodingConfig, PairsConfig
 from tfmr.data.batching import LENGTH_MULTIPLE, Batch, Bucket, rows_of
 from tfmr.data.corpora.lines import read_pairs
 from tfmr.data.pairs import PairSplit, encode_pairs, evaluation_batches
@@ -17,10 +17,13 @@ from tfmr.errors import InputError
 from tfmr.models import Transformer
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.runs.storage import write_text
+from tfmr.training.evaluation import mean_loss, perplexity
+from tfmr.training.sharding import batch_parts, batch_sharding, logical_names_on
 from tfmr.training.task import EvaluationOptions, TokenTask, Validation
-from tfmr.translation.scores import score_translations, scoring_tokenizer
+from tfmr.translation.scores import corpus_scores, score_translations, scoring_tokenizer
 from tfmr.translation.translator import Translator
-from tfmr.translation.validation import TranslationValidation
+
+GREEDY = DecodingConfig(beam_size=1)
 
 
 class Translation(TokenTask):
@@ -31,8 +34,31 @@ class Translation(TokenTask):
         return prepare_pairs(data)
 
     def validation(self, model: Transformer, corpus: PreparedPairs, config: Config, mesh: Mesh) -> Validation:
-        """Returns the function that computes loss, perplexity and BLEU of the validation split."""
-        return TranslationValidation(model, corpus, config, mesh)
+        """Returns the function that computes `loss`, `perplexity` and greedy `bleu` of the validation split.
+
+        `bleu` is that of the first `config.training.bleu_sentences` sentences.
+        """
+        sources, references = corpus.text("validation")
+        pairs = encode_pairs(corpus.tokenizer, sources, references)
+        batches = evaluation_batches(pairs, rows_multiple=batch_parts(mesh))
+        if (translated := config.training.bleu_sentences) >= 0:
+            sources, references = sources[:translated], references[:translated]
+        data: Any = config.data
+        tokenize = scoring_tokenizer(data)
+
+        def evaluate(params: Any) -> dict[str, float]:
+            # All processes run the same programs over the whole mesh, each on the rows of its own devices. Sharded
+            # parameters therefore stay where they are, however large, and every process learns the result.
+            loss = mean_loss(model, params, batches, mesh)
+            values = {"loss": loss, "perplexity": perplexity(loss)}
+            if sources:
+                with logical_names_on(mesh):
+                    translator = Translator(model, params, corpus.tokenizer, GREEDY, batch_sharding(mesh))
+                    translations = translator.translate(sources)
+                values["bleu"] = corpus_scores(translations, references, tokenize)["bleu"]
+            return values
+
+        return evaluate
 
     def write_files(self, run: RunDirectory, corpus: PreparedPairs) -> None:
         """Writes the tokenizer, and the sentences of the validation and test splits."""
@@ -43,9 +69,9 @@ class Translation(TokenTask):
     def evaluate(self, run: RunDirectory, options: EvaluationOptions) -> dict[str, Any]:
         """Translates a split, or `options.source`, and scores the translations."""
         if bool(options.source) != bool(options.target):
-            raise InputError("--source and --target: give both or neither")
+            raise InputError("--source and --target: give both or neither of them")
         if options.stride:
-            raise InputError(f"--stride = {options.stride}: only language models have it; leave it out")
+            raise InputError(f"--stride = {options.stride}: only language models support it; leave it out")
         sources, references = _pairs(run, options)
         translator = Translator.from_run(run, options.checkpoint, options.decoding)
         translations = translator.translate(sources)
@@ -57,7 +83,7 @@ class Translation(TokenTask):
         return dataclasses.asdict(score_translations(translator, translations, references, batches, tokenize))
 
     def longest_batch(self, data: PairsConfig) -> tuple[PairSplit, Batch]:
-        """Returns the longest bucket. Packed rows are as long or slightly longer, which depends on the corpus."""
+        """Returns a batch of the longest bucket. Packed rows may be slightly longer, depending on the corpus."""
         length = -(-data.max_length // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
         nothing = TokenArrays(np.empty(0, np.int32), np.zeros(1, np.int64))
         bucket = Bucket(rows_of(data.tokens_per_batch, length), length, length)
@@ -69,5 +95,5 @@ def _pairs(run: RunDirectory, options: EvaluationOptions) -> tuple[list[str], li
         return run.read_text_split(options.split or "test")
     pairs = list(read_pairs(Path(options.source), Path(options.target)))
     if not pairs:
-        raise InputError(f"{options.source}: is empty; there is nothing to evaluate")
+        raise InputError(f"{options.source}: there are no sentences to evaluate in an empty file")
     return [source for source, _ in pairs], [target for _, target in pairs]

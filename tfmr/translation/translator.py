@@ -1,11 +1,11 @@
-"""Raw text in, raw text out."""
+"""Translation of raw text to raw text."""
 
-import dataclasses
+import copy
 import itertools
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -14,30 +14,30 @@ from jax.sharding import NamedSharding
 from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.tokenizer import EOS_ID, Tokenizer
 from tfmr.errors import InputError
-from tfmr.models import Transformer
-from tfmr.nn.stacks import unstack_layers
-from tfmr.runs.parameters import load_run
+from tfmr.models import Transformer, build_model
+from tfmr.runs.parameters import read_params
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.search.beam import BeamSteps
 from tfmr.search.beam_tree import BeamTree, make_beam_tree
 from tfmr.search.constraints import Constraints
 from tfmr.search.search import SearchResult
 from tfmr.translation.alignment import NOT_ALIGNED, Alignment, align_pairs, check_layer_and_head
-from tfmr.translation.batches import Sentence, SentenceBatch, make_batches, output_limit
 from tfmr.translation.model_step import Member
+from tfmr.translation.padded_batches import Sentence, SentenceBatch, make_sentence_batches, output_limit
 from tfmr.translation.pairs import Line, Pair, encode_pairs, without_too_long
 from tfmr.translation.rows import Rows
 from tfmr.translation.rules import WordRules, encode_prefix
 from tfmr.translation.scoring import NOT_SCORED, Score, score_pairs
-from tfmr.translation.search_batch import compiled_part, record_batch, search_batch
+from tfmr.translation.search_batch import compiled_part, search_batch
 
 log = logging.getLogger("tfmr")
 
 T = TypeVar("T")
 
 _WINDOW = 64
-"""Batches of lines that are sorted by length together."""
+"""Number of batches whose lines are sorted by length together."""
 _MATRIX_WINDOW = 4
-"""The same where a pair's result is a matrix, and those of long pairs are large."""
+"""The same for alignments, which are large matrices if the sentences are long."""
 
 
 class Hypothesis(NamedTuple):
@@ -45,19 +45,19 @@ class Hypothesis(NamedTuple):
 
     text: str
     score: float
-    """Its log-probability divided by the length penalty, less the coverage penalty."""
+    """Log-probability divided by the length penalty, minus the coverage penalty."""
     tokens: tuple[int, ...]
-    """EOS included."""
+    """Token ids, including EOS."""
 
 
 class Translator:
     """Translates lines of text.
 
-    A line's translation depends on neither the other lines nor on the batch's size.
+    The translation of a line does not depend on the other lines or the batch size.
 
     Attributes:
-      members: the model and its parameters; of an ensemble several. Layers are in a loop.
-      tokenizer: for both languages.
+      members: the model and its parameters, or those of each member of an ensemble. They do not have `scan_layers`.
+      tokenizer: the tokenizer of both languages.
       config: how to search.
     """
 
@@ -69,23 +69,20 @@ class Translator:
         config: DecodingConfig,
         sharding: NamedSharding | None = None,
     ):
-        """Keeps what translating needs.
+        """Prepares a model for translation.
 
         Args:
           model: the Transformer.
           params: its parameters.
-          tokenizer: for both languages.
+          tokenizer: the tokenizer of both languages.
           config: how to search.
-          sharding: where the rows of a batch live; None: on the parameters' device. Where it spans several processes,
+          sharding: the sharding of the rows of a batch. None: on the parameters' device. If it spans several processes,
             all of them must translate the same lines at the same time, and each returns all translations.
 
         Raises:
-          InputError: if the config asks for words that cannot be written.
+          InputError: if the tokenizer cannot write a required word, or it contains a forbidden one.
         """
-        if model.config.scan_layers:
-            model = Transformer(dataclasses.replace(model.config, scan_layers=False))
-            params = unstack_layers(params)
-        self.members = (Member(model, params),)
+        self.members = (Member.of(model, params),)
         self.tokenizer = tokenizer
         self.config = config
         self._rows = Rows(sharding)
@@ -98,18 +95,14 @@ class Translator:
         """Loads the translator of a run directory.
 
         Args:
-          directory: where training wrote.
-          checkpoint: "averaged", "best", "last", or a step; empty: the first of these that is there.
-          config: how to search; None: as in the run's config.
+          directory: the run directory.
+          checkpoint: "averaged", "best", "last", or a step. Empty: the first of these that exists.
+          config: how to search. None: as in the run's config.
 
         Raises:
-          InputError: if there is no such run or checkpoint.
+          InputError: if there is no such run or checkpoint, or the run is not a translation model.
         """
-        run = RunDirectory.open(directory)
-        if not isinstance(run.config.model, TransformerConfig):
-            raise InputError(f"{run.path}: not a translation model; use tfmr generate for a language model")
-        run_config, tokenizer, params = load_run(run, checkpoint)
-        return cls(Transformer(run_config.model), params, tokenizer, config or run_config.decoding)
+        return cls.from_runs([directory], checkpoint, config)
 
     @classmethod
     def from_runs(
@@ -118,82 +111,87 @@ class Translator:
         checkpoint: str = "",
         config: DecodingConfig | None = None,
     ) -> "Translator":
-        """Loads an ensemble of several run directories; see `ensemble` and `from_run`.
+        """Loads an ensemble of run directories; see `ensemble` and `from_run`.
 
         Args:
-          directories: where training wrote. They must have one tokenizer.
-          checkpoint: as in `from_run`, of every run.
-          config: how to search; None: as in the first run's config.
+          directories: the run directories. Their tokenizers must be equal.
+          checkpoint: the checkpoint of every run, as in `from_run`.
+          config: how to search. None: as in the first run's config.
 
         Raises:
-          InputError: if there is no such run or checkpoint, or the tokenizers differ.
+          InputError: as `from_run`, or if the tokenizers differ.
         """
         runs = [RunDirectory.open(directory) for directory in directories]
-        # All before the first parameters are read.
+        # Check everything before reading the first parameters.
+        for run in runs:
+            if not isinstance(run.config.model, TransformerConfig):
+                raise InputError(f"{run.path}: not a translation model; use tfmr generate for a language model")
         _require_one_tokenizer({str(run.path): run.tokenizer for run in runs})
-        return cls.ensemble([cls.from_run(run, checkpoint, config) for run in runs])
+        first, *others = (
+            Member.of(build_model(run.config.model), read_params(run, run.config.model, checkpoint)) for run in runs
+        )
+        translator = cls(*first, runs[0].tokenizer, config or runs[0].config.decoding)
+        translator.members = (first, *others)
+        return translator
 
     @classmethod
     def ensemble(cls, translators: Sequence["Translator"]) -> "Translator":
-        """Returns the translator whose probabilities, at every step, are the mean of those of several.
-
-        It searches as the first of them does.
+        """Returns a translator that averages the probabilities of several at every step, and searches like the first.
 
         Raises:
-          InputError: if there are none, or their tokenizers differ.
+          InputError: if there are no translators, or their tokenizers differ.
         """
         _require_one_tokenizer({f"translator {i}": each.tokenizer for i, each in enumerate(translators)})
-        first = translators[0]
-        together = cls(first.model, first.params, first.tokenizer, first.config, first._rows.sharding)
+        together = copy.copy(translators[0])
         together.members = tuple(member for each in translators for member in each.members)
         return together
 
     @property
     def model(self) -> Transformer:
-        """The Transformer; of an ensemble the first."""
+        """The Transformer, or the first one of an ensemble."""
         return self.members[0].model
 
     @property
     def params(self) -> dict:
-        """The model's parameters; of an ensemble the first's."""
+        """The parameters of `model`."""
         return self.members[0].params
 
     def translate(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> list[str]:
-        """Returns the translation of each line; an empty or blank line's is empty.
+        """Returns the translation of each line. The translation of a blank line is empty.
 
-        Of a line with more tokens than `config.max_source_length`, or than the model has learned positions, the
-        beginning is translated, and a warning says so.
+        If a line has more tokens than `config.max_source_length` or the model's learned positions, only its beginning
+        is translated, and a warning is logged.
 
         Args:
           lines: the sources.
-          prefixes: what each line's translation must begin with, as many as there are lines; None: nothing.
+          prefixes: the text that each translation must begin with, one for each line. None: no prefixes.
 
         Raises:
-          InputError: if what is asked for cannot be met: a prefix or required words longer than the output may be, a
-            prefix that the tokenizer cannot write or that is forbidden.
+          InputError: if a rule cannot be met: the prefix or the required words are longer than the output may be, the
+            tokenizer cannot write the prefix, or it contains a forbidden word.
         """
         return list(self.translate_stream(lines, prefixes))
 
     def translate_stream(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> Iterator[str]:
-        """Yields the translation of each line in order, reading a window of many lines at a time; see `translate`."""
+        """Yields the translation of each line in order, reading many lines ahead; see `translate`."""
         for hypotheses in self.n_best_stream(lines, 1, prefixes):
             yield hypotheses[0].text if hypotheses else ""
 
     def n_best(
         self, lines: Iterable[str], number: int, prefixes: Iterable[str] | None = None
     ) -> list[list[Hypothesis]]:
-        """Returns several translations of each line, best first, or with sampling in the order drawn.
+        """Returns several translations of each line, best first, or in the order drawn when sampling.
 
-        The first of them are the same for any number. An empty or blank line has none, and any other may have
-        fewer than were asked for, if no more obey the rules.
+        The first n translations do not depend on `number`. A blank line has none. Other lines have fewer than
+        `number` if no more outputs obey the rules.
 
         Args:
           lines: the sources.
-          number: how many; of a search at most the beam's size.
+          number: the number of translations of each line, at most the beam size unless sampling.
           prefixes: see `translate`.
 
         Raises:
-          InputError: as `translate`, or if there are too many asked for.
+          InputError: as `translate`, or if `number` exceeds the beam size.
         """
         return list(self.n_best_stream(lines, number, prefixes))
 
@@ -202,45 +200,47 @@ class Translator:
     ) -> Iterator[list[Hypothesis]]:
         """Yields several translations of each line in order; see `n_best`."""
         if isinstance(lines, str):
-            raise InputError(f"translate({lines[:20]!r}): takes lines, not one string: put it in a list")
+            raise InputError(f"translate({lines[:20]!r}): expects lines, not one string; put it in a list")
         if not self._samples() and number > self.config.beam_size:
             raise InputError(
-                f"{number} translations of each line: decoding.beam_size = {self.config.beam_size} finds fewer"
+                f"{number} translations of each line: must be at most decoding.beam_size = {self.config.beam_size}"
             )
         pairs = zip(lines, itertools.repeat("") if prefixes is None else prefixes, strict=prefixes is not None)
         for first, window in self._windows(pairs):
             yield from self._translate_window(window, first, number)
 
     def beam_tree(self, line: str, number: int = 1, prefix: str = "") -> BeamTree:
-        """Returns what beam search does to translate a line: all hypotheses that it holds on the way.
+        """Returns all hypotheses of the beam search for the translation of a line.
 
-        The search is that of `n_best`, also where the beam is 1. `analysis.plot_beam_tree` draws it.
+        This is the search of `n_best`, but it uses beam search even if the beam size is 1. `analysis.plot_beam_tree`
+        draws the tree.
 
         Args:
           line: the source.
-          number: how many translations are asked for; with fewer, the search may be done sooner.
-          prefix: what the translation must begin with.
+          number: the number of translations to search for. The search may end earlier if it is smaller.
+          prefix: the text that the translation must begin with.
 
         Raises:
-          InputError: as `n_best`, or if the line is blank or the config draws samples.
+          InputError: as `n_best`, or if the line is blank or the config asks for samples.
         """
         if self._samples():
-            raise InputError("decoding.sampling.temperature is above 0: samples are drawn without a beam: give 0")
+            raise InputError(
+                f"decoding.sampling.temperature = {self.config.sampling.temperature}: sampling has no beam; set it to 0"
+            )
         if not 0 < number <= self.config.beam_size:
             raise InputError(f"number = {number}: must be from 1 to decoding.beam_size = {self.config.beam_size}")
         sentences = self._encode([(line, prefix)], 1)
         if not sentences:
-            raise InputError(f"line = {line!r}: there is nothing to translate")
-        [batch] = make_batches(sentences, self.config, self._positions(), self._rows.parts)
-        inputs, options = self._search_arguments(batch, number)
-        result, steps = jax.tree.map(self._rows.fetch, record_batch(*inputs, **options))
+            raise InputError(f"line = {line!r}: there is nothing to translate in a blank line")
+        [batch] = self._batches(sentences)
+        result, steps = jax.tree.map(self._rows.fetch, self._search(batch, 1, number, record=True))
         texts = self.tokenizer.token_texts(range(self.tokenizer.vocab_size))
-        # A model may have more tokens than its tokenizer, and an untrained one writes them.
+        # The model may have more tokens than its tokenizer, and write them if it is not trained.
         texts += [""] * (self.model.config.vocab_size - len(texts))
         return make_beam_tree(jax.tree.map(lambda x: x[:, 0], steps), result.tokens[0], result.lengths[0], texts)
 
     def _windows(self, items: Iterable[T], batches: int = 0) -> Iterator[tuple[int, list[T]]]:
-        """Yields the number of its first item, and the items, of one window after another."""
+        """Yields the number of the first item, counted from 1, and the items of each window."""
         items = iter(items)
         size = (batches or _WINDOW) * self.config.batch_size
         for first in itertools.count(1, size):
@@ -250,51 +250,54 @@ class Translator:
             yield first, window
 
     def score(self, sources: Sequence[Line], targets: Sequence[Line]) -> list[Score]:
-        """Returns how probable the model finds each target, given its source: the score that decoding gives it.
+        """Returns the log-probability of each target given its source, and the score that decoding would give it.
 
-        A pair's score depends on neither the other pairs nor on the batch's size. An empty line is its end mark alone.
-        A pair with more tokens than decoding could read and write has no score (NaN), and a warning says so.
+        The score of a pair does not depend on the other pairs or the batch size. An empty line is scored as EOS only.
+        If a pair has more tokens than decoding can read or write, its score is NaN, and a warning is logged.
 
         Args:
           sources: lines of text, or token ids with EOS at the end.
-          targets: as many. Text may be cut into other tokens than decoding wrote: only token ids are sure to be those.
+          targets: one for each source. Text may have other tokens than the ones that decoding wrote; pass token ids
+            to score exactly these.
 
         Raises:
-          InputError: if there are not as many targets as sources, or for a token id that is not in the vocabulary.
+          InputError: if the numbers of sources and targets differ, or a token id is not in the vocabulary.
         """
         return list(self.score_stream(_paired(sources, targets)))
 
     def score_stream(self, pairs: Iterable[tuple[Line, Line]]) -> Iterator[Score]:
-        """Yields the score of each pair in order, reading a window of many pairs at a time; see `score`."""
+        """Yields the score of each pair in order, reading many pairs ahead; see `score`."""
         for first, window in self._windows(pairs):
             kept = self._encode_pairs(window, first)
             scores = score_pairs(self.members, kept, self.config, self._positions(), self._rows)
-            yield from (scores.get(place, NOT_SCORED) for place in range(len(window)))
+            yield from (scores.get(index, NOT_SCORED) for index in range(len(window)))
 
     def align(
         self, sources: Sequence[Line], targets: Sequence[Line], *, layer: int = -1, head: int | None = None
     ) -> list[Alignment]:
-        """Returns where the model looks in each source when it writes each token of its target.
+        """Returns the attention to each source token when the model writes each token of the target.
 
-        A pair with more tokens than decoding could read and write has no alignment, and a warning says so.
+        If a pair has more tokens than decoding can read or write, its alignment is empty, and a warning is logged.
 
         Args:
           sources: lines of text, or token ids with EOS at the end.
-          targets: as many.
-          layer: of the decoder, from 0; -1: the last.
-          head: of the layer, from 0; None: the mean of all.
+          targets: one for each source.
+          layer: index of the decoder layer. -1: the last.
+          head: index of the head. None: the mean of all heads.
 
         Raises:
-          InputError: as `score`, for a layer or head that is not there, and of an ensemble.
+          InputError: as `score`, if there is no such layer or head, or if this is an ensemble.
         """
         return list(self.align_stream(_paired(sources, targets), layer=layer, head=head))
 
     def align_stream(
         self, pairs: Iterable[tuple[Line, Line]], *, layer: int = -1, head: int | None = None
     ) -> Iterator[Alignment]:
-        """Yields the alignment of each pair in order, reading a window of many pairs at a time; see `align`."""
+        """Yields the alignment of each pair in order, reading several batches ahead; see `align`."""
         if len(self.members) > 1:
-            raise InputError(f"an ensemble of {len(self.members)} models: alignments are of one model; give one run")
+            raise InputError(
+                f"an ensemble of {len(self.members)} models: only a single model has alignments; use one run"
+            )
         layer = check_layer_and_head(self.model.config, layer, head)
         return self._align_windows(pairs, layer, head)
 
@@ -303,34 +306,36 @@ class Translator:
             kept = self._encode_pairs(window, first)
             arguments = (self.members[0], kept, self.config, self._positions(), self._rows)
             alignments = align_pairs(*arguments, layer=layer, head=head)
-            yield from (alignments.get(place, NOT_ALIGNED) for place in range(len(window)))
+            yield from (alignments.get(index, NOT_ALIGNED) for index in range(len(window)))
 
     def _encode_pairs(self, pairs: list[tuple[Line, Line]], first: int) -> dict[int, Pair]:
         limits = self._longest_source(), self._longest_target()
         return without_too_long(encode_pairs(self.tokenizer, pairs, first), limits, first)
 
     def _translate_window(self, pairs: list[tuple[str, str]], first: int, number: int) -> list[list[Hypothesis]]:
-        """Translates lines with their prefixes; `first` is the first line's number."""
+        """Translates lines with their prefixes; `first` is the number of the first line."""
         translations: list[list[Hypothesis]] = [[] for _ in pairs]
         sentences = self._encode(pairs, first)
-        batches = list(make_batches(sentences, self.config, self._positions(), self._rows.parts))
-        # All are sent to the device before the first result is waited for.
-        results = [self._search(batch, first, number) for batch in batches]
+        batches = list(self._batches(sentences))
+        # Start all batches before waiting for the first result.
+        results = [self._search(batch, first, number)[0] for batch in batches]
         for batch, result in zip(batches, results, strict=True):
-            for place, hypotheses in zip(batch.places, self._hypotheses(result, len(batch.places)), strict=True):
-                translations[place] = hypotheses
+            for index, hypotheses in zip(batch.indices, self._hypotheses(result, len(batch.indices)), strict=True):
+                translations[index] = hypotheses
                 if not hypotheses:
-                    log.warning("line %d: no output keeps to all the rules of decoding: it stays empty", first + place)
+                    log.warning(
+                        "line %d: no output obeys all rules of decoding; its translation is empty", first + index
+                    )
         return translations
 
     def _encode(self, pairs: list[tuple[str, str]], first: int) -> dict[int, Sentence]:
-        """Returns the lines that have any tokens, by place; `first` is the first line's number."""
+        """Returns the lines that have tokens, by index; `first` is the number of the first line."""
         texts = [line.rstrip("\r\n") for line, _ in pairs]
-        places = [place for place, text in enumerate(texts) if text.strip()]
-        encoded = self.tokenizer.encode_batch([texts[place] for place in places])
+        indices = [index for index, text in enumerate(texts) if text.strip()]
+        encoded = self.tokenizer.encode_batch([texts[index] for index in indices])
         return {
-            place: self._sentence([*tokens, EOS_ID], pairs[place][1], first + place)
-            for place, tokens in zip(places, encoded, strict=True)
+            index: self._sentence([*tokens, EOS_ID], pairs[index][1], first + index)
+            for index, tokens in zip(indices, encoded, strict=True)
             if tokens
         }
 
@@ -338,7 +343,7 @@ class Translator:
         longest = self._longest_source()
         if len(tokens) > longest:
             log.warning(
-                "line %d: has %d tokens, its end mark included: only the first %d are translated; split the line",
+                "line %d: has %d tokens, including EOS; only the first %d are translated; split the line",
                 *(line, len(tokens), longest - 1),
             )
             tokens = [*tokens[: longest - 1], EOS_ID]
@@ -352,12 +357,12 @@ class Translator:
         for name, length in needed.items():
             if length + 1 > limit:
                 raise InputError(
-                    f"line {line}: {name} needs {length + 1} tokens, end mark included, and its output may have {limit}"
+                    f"line {line}: {name} needs {length + 1} tokens, including EOS; its output may have {limit}"
                 )
         return Sentence(tokens, limit, start)
 
     def _positions(self) -> int | None:
-        """The most tokens that all members have positions for; None: any number."""
+        """Returns the number of positions that all members have; None: no limit."""
         configs = [model.config for model, _ in self.members]
         return min((config.max_length for config in configs if config.positions == "learned"), default=None)
 
@@ -365,7 +370,7 @@ class Translator:
         return min(self.config.max_source_length, self._positions() or self.config.max_source_length)
 
     def _longest_target(self) -> int:
-        """The most tokens that decoding may write."""
+        """Returns the maximum number of tokens that decoding may write."""
         config = self.config
         longest = max(self._longest_source() + config.extra_length, config.min_length, config.max_length)
         return min(longest, self._positions() or longest)
@@ -373,15 +378,16 @@ class Translator:
     def _samples(self) -> bool:
         return self.config.sampling.temperature > 0
 
-    def _search(self, batch: SentenceBatch, first: int, number: int) -> SearchResult:
-        lines = np.zeros(len(batch.limits), np.int32)
-        lines[: len(batch.places)] = np.asarray(batch.places) + first
-        seed = np.uint32(self.config.sampling.seed % 2**32)  # jax.random.key looks at no more bits
-        inputs, options = self._search_arguments(batch, number)
-        return search_batch(*inputs, self._rows.put(lines), seed, **options, shrink=self._rows.sharding is None)
+    def _batches(self, sentences: dict[int, Sentence]) -> Iterator[SentenceBatch]:
+        return make_sentence_batches(sentences, self.config, self._positions(), self._rows.parts)
 
-    def _search_arguments(self, batch: SentenceBatch, number: int) -> tuple[tuple, dict[str, Any]]:
-        """Returns the arrays that every search takes, and its static arguments."""
+    def _search(
+        self, batch: SentenceBatch, first: int, number: int, *, record: bool = False
+    ) -> tuple[SearchResult, BeamSteps | None]:
+        """Searches a batch; `first` is the number of the line with index 0. See `search_batch`."""
+        lines = np.zeros(len(batch.limits), np.int32)
+        lines[: len(batch.indices)] = np.asarray(batch.indices) + first
+        seed = np.uint32(self.config.sampling.seed % 2**32)  # jax.random.key uses no more bits
         constraints = Constraints(
             limits=self._rows.put(batch.limits),
             prefix=None if batch.prefix is None else self._rows.put(batch.prefix),
@@ -389,18 +395,24 @@ class Translator:
             required=self._rules.required,
         )
         models, params = zip(*self.members, strict=True)
-        inputs = params, self._rows.put(batch.source), constraints
-        config = compiled_part(self.config)
-        return inputs, dict(models=models, config=config, max_length=batch.max_length, number=number)
+        return search_batch(
+            *(params, self._rows.put(batch.source), constraints, self._rows.put(lines), seed),
+            models=models,
+            config=compiled_part(self.config),
+            max_length=batch.max_length,
+            number=number,
+            shrink=self._rows.sharding is None,
+            record=record,
+        )
 
     def _hypotheses(self, result: SearchResult, rows: int) -> Iterator[list[Hypothesis]]:
-        """Yields the hypotheses of each of the first rows."""
+        """Yields the hypotheses of each of the first `rows` rows."""
         tokens, scores, lengths = (self._rows.fetch(array)[:rows] for array in result)
         texts = iter(self.tokenizer.decode_batch(tokens.reshape(-1, tokens.shape[-1]).tolist()))
         for row in range(rows):
             found = []
             for each, score, length in zip(tokens[row], scores[row], lengths[row], strict=True):
-                # Bytes can spell a line's end; a line's translation is one line all the same, however it is read.
+                # The tokens of a byte-level tokenizer can contain line breaks, but a translation must be one line.
                 text = next(texts).replace("\n", " ").replace("\r", " ")
                 if length > 0:
                     found.append(Hypothesis(text, float(score), tuple(each[:length].tolist())))
@@ -410,20 +422,20 @@ class Translator:
 def _paired(sources: Sequence[Line], targets: Sequence[Line]) -> list[tuple[Line, Line]]:
     for name, lines in (("sources", sources), ("targets", targets)):
         if isinstance(lines, str):
-            raise InputError(f"{name} = {lines[:20]!r}: must be lines, not one string: put it in a list")
+            raise InputError(f"{name} = {lines[:20]!r}: expects lines, not one string; put it in a list")
     if len(sources) != len(targets):
-        raise InputError(f"{len(sources)} sources but {len(targets)} targets: must be as many")
+        raise InputError(f"{len(sources)} sources but {len(targets)} targets; their numbers must be equal")
     return list(zip(sources, targets, strict=True))
 
 
 def _require_one_tokenizer(tokenizers: dict[str, Tokenizer]) -> None:
-    """Raises InputError if the tokenizers are not all the same; the keys are what it calls them."""
+    """Raises InputError if the tokenizers are not all equal; the error names them by their keys."""
     if not tokenizers:
-        raise InputError("an ensemble of no translators: give at least one")
+        raise InputError("an ensemble of no translators; give at least one")
     (first, tokenizer), *others = tokenizers.items()
     for name, other in others:
         if other.to_json() != tokenizer.to_json():
             raise InputError(
-                f"{first} and {name}: have different tokenizers, so they cannot be an ensemble; train one with "
-                "data.tokenizer_file = the other's tokenizer.json"
+                f"{first} and {name}: have different tokenizers, so they cannot form an ensemble; train one with "
+                "data.tokenizer_file set to the other's tokenizer.json"
             )

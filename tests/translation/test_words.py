@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfmr.data.tokenizer import EOS_ID, Tokenizer
-from tfmr.search.words import suggested_tokens, token_progress, word_table
+from tfmr.translation.words import suggested_tokens, token_progress, word_table
 
 LETTERS = "ab é犬,"
 WORDS = ["a", "ab", "aba", "ab a", "é", "bé", "犬", "a犬", ",", "a,"]

@@ -1,8 +1,8 @@
-"""Whole words in a text that is written token by token, however it is cut into tokens.
+"""Finding whole words in a text that is written token by token, however it is divided into tokens.
 
-A word's automaton reads the text's bytes and knows how much of the word stands at the text's end. Run over every
-token of the vocabulary from every state, it becomes a table that a search can follow token by token. So a word is
-found by what is read in the end, not by the tokens that the tokenizer would have cut it into.
+The automaton of a word reads the bytes of the text; its state is how much of the word the text ends with. Running it
+over every token of the vocabulary from every state gives a table that a search follows token by token. A word is thus
+found by its spelling, not by the tokens into which the tokenizer would have divided it.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,12 @@ from tfmr.data.tokenizer import EOS_ID
 
 NEVER = 2**30
 _SAME = 256
-"""The column of a byte table that stands for no byte at all."""
+"""The column of a byte table for no byte."""
 
 
 class WordTable(NamedTuple):
-    """Where each token leads. State 0 is the start of the text, the last state that a word has been found: for good."""
+    """State transitions by token. State 0 is the start of the text. The last state, which is
+    never left, means that a word has been found."""
 
     next_state: Int[np.ndarray, "states vocab"]
 
@@ -30,28 +31,28 @@ class WordTable(NamedTuple):
 
     @property
     def completes(self) -> Bool[np.ndarray, "states vocab"]:
-        """After which tokens a word stands in the text."""
+        """Transitions after which a word has been found, whatever follows."""
         return self.next_state == self.found
 
     @property
     def at_end(self) -> Bool[np.ndarray, " states"]:
-        """In which states a word stands in the text if it ends there."""
+        """States in which the text contains a word if it ends there."""
         return self.completes[:, EOS_ID]
 
     @property
     def breaks(self) -> Bool[np.ndarray, "states vocab"]:
-        """After which tokens a word that stood in the text, had it ended, is part of a longer one."""
+        """Transitions that turn a word at the end of the text into part of a longer word."""
         return self.at_end[:, None] & ~self.at_end[self.next_state]
 
     def tokens_to_end(self) -> Int[np.ndarray, "states vocab"]:
-        """Returns how many tokens it takes to end a text after each token if no word may stand in it, EOS included.
+        """Returns the least number of tokens, including EOS, that end the text after each token without any word.
 
-        0 after EOS; `NEVER` where a word stands in the text, or will in any case.
+        0 after EOS. `NEVER` if the text contains a word, or every end leads to one.
         """
-        needed = np.full(len(self.next_state), NEVER, np.int32)  # from a state on
+        needed = np.full(len(self.next_state), NEVER, np.int32)  # from each state
         needed[~self.at_end] = 1
         while True:
-            # Whoever can reach a state that ends in n tokens can end in n + 1.
+            # A state with a transition to one that needs n tokens needs at most n + 1.
             through = np.minimum(needed[self.next_state].min(axis=1), NEVER - 1) + 1
             shorter = np.where(np.arange(len(needed)) == self.found, NEVER, np.minimum(needed, through))
             if (shorter == needed).all():
@@ -62,7 +63,7 @@ class WordTable(NamedTuple):
         return after
 
     def walk(self, tokens: Sequence[int], state: int = 0) -> int:
-        """Returns the state after some tokens."""
+        """Returns the state after reading tokens from a state."""
         for token in tokens:
             state = int(self.next_state[state, token])
         return state
@@ -71,13 +72,14 @@ class WordTable(NamedTuple):
 def word_table(words: Sequence[str], pieces: Sequence[bytes]) -> WordTable:
     """Returns the table that finds any of the words.
 
+    Only whole words count in scripts that separate words: "party" does not contain "art", but 犬が contains 犬.
+
     Args:
-      words: each without spaces around it. As a whole word only, where its edge is a letter or digit of a script that
-        sets words apart: "art" does not stand in "party", but 犬 stands in 犬が.
-      pieces: what each token adds to the text, in bytes; the end mark adds nothing.
+      words: the words or phrases. Spaces around them are ignored.
+      pieces: the bytes that each token adds to the text; EOS adds none.
     """
     table = _byte_table([word.strip() for word in words])
-    # The end of the text ends a word as a space does.
+    # The end of the text ends a word like a space.
     texts = [b" " if token == EOS_ID else piece for token, piece in enumerate(pieces)]
     states = np.tile(np.arange(len(table), dtype=np.int32)[:, None], len(texts))
     for column in _columns(texts):
@@ -86,12 +88,12 @@ def word_table(words: Sequence[str], pieces: Sequence[bytes]) -> WordTable:
 
 
 def suggested_tokens(table: WordTable, tokens: Sequence[int], space: int = -1) -> Int[np.ndarray, " states"]:
-    """Returns the token to go on with towards a word, state by state; -1: none.
+    """Returns, for each state, the token that leads towards a word; -1 if there is none.
 
     Args:
-      table: of that one word.
-      tokens: the word as the tokenizer cuts it.
-      space: the token of a space alone, if there is one: it leads to where a word may begin.
+      table: the table of this word only.
+      tokens: the tokens of the word.
+      space: the token that is a single space, after which a word may begin; -1 if there is none.
     """
     suggested = np.full(len(table.next_state), -1, np.int32)
     begins = table.next_state[:, tokens[0]] == table.walk(tokens[:1])
@@ -104,7 +106,7 @@ def suggested_tokens(table: WordTable, tokens: Sequence[int], space: int = -1) -
 
 
 def token_progress(table: WordTable, tokens: Sequence[int]) -> Int[np.ndarray, " states"]:
-    """Returns how many of a word's tokens stand at the text's end, state by state; all of them once it is found."""
+    """Returns, for each state, how many tokens of a word the text ends with; all of them if it contains the word."""
     progress = np.zeros(len(table.next_state), np.int32)
     state = 0
     for number, token in enumerate(tokens, start=1):
@@ -115,7 +117,7 @@ def token_progress(table: WordTable, tokens: Sequence[int]) -> Int[np.ndarray, "
 
 
 def _columns(texts: Sequence[bytes]) -> Int[np.ndarray, "longest vocab"]:
-    """Returns the first byte of every text, the second, ...; `_SAME` after a text's end."""
+    """Returns the first bytes of all texts, the second bytes, and so on; `_SAME` after the end of a text."""
     longest = max(map(len, texts))
     columns = np.full((longest, len(texts)), _SAME, np.int32)
     for token, text in enumerate(texts):
@@ -124,7 +126,7 @@ def _columns(texts: Sequence[bytes]) -> Int[np.ndarray, "longest vocab"]:
 
 
 def _byte_table(words: Sequence[str]) -> Int[np.ndarray, "states 257"]:
-    """The automaton over bytes, found state by state from the start."""
+    """Returns the automaton over bytes, exploring its states from the start."""
     patterns = [_Pattern.of(word) for word in words]
     start = _State(between=True, partial=frozenset())
     numbers: dict[_State, int] = {start: 0}
@@ -149,7 +151,7 @@ def _byte_table(words: Sequence[str]) -> Int[np.ndarray, "states 257"]:
 class _Pattern(NamedTuple):
     text: bytes
     apart_before: bool
-    """Whether another word's letter may not stand right before it."""
+    """Whether no letter of another word may precede it directly."""
     apart_after: bool
 
     @classmethod
@@ -158,16 +160,16 @@ class _Pattern(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What matters of the text so far."""
+    """The state of the automaton after some text."""
 
     between: bool
-    """Whether its last character is none of a word."""
+    """Whether the last character is not part of a word."""
     partial: frozenset[tuple[int, int]]
-    """Which words stand at its end, and with how many of their bytes."""
+    """Indices of the words that the text ends with a part of, and the number of their bytes."""
 
 
 def _read(patterns: Sequence[_Pattern], state: _State, byte: int) -> _State | None:
-    """Returns the state after one more byte; None: a word has been found."""
+    """Returns the state after one more byte; None if a word has been found."""
     continues = 0x80 <= byte < 0xC0
     between = state.between if continues else _is_between(byte)
     partial = set()
@@ -186,10 +188,10 @@ def _read(patterns: Sequence[_Pattern], state: _State, byte: int) -> _State | No
 
 
 def _is_between(first_byte: int) -> bool:
-    """Whether a character that begins so stands between words: a space, a sign, or a script without spaces.
+    """Returns whether a character separates words: a space, punctuation, or a character of a script without spaces.
 
-    UTF-8's first byte tells: ASCII by its value; C2 are Latin-1's signs, E2 the general punctuation and symbols, E3 to
-    ED the East Asian scripts, EF full-width forms, F0 and above the rest of them and emoji.
+    The first byte of its UTF-8 encoding determines it. C2 begins the punctuation of Latin-1, E2 general punctuation
+    and symbols, E3 to ED the East Asian scripts, EF full-width forms, F0 and above their extensions and emoji.
     """
     if first_byte < 0x80:
         return not chr(first_byte).isalnum()
