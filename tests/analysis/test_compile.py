@@ -14,12 +14,14 @@ from tfmr.data.batching import make_plan
 from tfmr.errors import InputError
 from tfmr.training.sharding import make_mesh
 
+# Tables of their own: of a tied one, the gradients of its uses are reduced one by one on CPUs.
+MODEL = tiny_model(tie_embeddings="none")
 CONFIG = Config(
-    model=tiny_model().config,
+    model=MODEL.config,
     data=PairsConfig(tokens_per_batch=300, max_length=10),
     training=training_config(loss_chunk=4096),
 )
-PARAMETERS = sum(x.size for x in jax.tree.leaves(start_state(tiny_model(), training_config())[0].params))
+PARAMETERS = sum(x.size for x in jax.tree.leaves(start_state(MODEL, training_config())[0].params))
 
 
 @functools.cache
@@ -37,7 +39,7 @@ def test_the_inputs_are_those_of_training():
     mesh = mesh_of(2, 2, 2)
     config = training_config(ema_decay=0.9)
     inputs = step_inputs(dataclasses.replace(CONFIG, training=config), mesh)
-    state, sharding = start_state(tiny_model(), config, mesh)
+    state, sharding = start_state(MODEL, config, mesh)
     assert inputs.sharding == sharding
     assert jax.tree.map(lambda x: (x.shape, x.dtype, x.sharding), inputs.state) == jax.tree.map(
         lambda x: (x.shape, x.dtype, x.sharding), state
@@ -57,10 +59,7 @@ def test_rows_are_rounded_up_to_the_parts_of_the_batch_and_of_the_accumulation()
 
 
 def test_data_parallel_reduces_every_gradient_once_and_little_else():
-    # With embeddings of their own: of a tied one, the gradients of its uses are reduced one by one here.
-    model = tiny_model(tie_embeddings="none").config
-    inputs = step_inputs(dataclasses.replace(CONFIG, model=model), mesh_of(8, 1, 1))
-    step = compile_step(inputs)
+    inputs, step = compiled(8, 1, 1)
     assert {(one.kind, one.group) for one in step.collectives} == {("all-reduce", 8)}
     # The loss sums and the norm come on top, a few numbers.
     parameters = bytes_per_chip(inputs.state.params)

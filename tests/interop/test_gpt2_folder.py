@@ -17,7 +17,7 @@ from tfmr.data.tokenizer import Marks, Tokenizer
 from tfmr.errors import InputError
 from tfmr.interop import flatten, read_gpt2
 from tfmr.interop.weights import read_arrays, write_arrays
-from tfmr.language_model import Generator
+from tfmr.language_model import Continuation, Generator
 from tfmr.models import CausalLM
 from tfmr.runs import load_run
 from tfmr.training.evaluation import evaluate_loss, negative_log_likelihood
@@ -33,6 +33,15 @@ def run(tmp_path_factory) -> str:
     folder = str(tmp_path_factory.mktemp("imported") / "run")
     _dispatch(["import", str(FOLDER), folder])
     return folder
+
+
+@pytest.fixture(scope="module")
+def continued(run) -> dict[str, Continuation]:
+    """The continuation of each prompt at temperature 0, written in one batch."""
+    prompts = [*(case["prompt"] for case in CASES), "", "<|endoftext|>"]
+    config = GenerationConfig(temperature=0.0, max_new_tokens=50, batch_size=len(prompts))
+    found = Generator.from_run(run, config=config).generate(prompts)
+    return {prompt: one for prompt, (one,) in zip(prompts, found, strict=True)}
 
 
 @pytest.fixture
@@ -58,15 +67,14 @@ def test_logits_are_those_of_transformers(run):
     np.testing.assert_allclose(found, golden["logits"], rtol=0, atol=1e-4)
 
 
-def test_fifty_tokens_and_their_text_are_those_of_transformers(run):
-    config = GenerationConfig(temperature=0.0, max_new_tokens=50, batch_size=4)
-    found = Generator.from_run(run, config=config).generate([case["prompt"] for case in CASES])
-    for case, (one,) in zip(CASES, found, strict=True):
+def test_fifty_tokens_and_their_text_are_those_of_transformers(continued):
+    found = [continued[case["prompt"]] for case in CASES]
+    for case, one in zip(CASES, found, strict=True):
         assert list(one.tokens) == case["new"]
         assert one.text == case["text"]
         assert one.ending == ("end" if case["new"][-1] == END else "length")
-    assert len({one.text for (one,) in found}) == len(CASES)
-    assert {one.ending for (one,) in found} == {"end", "length"}
+    assert len({one.text for one in found}) == len(CASES)
+    assert {one.ending for one in found} == {"end", "length"}
 
 
 @pytest.mark.parametrize("files", ["tokenizer.json", "vocab.json and merges.txt"])
@@ -86,19 +94,16 @@ def test_prompts_are_cut_and_put_together_as_by_transformers(folder, files):
     assert tokenizer.token_texts([0, END]) == ["!", "<|endoftext|>"]
 
 
-def test_an_empty_prompt_is_the_mark_and_no_other_has_one(run):
-    config = GenerationConfig(temperature=0.0, max_new_tokens=9)
-    generator = Generator.from_run(run, config=config)
-    ((empty,), (mark,)) = generator.generate(["", "<|endoftext|>"])
-    assert empty == mark
+def test_an_empty_prompt_is_the_end_of_text_token_and_no_other_has_one(run, continued):
+    assert continued[""] == continued["<|endoftext|>"]
     config = GenerationConfig(temperature=3.0, max_new_tokens=60)
     samples = Generator.from_run(run, config=config).generate([""], samples=64)[0]
     drawn = {token for one in samples for token in one.tokens}
-    assert drawn > {0, 1, 2, 3, END}  # what are marks in our own vocabularies are characters here
+    assert drawn > {0, 1, 2, 3, END}  # special tokens of tfmr's own vocabularies, which are characters here
 
 
 def test_the_loss_of_a_text_counts_every_token(run):
-    """Also the token 0, which is padding in our own vocabularies and "!" here; rows are cut as the formula says."""
+    """Also the token 0, which is "!" here and padding in tfmr's own vocabularies."""
     config, tokenizer, params = load_run(run)
     text = '! The old woman!! sees the small dog.\nIt is "here" #1 & $2!'
     ids = encode_text(tokenizer, text)

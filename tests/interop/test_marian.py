@@ -1,6 +1,8 @@
 """Our models as Marian and back. What Marian itself computes: test_marian_folder.py (stored) and test_live.py."""
 
+import copy
 import dataclasses
+import functools
 import re
 
 import jax.numpy as jnp
@@ -19,6 +21,7 @@ MARIANS = dataclasses.replace(SMALL, norm_epsilon=1e-5, attention_bias=True, out
 UNK = tokenizer.UNK_ID
 
 
+@functools.cache
 def params_of(config):
     return random_parameters(Transformer(config), *SENTENCES)
 
@@ -49,7 +52,7 @@ def test_only_the_first_norms_are_not_exact(monkeypatch):
     config = dataclasses.replace(SMALL, norm_epsilon=0.1)
     found, params, _ = from_marian(*to_marian(config, params_of(config)), UNK)
     assert found.norm_epsilon == 0.5
-    given = params_of(config)
+    given = copy.deepcopy(params_of(config))
     for stack in ("encoder", "decoder"):
         # A first norm that gives its beta alone, whatever comes in.
         for tree in (params, given):
@@ -107,7 +110,10 @@ def test_all_reasons_why_a_marian_model_cannot_be_ours_are_given_at_once():
     ("changes", "message"),
     [
         ({"model.encoder.layers.0.fc3.weight": np.zeros(1, np.float32)}, r"unknown: .*fc3"),
-        ({"model.shared.weight": np.zeros((3, 16), np.float32)}, r"wrong shape: model\.shared\.weight \(3, 16\) instead"),
+        (
+            {"model.shared.weight": np.zeros((3, 16), np.float32)},
+            r"wrong shape: model\.shared\.weight \(3, 16\)",
+        ),
         ({"model.encoder.layers.0.fc1.weight": None}, r"missing: model\.encoder\.layers\.0\.fc1\.weight \(24, 16\)"),
         ({"lm_head.weight": np.zeros((VOCAB, 16), np.float32)}, r"lm_head\.weight differs from model\.shared\.weight"),
         ({"model.encoder.embed_positions.weight": np.zeros((4, 16), np.float32)}, "must be the paper's sinusoids"),

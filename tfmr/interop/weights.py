@@ -4,6 +4,7 @@ A name is the path in the parameter tree, joined by dots: `encoder.layer_0.self_
 separate, even if the model scans over stacked layers. docs/interchange.md lists all names and shapes.
 """
 
+import functools
 import json
 import os
 from collections.abc import Mapping
@@ -48,14 +49,19 @@ def unflatten(weights: Mapping[str, ArrayLike], config: ModelConfig, name: str =
     """
     check_weights(weights, weight_shapes(config), name)
     params = unflatten_dict({name: np.asarray(x, np.float32) for name, x in weights.items()}, sep=".")
-    expected = jax.tree.structure(abstract_params(build_model(config)))
-    return params if jax.tree.structure(params) == expected else stack_layers(params)
+    is_stacked = jax.tree.structure(params) != jax.tree.structure(_shapes(config))
+    return stack_layers(params) if is_stacked else params
 
 
 def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Returns the shape of each weight of a model under its flat name."""
-    params: Any = flatten_dict(jax.eval_shape(unstack_layers, abstract_params(build_model(config))), sep=".")
+    params: Any = flatten_dict(jax.eval_shape(unstack_layers, _shapes(config)), sep=".")
     return {name: tuple(x.shape) for name, x in params.items()}
+
+
+@functools.lru_cache(maxsize=8)
+def _shapes(config: ModelConfig) -> Any:
+    return abstract_params(build_model(config))
 
 
 def check_weights(weights: Mapping[str, ArrayLike], shapes: Mapping[str, tuple[int, ...]], name: str) -> None:
