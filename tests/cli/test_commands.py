@@ -139,13 +139,13 @@ WRONG = {
         ["import", "x", "--tokenizer", "y"],
         "as in: tfmr import SOURCE RUN",
     ),
-    "no run": (["translate", "{folder}/nothing"], "no run directory"),
+    "no run": (["translate", "{folder}/nothing"], "nothing: not a run directory"),
     "no checkpoint": (["translate", "{run}", "--checkpoint", "99"], "no checkpoint '99'"),
     "no input": (["translate", "{run}", "--input", "{folder}/nothing.txt"], "nothing.txt"),
     "no such picture": (["plot", "{run}", "--what", "curves", "beem"], "'beem': must be one of curves,"),
-    "no run to compare": (["plot", "{run}", "--what", "schedule", "--compare", "{folder}/x"], "x: is no run directory"),
+    "no run to compare": (["plot", "{run}", "--what", "schedule", "--compare", "{folder}/x"], "x: not a run directory"),
     "several tokens": (["plot", "{run}", "--what", "neighbours", "--tokens", "xyxy"], "--tokens 'xyxy': is "),
-    "one file": (["evaluate", "{run}", "--source", "{folder}/corpus.en"], "give both or none"),
+    "one file": (["evaluate", "{run}", "--source", "{folder}/corpus.en"], "give both or neither"),
 }
 
 

@@ -121,7 +121,7 @@ def test_wrong_arguments_are_one_line(run, tmp_path):
     for kind in ("marian", "safetensors"):
         message = refused("export", run, "--format", kind, "--output", tmp_path / "there")
         assert "is there already" in message
-    assert "is no run directory" in refused("export", tmp_path / "there", "--output", tmp_path / "x")
+    assert ": not a run directory" in refused("export", tmp_path / "there", "--output", tmp_path / "x")
     assert "--format = 'onnx': must be one of" in refused("export", run, "--format", "onnx", "--output", "x")
     assert "is there already" in refused("import", tmp_path, tmp_path / "there")
     assert "no such folder" in refused("import", tmp_path / "nowhere", tmp_path / "new")

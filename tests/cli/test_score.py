@@ -130,7 +130,7 @@ WRONG = {
     "no such file": (["score", "{run}", "--source", "{good}x", "--target", "{good}"], "did you mean 'good'?"),
     "no such layer": (["align", "{run}", "--source", "{tsv}", "--layer", "1"], "layer = 1: must be from 0 to 0"),
     "no such head": (["plot", "{run}", "--head", "2"], "head = 2: must be from 0 to 1"),
-    "no such run": (["score", "{run}", "--ensemble", "{run}x", "--source", "{tsv}"], "is no run directory"),
+    "no such run": (["score", "{run}", "--ensemble", "{run}x", "--source", "{tsv}"], ": not a run directory"),
     "the same file": (["translate", "{run}", "--input", "{good}", "--output", "{good}"], "is what is read"),
     "no such folder": (["translate", "{run}", "--input", "{good}", "--output", "{good}/out"], "cannot be written"),
 }

@@ -21,7 +21,7 @@ def parse_config(arguments: list[str], prog: str) -> Config:
         config = load_config(path)
         return parse(Config, overrides, prog=f"{prog} {path}", default=_with_workdir(config, path))
     if {"-h", "--help"} & set(arguments):
-        return parse(Config, arguments, prog=f"{prog} CONFIG")
+        return parse(Config, arguments, prog=f"{prog} CONFIG", default=Config())
     raise InputError(f"no config: give a file first, as in: {prog} configs/demo.py")
 
 
