@@ -229,9 +229,9 @@ def test_a_word_after_a_flag_may_be_the_run():
     for line in ("--window runs/x", "runs/x --window", "--window True runs/x", "runs/x --window=1"):
         assert parse(arguments, line.split(), prog="prog") == arguments(run="runs/x", window=True)
     with pytest.raises(InputError, match=r"--window = 'maybe': must be True or False"):
-        parse(arguments, "--window maybe runs/x".split(), prog="prog")
+        parse(arguments, ["--window", "maybe", "runs/x"], prog="prog")
 
 
 def test_pairs_and_text_have_their_own_options():
-    with pytest.raises(InputError, match="unknown option --data.files"):
+    with pytest.raises(InputError, match=r"unknown option --data\.files"):
         read(Config(data=PairsConfig()), ["--data.files", "input.txt"])
