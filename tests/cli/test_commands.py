@@ -144,7 +144,10 @@ WRONG = {
     "no input": (["translate", "{run}", "--input", "{folder}/nothing.txt"], "nothing.txt"),
     "no such picture": (["plot", "{run}", "--what", "curves", "beem"], "'beem': must be one of curves,"),
     "no run to compare": (["plot", "{run}", "--what", "schedule", "--compare", "{folder}/x"], "x: not a run directory"),
-    "several tokens": (["plot", "{run}", "--what", "neighbours", "--tokens", "xyxy"], "--tokens 'xyxy': is "),
+    "several tokens": (
+        ["plot", "{run}", "--what", "neighbours", "--tokens", "xyxy"],
+        "--tokens 'xyxy': consists of 5 tokens",
+    ),
     "one file": (["evaluate", "{run}", "--source", "{folder}/corpus.en"], "give both or neither"),
 }
 

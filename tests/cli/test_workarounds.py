@@ -13,8 +13,8 @@ import resource
 import jax
 import jax.numpy as jnp
 
-step = jax.jit(jax.grad(lambda x: jnp.tanh(jnp.tanh(x @ x) @ x).sum()))
-x = jnp.ones((512, 512))
+step = jax.jit(lambda x: x + 1)
+x = jnp.ones((4096, 4096))  # glibc never keeps 32 MiB and more by itself
 for _ in range(4):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     step(x).block_until_ready()
@@ -41,7 +41,9 @@ def test_with_huge_pages_memory_is_kept_between_steps(tmp_path):
 
 @needs_glibc
 def test_use_huge_pages_can_go_when_xla_keeps_its_memory(tmp_path):
-    assert page_faults_of_a_step("", tmp_path) > 500, "XLA keeps its memory: measure whether use_huge_pages still helps"
+    assert page_faults_of_a_step("", tmp_path) > 4096, (
+        "XLA keeps its memory: measure whether use_huge_pages still helps"
+    )
 
 
 CLOSED_LOOP = """

@@ -9,11 +9,14 @@ import contextlib
 import dataclasses
 import io
 import itertools
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
 from tfmr.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from tfmr.runs import RunDirectory
 
 T = TypeVar("T")
 
@@ -49,6 +52,23 @@ def parse(cls: type[T], arguments: list[str], *, prog: str, default: T | None = 
             return tyro.cli(cls, args=[*words, *options], **kwargs)
     except SystemExit as exit_:
         raise _refusal(exit_) or InputError(f"{_sentence(report.getvalue())}; see {prog} --help") from None
+
+
+def parse_with_run(cls: type[T], arguments: list[str], prog: str) -> "tuple[T, RunDirectory]":
+    """Parses `RUN [--option VALUE ...]`. The default of a field `decoding` is the run's own configuration.
+
+    Raises:
+      InputError: if RUN is not a run directory, or for a wrong option.
+    """
+    if {"-h", "--help"} & set(arguments):
+        parse(cls, arguments, prog=prog)
+    if not arguments or arguments[0].startswith("-"):
+        raise InputError(f"no run directory: give it first, as in: {prog} runs/demo")
+    from tfmr.runs import RunDirectory
+
+    run = RunDirectory.open(arguments[0])
+    own: dict[str, Any] = {"decoding": run.config.decoding} if "decoding" in get_type_hints(cls) else {}
+    return parse(cls, arguments, prog=prog, default=cls(run=arguments[0], **own)), run
 
 
 def split_options(cls: type, arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -239,7 +239,9 @@ class ManyHosts(Hosts):
             if step < furthest and (i, step) not in warned:
                 warned.add((i, step))
                 waited = now - self._since
-                log.warning("%s is slow: at step %d for %.0f s, others wait at %d", self._named(i), step, waited, furthest)
+                log.warning(
+                    "%s is slow: at step %d for %.0f s, others wait at %d", self._named(i), step, waited, furthest
+                )
 
     def _coordinator_lost(self) -> str:
         return f"{self._named(0)} is lost, which ran the coordination service"
