@@ -68,7 +68,7 @@ def parse_with_run(cls: type[T], arguments: list[str], prog: str) -> "tuple[T, R
 
     run = RunDirectory.open(arguments[0])
     own: dict[str, Any] = {"decoding": run.config.decoding} if "decoding" in get_type_hints(cls) else {}
-    return parse(cls, arguments, prog=prog, default=cls(run=arguments[0], **own)), run
+    return parse(cls, arguments, prog=prog, default=cls(**{"run": arguments[0], **own})), run
 
 
 def split_options(cls: type, arguments: list[str]) -> tuple[list[str], list[str]]:

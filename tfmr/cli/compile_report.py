@@ -17,9 +17,10 @@ GIB = 2**30
 def print_inputs(inputs: StepInputs, chip: Chip | None) -> None:
     """Prints the model, the mesh, the batch, and the share of the state on each chip."""
     model, bucket, state = inputs.config.model, inputs.bucket, inputs.state
+    dtype = getattr(model, "dtype", "float32")
     parameters = sum(math.prod(x.shape) for x in jax.tree.leaves(state.params))
     mesh = " ".join(f"{name}={size}" for name, size in inputs.mesh.shape.items())
-    print(f"model      {parameters:,} parameters (vocabulary {model.vocab_size:,}), computed in {model.dtype}")
+    print(f"model      {parameters:,} parameters (vocabulary {model.vocab_size:,}), computed in {dtype}")
     print(f"chips      {inputs.mesh.size} x {chip.name if chip else 'CPU device'}, mesh {mesh}")
     of_source = f"{bucket.source_length} source and " if bucket.source_length else ""  # language models have no source
     print(f"batch      {inputs.rows} rows of {of_source}{bucket.target_length} target tokens")
@@ -84,7 +85,7 @@ def _print_roofline(inputs: StepInputs, step: CompiledStep, chip: Chip, model_fl
     print("  Assumptions: collectives use rings without latency; only matrix products take time to compute; each")
     print("  instruction reads its operands and writes its result once; rows with data are full. MFU counts the FLOPs")
     print("  that the model needs. No step was run or timed.")
-    if inputs.config.model.dtype == "float32":
+    if getattr(inputs.config.model, "dtype", "float32") == "float32":
         print("  The config computes in float32; --model.dtype bfloat16 makes activations and some messages smaller.")
 
 

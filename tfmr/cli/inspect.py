@@ -79,8 +79,8 @@ def _print_memory(config: Config) -> None:
     state = training_bytes(config.model, moving_average=has_average) / 2**30
     parts = "parameters, gradient, two moments" + (", average" if has_average else "")
     print(f"{'GiB of training, no activations':32} {state:>15.3f}   (float32: {parts})")
-    cache = cache_bytes(config.model, length) / 2**30
-    print(f"{'GiB of the cache of one text':32} {cache:>15.3f}   ({length:,} tokens, {config.model.dtype})")
+    cache, dtype = cache_bytes(config.model, length) / 2**30, getattr(config.model, "dtype", "float32")
+    print(f"{'GiB of the cache of one text':32} {cache:>15.3f}   ({length:,} tokens, {dtype})")
 
 
 def _print_training(config: Config, options: Options) -> None:

@@ -215,9 +215,9 @@ class _TranslationRun(_TokenRun):
     def attention(self) -> _Pictures:
         from tfmr import analysis
 
-        pair = self.sentence, self.options.target or None
-        kwargs = dict(stack=self.options.stack, layer=self.layer, head=self.head)
-        yield "attention.png", analysis.plot_sentence_attention(self.model, *pair, **kwargs)
+        pair, stack = (self.sentence, self.options.target or None), self.options.stack
+        figure = analysis.plot_sentence_attention(self.model, *pair, stack=stack, layer=self.layer, head=self.head)
+        yield "attention.png", figure
 
     def beam(self) -> _Pictures:
         from tfmr import analysis
