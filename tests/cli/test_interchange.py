@@ -74,10 +74,10 @@ def test_marian_needs_neither_torch_nor_transformers(run, tmp_path):
 
 def test_what_cannot_be_exported_is_said_before_anything_is_written(pre_norm, tmp_path):
     message = refused("export", pre_norm, "--format", "marian", "--output", tmp_path / "out")
-    assert "Marian cannot hold this model: model.norm = 'pre'" in message
+    assert "Marian cannot store this model: model.norm = 'pre'" in message
     assert "model.d_k = 4" in message
     message = refused("export", pre_norm, "--format", "ctranslate2", "--output", tmp_path / "out")
-    assert "CTranslate2 cannot hold this model: model.d_k = 4" in message
+    assert "CTranslate2 cannot store this model: model.d_k = 4" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,10 +112,10 @@ def test_a_language_model_goes_to_a_file(tmp_path):
 
 def test_a_format_for_the_other_kind_of_model_is_refused(run, tmp_path):
     output = ["--output", tmp_path / "out"]
-    assert "GPT-2 cannot hold this model: it translates" in refused("export", run, "--format", "gpt2", *output)
+    assert "gpt2: cannot store a model of kind transformer" in refused("export", run, "--format", "gpt2", *output)
     language_model = make_language_model(tmp_path / "run", gated=True)
     for kind in ("marian", "ctranslate2"):
-        assert "export" in refused("export", language_model, "--format", kind, *output)
+        assert "choose another format: gpt2" in refused("export", language_model, "--format", kind, *output)
     assert "model.gated = True" in refused("export", language_model, "--format", "gpt2", *output)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
@@ -125,7 +125,7 @@ def test_wrong_arguments_are_one_line(run, tmp_path):
     assert "--output: missing" in refused("export", run)
     for kind in ("marian", "safetensors"):
         message = refused("export", run, "--format", kind, "--output", tmp_path / "there")
-        assert "is there already" in message
+        assert "already exists" in message
     assert ": not a run directory" in refused("export", tmp_path / "there", "--output", tmp_path / "x")
     assert "--format = 'onnx': must be one of" in refused("export", run, "--format", "onnx", "--output", "x")
     assert "already exists" in refused("import", tmp_path, tmp_path / "there")
