@@ -1,4 +1,4 @@
-"""Trains a recipe: python train.py CONFIG [--section.field VALUE ...]. See --help."""
+"""Trains a model: python train.py CONFIG [--section.field VALUE ...]. See --help."""
 
 import sys
 

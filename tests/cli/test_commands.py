@@ -139,13 +139,16 @@ WRONG = {
         ["import", "x", "--tokenizer", "y"],
         "as in: tfmr import SOURCE RUN",
     ),
-    "no run": (["translate", "{folder}/nothing"], "no run directory"),
+    "no run": (["translate", "{folder}/nothing"], "nothing: not a run directory"),
     "no checkpoint": (["translate", "{run}", "--checkpoint", "99"], "no checkpoint '99'"),
     "no input": (["translate", "{run}", "--input", "{folder}/nothing.txt"], "nothing.txt"),
     "no such picture": (["plot", "{run}", "--what", "curves", "beem"], "'beem': must be one of curves,"),
-    "no run to compare": (["plot", "{run}", "--what", "schedule", "--compare", "{folder}/x"], "x: is no run directory"),
-    "several tokens": (["plot", "{run}", "--what", "neighbours", "--tokens", "xyxy"], "--tokens 'xyxy': is "),
-    "one file": (["evaluate", "{run}", "--source", "{folder}/corpus.en"], "give both or none"),
+    "no run to compare": (["plot", "{run}", "--what", "schedule", "--compare", "{folder}/x"], "x: not a run directory"),
+    "several tokens": (
+        ["plot", "{run}", "--what", "neighbours", "--tokens", "xyxy"],
+        "--tokens 'xyxy': consists of 5 tokens",
+    ),
+    "one file": (["evaluate", "{run}", "--source", "{folder}/corpus.en"], "give both or neither"),
 }
 
 

@@ -14,7 +14,7 @@ from tfmr.config import GenerationConfig
 from tfmr.errors import InputError
 from tfmr.interop import flatten, load_safetensors
 from tfmr.language_model import Generator
-from tfmr.runs.run_directory import load_run
+from tfmr.runs import load_run
 from tfmr.translation import Translator
 
 
@@ -39,7 +39,10 @@ def test_out_to_a_file_and_in_again(run, tmp_path, capsys):
     file, again = tmp_path / "model.safetensors", tmp_path / "again"
     _dispatch(["export", run, "--output", str(file)])
     _dispatch(["import", str(file), str(again), "--tokenizer", f"{run}/tokenizer.json"])
-    assert capsys.readouterr().out.splitlines() == [f"wrote {file}", f"made {again}: try  tfmr translate {again}"]
+    assert capsys.readouterr().out.splitlines() == [
+        f"wrote {file}",
+        f"created {again}; to use it: tfmr translate {again}",
+    ]
     (config, _, params), (found, _, same) = load_run(run), load_run(again)
     assert found.model == config.model
     np.testing.assert_array_equal(
@@ -71,10 +74,10 @@ def test_marian_needs_neither_torch_nor_transformers(run, tmp_path):
 
 def test_what_cannot_be_exported_is_said_before_anything_is_written(pre_norm, tmp_path):
     message = refused("export", pre_norm, "--format", "marian", "--output", tmp_path / "out")
-    assert "Marian cannot hold this model: model.norm = 'pre'" in message
+    assert "Marian cannot store this model: model.norm = 'pre'" in message
     assert "model.d_k = 4" in message
     message = refused("export", pre_norm, "--format", "ctranslate2", "--output", tmp_path / "out")
-    assert "CTranslate2 cannot hold this model: model.d_k = 4" in message
+    assert "CTranslate2 cannot store this model: model.d_k = 4" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -87,7 +90,9 @@ def test_a_language_model_goes_out_and_in_as_gpt2(tmp_path, capsys):
     }
     assert json.loads((out / "generation_config.json").read_text())["suppress_tokens"] == [0, 1, 2]
     _dispatch(["import", str(out), str(again)])
-    assert capsys.readouterr().out.splitlines()[-1] == f"made {again}: try  tfmr generate {again} --prompt TEXT"
+    assert (
+        capsys.readouterr().out.splitlines()[-1] == f"created {again}; to use it: tfmr generate {again} --prompt TEXT"
+    )
     config = GenerationConfig(temperature=0.0, max_new_tokens=20)
     first, second = (Generator.from_run(folder, config=config).generate(LINES[:3]) for folder in (run, again))
     assert first == second
@@ -102,32 +107,32 @@ def test_a_language_model_goes_to_a_file(tmp_path):
     for name, x in flatten(load_run(run)[2]).items():
         np.testing.assert_array_equal(flatten(params)[name], x)
     message = refused("import", file, tmp_path / "again", "--tokenizer", f"{run}/tokenizer.json")
-    assert "holds a language model" in message
+    assert "contains a language model" in message
 
 
 def test_a_format_for_the_other_kind_of_model_is_refused(run, tmp_path):
     output = ["--output", tmp_path / "out"]
-    assert "GPT-2 cannot hold this model: it translates" in refused("export", run, "--format", "gpt2", *output)
+    assert "gpt2: cannot store a model of kind transformer" in refused("export", run, "--format", "gpt2", *output)
     language_model = make_language_model(tmp_path / "run", gated=True)
     for kind in ("marian", "ctranslate2"):
-        assert "export" in refused("export", language_model, "--format", kind, *output)
+        assert "choose another format: gpt2" in refused("export", language_model, "--format", kind, *output)
     assert "model.gated = True" in refused("export", language_model, "--format", "gpt2", *output)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_wrong_arguments_are_one_line(run, tmp_path):
     (tmp_path / "there").mkdir()
-    assert "--output: is missing" in refused("export", run)
+    assert "--output: missing" in refused("export", run)
     for kind in ("marian", "safetensors"):
         message = refused("export", run, "--format", kind, "--output", tmp_path / "there")
-        assert "is there already" in message
-    assert "is no run directory" in refused("export", tmp_path / "there", "--output", tmp_path / "x")
+        assert "already exists" in message
+    assert ": not a run directory" in refused("export", tmp_path / "there", "--output", tmp_path / "x")
     assert "--format = 'onnx': must be one of" in refused("export", run, "--format", "onnx", "--output", "x")
-    assert "is there already" in refused("import", tmp_path, tmp_path / "there")
+    assert "already exists" in refused("import", tmp_path, tmp_path / "there")
     assert "no such folder" in refused("import", tmp_path / "nowhere", tmp_path / "new")
     assert "has no config.json, no model.safetensors" in refused("import", tmp_path / "there", tmp_path / "new")
     _dispatch(["export", run, "--output", str(tmp_path / "weights")])
-    assert "--tokenizer: is missing" in refused("import", tmp_path / "weights", tmp_path / "new")
+    assert "--tokenizer: missing" in refused("import", tmp_path / "weights", tmp_path / "new")
     message = refused("import", tmp_path / "weights", tmp_path / "new", "--tokenizer", tmp_path / "none.json")
     assert "cannot read this tokenizer.json" in message
     assert sorted(path.name for path in tmp_path.iterdir()) == ["there", "weights"]

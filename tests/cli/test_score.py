@@ -126,12 +126,12 @@ WRONG = {
     "in pairs too": (["score", "{run}", "--source", "{bad}", "--target", "{good}"], "bad: line 2 is not UTF-8"),
     "unequal files": (["score", "{run}", "--source", "{good}", "--target", "{one}"], "2 lines but"),
     "no tab": (["align", "{run}", "--source", "{good}"], "line 1 has 0 tabs"),
-    "a target alone": (["score", "{run}", "--target", "{good}"], "--target: give --source"),
+    "a target alone": (["score", "{run}", "--target", "{good}"], ": requires --source"),
     "no such file": (["score", "{run}", "--source", "{good}x", "--target", "{good}"], "did you mean 'good'?"),
     "no such layer": (["align", "{run}", "--source", "{tsv}", "--layer", "1"], "layer = 1: must be from 0 to 0"),
     "no such head": (["plot", "{run}", "--head", "2"], "head = 2: must be from 0 to 1"),
-    "no such run": (["score", "{run}", "--ensemble", "{run}x", "--source", "{tsv}"], "is no run directory"),
-    "the same file": (["translate", "{run}", "--input", "{good}", "--output", "{good}"], "is what is read"),
+    "no such run": (["score", "{run}", "--ensemble", "{run}x", "--source", "{tsv}"], ": not a run directory"),
+    "the same file": (["translate", "{run}", "--input", "{good}", "--output", "{good}"], "is also an input"),
     "no such folder": (["translate", "{run}", "--input", "{good}", "--output", "{good}/out"], "cannot be written"),
 }
 

@@ -4,9 +4,12 @@ import ctypes
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
+import jax
 import pytest
 
 from tfmr.errors import InputError
@@ -100,7 +103,7 @@ def test_the_first_works_before_the_others():
 
 def looked_at(store, hosts, beats, warned, now, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    hosts._look_at(beats, warned)
+    hosts._check(beats, warned)
 
 
 def test_a_process_without_a_sign_of_life_is_lost(monkeypatch):
@@ -113,7 +116,7 @@ def test_a_process_without_a_sign_of_life_is_lost(monkeypatch):
             store.values["tfmr/beats/2"] = f"{now} 7"
         elif now - 6 > 10:
             with pytest.raises(
-                Died, match="process 2 on host host2 is lost: no sign of life for 12 s, its last step was 7"
+                Died, match="process 2 on host host2 is lost: no heartbeat for 12 s, its last step was 7"
             ):
                 looked_at(store, hosts, beats, set(), float(now), monkeypatch)
             assert "host2 is lost" in store.values["tfmr/end/0"]  # the others read it there
@@ -133,7 +136,7 @@ def test_a_process_that_lags_is_named_once(monkeypatch, caplog):
             steps = (now, now) if now < 10 else (11, 10)
             store.values |= {f"tfmr/beats/{i}": f"{now} {step}" for i, step in enumerate(steps)}
             looked_at(store, hosts, beats, warned, float(now), monkeypatch)
-    assert caplog.messages == ["process 1 on host host1 lags: at step 10 for 6 s, others wait at 11"]
+    assert caplog.messages == ["process 1 on host host1 is slow: at step 10 for 6 s, others wait at 11"]
 
 
 def is_caught(number):
@@ -170,3 +173,57 @@ def test_of_many_an_interrupt_is_handed_on_and_a_second_would_end_the_process(mo
         assert sent == [(os.getpid(), signal.SIGTERM)]
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def python(program: str) -> subprocess.CompletedProcess:
+    """Runs a program in a process of its own, with this one's environment."""
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+
+
+ABORT = "import os, sys, signal; from tfmr.training.hosts import call_before_abort; {}; os.abort()"
+
+
+def test_a_function_is_called_before_an_abort():
+    ended = python(ABORT.format("call_before_abort(lambda: print('called', flush=True))"))
+    assert ended.stdout == "called\n", ended.stderr
+    assert ended.returncode == -signal.SIGABRT
+
+
+def test_call_before_abort_can_go_when_python_can_do_it():
+    ended = python(ABORT.format("signal.signal(signal.SIGABRT, lambda *_: print('called', flush=True))"))
+    assert ended.returncode == -signal.SIGABRT
+    assert ended.stdout == "", "Python's handlers run before an abort: use signal.signal in call_before_abort"
+
+
+TWO_SIGNALS = """
+import os, signal, socket, jax
+from tfmr.training.hosts import coordination_service, end_at_the_second
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    address = f"127.0.0.1:{{free.getsockname()[1]}}"
+jax.distributed.initialize(address, 1, 0)
+client, at = coordination_service()
+client.key_value_set("name", "value")
+assert (client.blocking_key_value_get("name", 1000), at) == ("value", address)
+{}
+for number in (1, 2):
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("alive after", number, flush=True)
+os._exit(0)
+"""
+
+
+def test_with_jax_the_second_signal_ends_the_process():
+    ended = python(TWO_SIGNALS.format("end_at_the_second(signal.SIGTERM)"))
+    assert ended.stdout == "alive after 1\n", ended.stderr
+    assert ended.returncode == -signal.SIGTERM
+
+
+def test_end_at_the_second_can_go_when_jax_does_it():
+    ended = python(TWO_SIGNALS.format(""))
+    assert ended.stdout == "alive after 1\nalive after 2\n", "JAX's handler ends at the second: remove ours"
+
+
+def test_coordination_service_can_go_when_jax_has_a_public_key_value_store():
+    public = {name for name in dir(jax.distributed) if not name.startswith("_")}
+    assert not [name for name in public if "client" in name or "key_value" in name or "store" in name]

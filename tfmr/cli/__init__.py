@@ -1,4 +1,4 @@
-"""The commands: `tfmr COMMAND ...`, and what they share with train.py."""
+"""The program `tfmr`, and what its commands share with train.py."""
 
 import importlib
 import keyword
@@ -13,25 +13,25 @@ from tfmr.config import default_cache
 from tfmr.errors import InputError, nearest
 
 COMMANDS = {
-    "prepare": "make the token arrays of a config's corpus",
+    "prepare": "tokenise the corpus of a config",
     "translate": "translate lines with a trained model",
-    "score": "log-probabilities of given translations",
-    "align": "attention from given translations to their sources, as numbers",
-    "generate": "go on with a text, by a trained language model",
-    "evaluate": "BLEU, chrF, loss and perplexity of a trained model on a test set",
+    "score": "compute the log-probabilities of given translations",
+    "align": "write the attention from given translations to their sources",
+    "generate": "continue a text with a trained language model",
+    "evaluate": "compute BLEU, chrF, loss and perplexity of a trained model on a test set",
     "average": "average the newest checkpoints of a run",
-    "export": "write a model for transformers (Marian, GPT-2), CTranslate2, or as safetensors",
-    "import": "make a run directory of a Marian model (OPUS-MT), a GPT-2, or of safetensors",
-    "inspect": "parameters and training FLOPs of a config or run",
-    "compile": "compile the training step for a TPU topology without TPUs: memory, collectives, speed",
-    "plot": "pictures of a run as PNG: learning curves, attention, beam search, embeddings, positions",
+    "export": "write a model for transformers (Marian, GPT-2) or CTranslate2, or as safetensors",
+    "import": "create a run directory from a Marian model (OPUS-MT), a GPT-2 or safetensors",
+    "inspect": "count the parameters and training FLOPs of a config or run",
+    "compile": "compile the training step for TPUs without having them: memory, collectives, speed",
+    "plot": "draw a run as PNG files: learning curves, attention, beam search, embeddings, positions",
 }
-"""Each is a module of this package with `main(arguments)`, imported only when it is called; `import` is no name for
-one and stands in `import_`."""
+"""Each command is a module of this package with `main(arguments)`, imported only when it is called. The module of
+`import`, which is a keyword, is `import_`."""
 
 
 _COMPUTES = ("translate", "evaluate", "score", "generate")
-"""Commands that run a model for long."""
+"""Commands that compute for a long time."""
 
 
 def main() -> None:
@@ -42,28 +42,32 @@ def main() -> None:
 
 
 def run(command: Callable[[list[str]], None], arguments: list[str]) -> None:
-    """Calls a command; what the user got wrong becomes one line and exit status 2."""
+    """Calls a command. An InputError becomes one line on stderr and exit status 2."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("tfmr").setLevel(logging.INFO)
-    # A program that was compiled once is read from there the next time. JAX looks at this when it is imported.
+    # Compiled programs are cached there. JAX reads this variable when it is imported.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(default_cache() / "compiled"))
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax raises what it logs as an error, traceback and all
-    sys.unraisablehook = _ignore_closed_loops
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs the errors that it raises, with tracebacks
+    sys.unraisablehook = ignore_closed_event_loops
     try:
         command(arguments)
         sys.stdout.flush()
     except InputError as error:
         sys.exit(_fail(str(error), 2))
     except BrokenPipeError:
-        # Whoever read our output has seen enough.
+        # The reader of the output closed it, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted", 130))
 
 
-def _ignore_closed_loops(unraisable: Any) -> None:
-    """Says nothing of orbax's reads and writes that were under way when one of them failed; that one was raised."""
+def ignore_closed_event_loops(unraisable: Any) -> None:
+    """Does not print the tracebacks of orbax's reads that end after another read has failed.
+
+    orbax raises the error of the failed read and closes its event loop while other reads still run. Each of these then
+    tries to report to the closed loop. tests/cli/test_workarounds.py fails once orbax waits for them or cancels them.
+    """
     if str(unraisable.exc_value) != "Event loop is closed":
         sys.__unraisablehook__(unraisable)
 
@@ -76,7 +80,7 @@ def _fail(message: str, status: int) -> int:
 def _dispatch(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: tfmr COMMAND ...\n\n" + "".join(f"  {name:10} {text}\n" for name, text in COMMANDS.items()))
-        print("tfmr COMMAND --help tells more. Training: python train.py CONFIG --help")
+        print("tfmr COMMAND --help lists the options of a command. To train: python train.py CONFIG --help")
         return
     if arguments[0] == "--version":
         import tfmr
@@ -85,7 +89,7 @@ def _dispatch(arguments: list[str]) -> None:
         return
     name, *rest = arguments
     if name not in COMMANDS:
-        raise InputError(f"unknown command {name!r}{nearest(name, COMMANDS)}; tfmr --help lists all")
+        raise InputError(f"unknown command {name!r}{nearest(name, COMMANDS)}; tfmr --help lists all commands")
     command_module(name).main(rest)
 
 

@@ -1,4 +1,4 @@
-"""`tfmr align RUN`: where a model looks in the source for each token of given translations."""
+"""`tfmr align RUN`: the attention from the tokens of given translations to the tokens of their sources."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from tfmr.cli.run_arguments import parse_with_run
+from tfmr.cli.arguments import parse_with_run
 
 if TYPE_CHECKING:
     from tfmr.translation import Alignment
@@ -15,37 +15,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arguments:
-    """Writes a line for each pair: the attention weights of a layer of the decoder, or the links that they make.
-    Reads standard input, a tab between source and target, or files. `tfmr plot` draws them."""
+    """Writes one line per pair of sentences: the cross-attention weights of a decoder layer, or an alignment derived
+    from them. `tfmr plot` draws the weights."""
 
     run: tyro.conf.Positional[str]
     """The run directory."""
     checkpoint: str = ""
-    """averaged, best, last, or a step; empty: the first of these that is there."""
+    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
     source: str = ""
-    """File of sources; without `target` a TSV of source and target; empty: standard input is that TSV."""
+    """File of sources, or without `target` a TSV file of sources and targets. Empty: a TSV from standard input."""
     target: str = ""
-    """File of their translations, line by line."""
+    """File of their translations, one per line."""
     layer: int = -1
-    """Layer of the decoder, from 0; -1: the last."""
+    """Decoder layer, from 0. -1: the last layer."""
     head: int = -1
-    """Head of the layer, from 0; -1: the mean of all."""
+    """Head of the layer, from 0. -1: the mean of all heads."""
     format: Literal["json", "links"] = "json"
-    """json: tokens, and for each token of the target the weights of the source's. links: i-j for each token j of the
-    target, but for its end mark, and the token i of the source that it looks at the most."""
+    """json: the tokens, and a row of weights over the source for each target token. links: i-j for each target token j
+    except EOS, where i is the source token with the largest weight."""
     output: str = ""
-    """File to write; empty: standard output."""
+    """File to write. Empty: standard output."""
 
 
 def main(arguments: list[str]) -> None:
-    """Writes one line for each pair read."""
-    options = parse_with_run(Arguments, arguments, "tfmr align")
+    """Writes one line for each pair."""
+    options, run = parse_with_run(Arguments, arguments, "tfmr align")
     from tfmr.cli.text_streams import input_pairs, output_file
 
     pairs = input_pairs(options.source, options.target)
-    from tfmr.translation import Translator  # slow to import: after what is wrong with the input was told
+    from tfmr.translation import Translator  # slow to import, so the input is checked first
 
-    translator = Translator.from_run(options.run, options.checkpoint)
+    translator = Translator.from_run(run, options.checkpoint)
     head = None if options.head == -1 else options.head
     alignments = translator.align_stream(pairs, layer=options.layer, head=head)
     with output_file(options.output, options.source, options.target) as file:

@@ -1,4 +1,4 @@
-"""`tfmr average RUN [--last N]`: the mean of a run's newest checkpoints, as one more checkpoint."""
+"""`tfmr average RUN [--last N]`: averages the newest checkpoints of a run."""
 
 from dataclasses import dataclass, field
 
@@ -12,13 +12,13 @@ class Arguments:
     run: tyro.conf.Positional[str]
     """The run directory."""
     last: int = 5
-    """How many of the newest checkpoints are averaged."""
+    """Number of newest checkpoints to average."""
     steps: tuple[int, ...] = field(default=())
-    """The steps of the checkpoints to average, in place of the newest."""
+    """Steps of the checkpoints to average, instead of the newest."""
 
 
 def main(arguments: list[str]) -> None:
-    """Writes the average to the run directory, as the checkpoint "averaged"."""
+    """Writes the average to the run directory as the checkpoint "averaged"."""
     from tfmr.cli.arguments import parse
 
     options = parse(Arguments, arguments, prog="tfmr average")

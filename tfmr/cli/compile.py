@@ -1,13 +1,12 @@
-"""`tfmr compile CONFIG --topology v5e:16x16`: the training step compiled for chips that are not here."""
+"""`tfmr compile CONFIG --topology v5e:16x16`: compiles the training step for chips without having them."""
 
-import dataclasses
 import importlib.util
 import os
 from dataclasses import dataclass
 from typing import Any
 
 from tfmr.cli.arguments import parse, print_options, split_options
-from tfmr.cli.config_file import parse_config
+from tfmr.cli.config_file import parse_config, with_vocabulary
 from tfmr.config import Config
 from tfmr.errors import InputError
 
@@ -16,19 +15,19 @@ PROG = "tfmr compile"
 
 @dataclass(frozen=True)
 class Options:
-    """The chips to compile for; all other options are the config's."""
+    """The chips to compile for. All other options belong to the config."""
 
     topology: str
-    """Chip and shape: v4:4x4x4, v5e:16x16, v5p:4x4x4, v6e:16x16, or cpu:8 for so many devices of this machine's CPU."""
+    """Chip and shape: v4:4x4x4, v5e:16x16, v5p:4x4x4, v6e:16x16, or cpu:8 for eight CPU devices on this machine."""
 
 
 def main(arguments: list[str]) -> None:
-    """Compiles the training step of a config for a topology and prints what the compiler says of it.
+    """Compiles the training step of a config for a topology, and prints its memory, collectives and speed.
 
     Raises:
-      InputError: for a topology that is unknown, a mesh that does not fit it, or a step that does not fit its memory.
+      InputError: for an unknown topology, a mesh that does not fit it, or a step that does not fit its memory.
     """
-    os.environ["JAX_PLATFORMS"] = "cpu"  # read when jax is imported: no accelerator is to be looked for here
+    os.environ["JAX_PLATFORMS"] = "cpu"  # read when jax is imported; keeps it from looking for accelerators
     own, rest = split_options(Options, arguments)
     if {"-h", "--help"} & set(arguments):
         print_options(Options, PROG)
@@ -39,13 +38,11 @@ def main(arguments: list[str]) -> None:
         )
     chip, shape = parse_topology(parse(Options, own, prog=PROG).topology)
     _prepare_environment(chip, shape)
-    config = parse_config(rest, PROG)
-    model = dataclasses.replace(config.model, vocab_size=config.model.vocab_size or config.data.vocab_size)
-    _compile(dataclasses.replace(config, model=model), chip, shape)
+    _compile(with_vocabulary(parse_config(rest, PROG)), chip, shape)
 
 
 def parse_topology(topology: str) -> tuple[str, tuple[int, ...]]:
-    """Returns the chip's name and the shape of `v5e:16x16`; raises InputError where it is not one."""
+    """Returns the chip's name and the shape of `v5e:16x16`; raises InputError if it is not a topology."""
     from tfmr.analysis.chips import TPUS
     from tfmr.errors import nearest
 
@@ -64,22 +61,22 @@ def parse_topology(topology: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _prepare_environment(chip: str, shape: tuple[int, ...]) -> None:
-    """Sets, before jax starts a backend, the number of CPU devices or what the compiler for TPUs asks for."""
+    """Sets the number of CPU devices, or the variables of the TPU compiler, before jax starts a backend."""
     if chip == "cpu":
         flag = "--xla_force_host_platform_device_count"
         if flag not in os.environ.get("XLA_FLAGS", ""):
             os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}={shape[0]}"
         return
     if importlib.util.find_spec("libtpu") is None:
-        raise InputError("compiling for TPUs needs their compiler, libtpu, but no TPU: pip install 'tfmr[tpu]'")
+        raise InputError("compiling for TPUs needs libtpu, but no TPU: pip install 'tfmr[tpu]'")
     os.environ.update(TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost", TPU_WORKER_ID="0")
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-16")
-    # Only a chip belongs to one process: without one, another program that has the library open is none in the way.
+    # Only a chip belongs to a single process. Without one, several programs can use the library.
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "true")
 
 
 def topology_devices(chip: str, shape: tuple[int, ...]) -> list[Any]:
-    """Returns the devices of a topology; raises InputError where there is none of this shape."""
+    """Returns the devices of a topology; raises InputError if no topology has this shape."""
     import jax
     from jax.experimental import topologies
 
@@ -111,7 +108,7 @@ def _compile(config: Config, chip: str, shape: tuple[int, ...]) -> None:
     print_compiled(inputs, step, known)
     if known is not None and step.peak > known.hbm_bytes:
         needed, has = step.peak / 2**30, known.hbm_bytes / 2**30
-        raise InputError(f"does not fit: {needed:.2f} GiB of the {has:.2f} GiB of a {chip} chip. {WHAT_TO_CHANGE}")
+        raise InputError(f"does not fit: needs {needed:.2f} GiB, a {chip} chip has {has:.2f} GiB. {WHAT_TO_CHANGE}")
 
 
 WHAT_TO_CHANGE = (

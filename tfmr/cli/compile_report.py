@@ -1,4 +1,4 @@
-"""What `tfmr compile` prints."""
+"""The output of `tfmr compile`."""
 
 import math
 from collections import defaultdict
@@ -15,20 +15,19 @@ GIB = 2**30
 
 
 def print_inputs(inputs: StepInputs, chip: Chip | None) -> None:
-    """Prints the model, the mesh, the batch, and what one chip holds of the state."""
+    """Prints the model, the mesh, the batch, and the share of the state on each chip."""
     model, bucket, state = inputs.config.model, inputs.bucket, inputs.state
+    dtype = getattr(model, "dtype", "float32")
     parameters = sum(math.prod(x.shape) for x in jax.tree.leaves(state.params))
     mesh = " ".join(f"{name}={size}" for name, size in inputs.mesh.shape.items())
-    print(f"model      {parameters:,} parameters (vocabulary {model.vocab_size:,}), computed in {model.dtype}")
+    print(f"model      {parameters:,} parameters (vocabulary {model.vocab_size:,}), computed in {dtype}")
     print(f"chips      {inputs.mesh.size} x {chip.name if chip else 'CPU device'}, mesh {mesh}")
-    of_source = f"{bucket.source_length} source and " if bucket.source_length else ""  # language models have none
+    of_source = f"{bucket.source_length} source and " if bucket.source_length else ""  # language models have no source
     print(f"batch      {inputs.rows} rows of {of_source}{bucket.target_length} target tokens")
     if inputs.rows > bucket.rows:
         given, needed = inputs.config.data.tokens_per_batch, inputs.rows * bucket.target_length
-        print(
-            f"           {bucket.rows} with sentences, by data.tokens_per_batch = {given}, and empty ones, so that they"
-        )
-        print(f"           divide over mesh and accumulation: {needed} would fill all")
+        print(f"           {bucket.rows} rows contain data (data.tokens_per_batch = {given}); the others are empty, to")
+        print(f"           divide evenly among devices and accumulation; {needed} tokens would fill all rows")
     print("\nper chip                          GiB")
     trees = {"parameters": state.params, "optimizer state": state.opt_state, "moving average": state.ema_params}
     for name, tree in {**trees, "batch": inputs.batch}.items():
@@ -38,16 +37,14 @@ def print_inputs(inputs: StepInputs, chip: Chip | None) -> None:
 
 
 def print_compiled(inputs: StepInputs, step: CompiledStep, chip: Chip | None) -> None:
-    """Prints memory, operations, collectives and, where the chip's peak is known, the roofline."""
+    """Prints memory, operations, collectives and, if the chip's peak is known, the roofline."""
     _print_memory(step, chip)
     model_flops = _model_flops(inputs) / inputs.mesh.size
-    print(f"  {'FLOPs the model needs':32}{model_flops:12.3e}   3 x forward, rows with sentences only")
-    print(f"  {'FLOPs of matrix products':32}{step.matrix_flops:12.3e}   empty rows and recomputation included")
-    print(f"  {'FLOPs by the compiler':32}{step.compiler_flops:12.3e}   all operations, the bodies of loops once")
-    print(
-        f"  {'bytes accessed by the compiler':32}{step.bytes_accessed:12.3e}   in any memory, the bodies of loops once"
-    )
-    print(f"  {'bytes of main memory':32}{step.memory_traffic:12.3e}   read and written, loops in full")
+    print(f"  {'FLOPs the model needs':32}{model_flops:12.3e}   3 x forward, only rows with data")
+    print(f"  {'FLOPs of matrix products':32}{step.matrix_flops:12.3e}   including empty rows and recomputation")
+    print(f"  {'FLOPs by the compiler':32}{step.compiler_flops:12.3e}   all operations; bodies of loops once")
+    print(f"  {'bytes accessed by the compiler':32}{step.bytes_accessed:12.3e}   in any memory; bodies of loops once")
+    print(f"  {'bytes of main memory':32}{step.memory_traffic:12.3e}   read and written; loops in full")
     _print_collectives(step.collectives)
     if chip is not None:
         _print_roofline(inputs, step, chip, model_flops)
@@ -82,18 +79,14 @@ def _print_roofline(inputs: StepInputs, step: CompiledStep, chip: Chip, model_fl
     for name, seconds in (("all overlaps", line.shortest), ("none overlaps", line.longest)):
         mfu = model_flops / (seconds * chip.flops)
         print(f"  {name:14}step {_ms(seconds)}, MFU {100 * mfu:.1f}%, {tokens / seconds:,.0f} target tokens/s")
-    print(
-        f"  bound by {line.bound}. Assumed of a {chip.name}, as published: {chip.flops / 1e12:g} TFLOP/s in bfloat16,"
-    )
+    print(f"  bound by {line.bound}. Published figures of a {chip.name}: {chip.flops / 1e12:g} TFLOP/s in bfloat16,")
     memory, links = chip.hbm_bandwidth / 1e9, chip.link_bandwidth / 1e9
     print(f"  {memory:g} GB/s of memory, {links:g} GB/s sent over all links at once.")
-    print("  Collectives go by rings, without latency; only matrix products cost operations; of memory each")
-    print(
-        "  instruction reads its operands and writes its result once; rows with sentences are full. MFU is of the FLOPs"
-    )
+    print("  Assumptions: collectives use rings without latency; only matrix products take time to compute; each")
+    print("  instruction reads its operands and writes its result once; rows with data are full. MFU counts the FLOPs")
     print("  that the model needs. No step was run or timed.")
-    if inputs.config.model.dtype == "float32":
-        print("  The config computes in float32: --model.dtype bfloat16 makes activations and some messages smaller.")
+    if getattr(inputs.config.model, "dtype", "float32") == "float32":
+        print("  The config computes in float32; --model.dtype bfloat16 makes activations and some messages smaller.")
 
 
 def _ms(seconds: float) -> str:

@@ -1,9 +1,10 @@
-"""Recipes: Python files with get_config(), overridden on the command line."""
+"""Config files: Python files with get_config(), whose fields the command line overrides."""
 
 import dataclasses
 import os
 import runpy
 from pathlib import Path
+from typing import Any
 
 from tfmr.cli.arguments import parse
 from tfmr.config import KINDS, Config
@@ -14,27 +15,24 @@ def parse_config(arguments: list[str], prog: str) -> Config:
     """Returns the Config of `CONFIG [--section.field VALUE ...]`; an empty workdir becomes runs/ and the file's name.
 
     Raises:
-      InputError: for a missing or wrong file, an unknown key, a wrong value.
+      InputError: for a missing or wrong file, an unknown option, or a wrong value.
     """
     if arguments and not arguments[0].startswith("-"):
         path, *overrides = arguments
         config = load_config(path)
-        return parse(Config, overrides, prog=f"{prog} {path}", default=_with_workdir(config, path))
+        config = dataclasses.replace(config, workdir=config.workdir or os.path.join("runs", Path(path).stem))
+        return parse(Config, overrides, prog=f"{prog} {path}", default=config)
     if {"-h", "--help"} & set(arguments):
-        return parse(Config, arguments, prog=f"{prog} CONFIG")
+        return parse(Config, arguments, prog=f"{prog} CONFIG", default=Config())
     raise InputError(f"no config: give a file first, as in: {prog} configs/demo.py")
 
 
-def _with_workdir(config: Config, path: str) -> Config:
-    return dataclasses.replace(config, workdir=config.workdir or os.path.join("runs", Path(path).stem))
-
-
 def load_config(path: str) -> Config:
-    """Returns what get_config() of a Python file returns; raises InputError where that is no Config."""
+    """Returns the result of get_config() in a Python file; raises InputError if it is not a Config."""
     file = Path(path)
     if not file.is_file():
-        beside = [str(other) for other in file.parent.glob("*.py")] if file.parent.is_dir() else []
-        raise InputError(f"{path}: no such config file{nearest(path, beside)}")
+        others = [str(other) for other in file.parent.glob("*.py")] if file.parent.is_dir() else []
+        raise InputError(f"{path}: no such config file{nearest(path, others)}")
     try:
         names = runpy.run_path(str(file))
         if "get_config" not in names:
@@ -49,8 +47,15 @@ def load_config(path: str) -> Config:
     return config
 
 
+def with_vocabulary(config: Config) -> Config:
+    """Returns a config whose model has the largest vocabulary that its tokenizer may have, unless it has its own."""
+    size = config.model.vocab_size or config.data.largest_vocabulary
+    model: Any = config.model
+    return dataclasses.replace(config, model=dataclasses.replace(model, vocab_size=size))
+
+
 def _nearest_field(error: Exception) -> str:
-    """For a keyword that no section of the config has, the nearest that one has."""
+    """Returns a hint at the nearest field of any section, for an error about an unknown keyword."""
     if not isinstance(error, TypeError) or "unexpected keyword argument" not in str(error):
         return ""
     sections = [Config, *(type(section) for section in vars(Config()).values() if dataclasses.is_dataclass(section))]

@@ -1,28 +1,26 @@
-"""`tfmr evaluate RUN`: the scores of a trained model on a test set."""
+"""`tfmr evaluate RUN`: scores a trained model on a test set."""
 
 import json
 from dataclasses import dataclass
 
 import tyro
 
-from tfmr.cli.run_arguments import parse_with_run
-from tfmr.runs.run_directory import RunDirectory
+from tfmr.cli.arguments import parse_with_run
 from tfmr.training.task import EvaluationOptions, task_for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(EvaluationOptions):
-    """Computes the scores of a run: BLEU, chrF and loss of translations, or the loss of a language model. The last line
-    of the output is a JSON object."""
+    """Computes BLEU, chrF and the loss of a translation model, or the loss of a language model. The last line of the
+    output is a JSON object."""
 
     run: tyro.conf.Positional[str]
     """The run directory."""
 
 
 def main(arguments: list[str]) -> None:
-    """Prints the scores, then the same as JSON."""
-    options = parse_with_run(Arguments, arguments, "tfmr evaluate")
-    run = RunDirectory.open(options.run)
+    """Prints the scores, and then again as JSON."""
+    options, run = parse_with_run(Arguments, arguments, "tfmr evaluate")
     scores = task_for(run.config).evaluate(run, options)
     for name, value in scores.items():
         print(f"{name:11} {value:.4f}" if isinstance(value, float) else f"{name:11} {value}")

@@ -1,4 +1,4 @@
-"""`tfmr export RUN`: a model for other programs: transformers, CTranslate2, or weights in a file."""
+"""`tfmr export RUN`: writes a model for transformers or CTranslate2, or its weights to a file."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,35 +10,36 @@ from tfmr.errors import InputError
 
 @dataclass(frozen=True)
 class Arguments:
-    """Writes a run's model as other programs read it."""
+    """Writes the model of a run in the format of another program."""
 
     run: tyro.conf.Positional[str]
     """The run directory."""
     format: Literal["marian", "gpt2", "ctranslate2", "safetensors"] = "safetensors"
-    """marian: a folder for Hugging Face transformers (post-norm models with sinusoids). gpt2: likewise, of a language
-    model (pre-norm, no gates). ctranslate2: a folder for CTranslate2. safetensors: one file of weights by flat
-    names."""
+    """marian: a folder for Hugging Face transformers (post-norm translation models with sinusoids). gpt2: a folder for
+    transformers (pre-norm language models without gates). ctranslate2: a folder for CTranslate2. safetensors: a single
+    file of weights with flat names."""
     output: str = ""
-    """The folder or file to write, which must not be there yet."""
+    """The folder or file to write. It must not exist."""
     checkpoint: str = ""
-    """averaged, best, last, or a step; empty: the first of these that is there."""
+    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
 
 
 def main(arguments: list[str]) -> None:
-    """Writes the model whole or not at all."""
+    """Writes the complete model, or nothing if an error occurs."""
     from tfmr.cli.arguments import parse
 
     options = parse(Arguments, arguments, prog="tfmr export")
     if not options.output:
-        raise InputError("--output: is missing: give the folder or file to write")
+        raise InputError("--output: missing; give the folder or file to write")
     from tfmr.interop import check_ctranslate2, check_gpt2, check_marian, save_safetensors
-    from tfmr.runs.run_directory import RunDirectory, load_run
+    from tfmr.runs import RunDirectory, load_run
 
-    model = RunDirectory.open(options.run).config.model
-    # Before the weights are read, which takes a while.
+    run = RunDirectory.open(options.run)
+    model = run.config.model
+    # Reading the weights takes a while, so check first.
     checks = {"marian": check_marian, "gpt2": check_gpt2, "ctranslate2": check_ctranslate2}
     checks.get(options.format, lambda _: None)(model)
-    config, tokenizer, params = load_run(options.run, options.checkpoint)
+    config, tokenizer, params = load_run(run, options.checkpoint)
     if options.format == "safetensors":
         save_safetensors(options.output, model, params)
     else:

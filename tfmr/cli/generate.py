@@ -1,4 +1,4 @@
-"""`tfmr generate RUN --prompt TEXT`: a language model goes on with a text."""
+"""`tfmr generate RUN --prompt TEXT`: continues a text with a language model."""
 
 import sys
 from dataclasses import dataclass, fields
@@ -10,20 +10,20 @@ from tfmr.config import GenerationConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(GenerationConfig):
-    """Writes what a language model makes of a prompt, token by token; several samples one after the other."""
+    """Writes a prompt and its continuation by a language model, token by token. Several samples follow each other."""
 
     run: tyro.conf.Positional[str]
     """The run directory."""
     prompt: str = ""
-    """What the text begins with. Empty: the beginning of a document, if the model was trained on documents."""
+    """The beginning of the text. Empty: start a new document, if the model was trained on documents."""
     samples: int = 1
-    """How many texts are written."""
+    """Number of texts to write."""
     checkpoint: str = ""
-    """averaged, best, last, or a step; empty: the first of these that is there."""
+    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
 
 
 def main(arguments: list[str]) -> None:
-    """Writes prompt and continuation to standard output; lines of --- stand between samples."""
+    """Writes prompt and continuation to standard output, with a line of --- between samples."""
     from tfmr.cli.arguments import parse
 
     options = parse(Arguments, arguments, prog="tfmr generate")
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
         texts[piece.sample].append(piece.text)
         if piece.continuation:
             ended.add(piece.sample)
-        # The first that has not ended is shown as it grows, those after it when their turn comes.
+        # Show the first unfinished sample as it grows. Later samples wait for their turn.
         while shown < options.samples:
             sys.stdout.write("".join(texts[shown]))
             texts[shown].clear()

@@ -1,11 +1,11 @@
-"""`tfmr inspect CONFIG|RUN`: where the parameters are, and what training costs."""
+"""`tfmr inspect CONFIG|RUN`: counts the parameters, and the cost of training."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfmr.cli.arguments import parse, print_options, split_options
-from tfmr.config import Config, ModelConfig, TransformerConfig
+from tfmr.cli.config_file import parse_config, with_vocabulary
+from tfmr.config import Config
 from tfmr.errors import InputError
 
 PROG = "tfmr inspect"
@@ -14,14 +14,14 @@ PAPERS_STEPS = 100_000
 
 @dataclass(frozen=True)
 class Options:
-    """What the training's length in hours is told for; all other options are the config's."""
+    """The hardware for which the duration of training is estimated. All other options belong to the config."""
 
     chip: str = "v5e"
     """The accelerator: v4, v5e, v5p, v6e, p100 (the paper's, float32), a100 or h100."""
     chips: int = 8
-    """How many of them."""
+    """Number of accelerators."""
     mfu: float = 0.4
-    """Model FLOP utilisation: the share of their peak that training reaches. `tfmr compile` gives a bound."""
+    """Model FLOP utilisation: the share of the peak that training reaches. `tfmr compile` computes a bound."""
 
     def __post_init__(self):
         if self.chips < 1:
@@ -34,72 +34,63 @@ def main(arguments: list[str]) -> None:
     """Prints the account of a config file (with overrides) or of a run directory."""
     own, rest = split_options(Options, arguments)
     options = parse(Options, own, prog=PROG)
-    config = _config(rest)
+    config = with_vocabulary(_config(rest))
     from tfmr.analysis.chips import chip_named
     from tfmr.models.account import parameter_table
 
-    chip_named(options.chip)  # refused before anything is printed
-    model = dataclasses.replace(config.model, vocab_size=config.model.vocab_size or config.data.vocab_size)
-    for name, count in parameter_table(model).items():
+    chip_named(options.chip)  # raises before anything is printed
+    table = parameter_table(config.model)
+    for name, count in table.items():
         print(f"{name:32} {count:>15,}")
-    total = sum(parameter_table(model).values())
-    print(f"{'total':32} {total:>15,}   (vocabulary {model.vocab_size:,})")
-    _print_breakdown(model)
-    _print_memory(config, model)
-    _print_training(config, model, options)
-
-
-def _print_breakdown(model: ModelConfig) -> None:
-    from tfmr.models.breakdown import attention_share, weight_breakdown
-
-    table = weight_breakdown(model)
-    total = sum(table.values())
-    print("\nmatrices by their use, without biases, norms and positions, the unembedding counted also where it is tied")
-    for name, count in {**table, "all": total}.items():
-        print(f"  {name:30} {count / total:>7.2%} {count:>20,}")
-    print(f"  {'attention (query to output)':30} {attention_share(model):>7.2%}\n")
-
-
-def _print_memory(config: Config, model: ModelConfig) -> None:
-    from tfmr.models.breakdown import cache_bytes, training_bytes
-
-    length = config.data.max_length
-    state = training_bytes(model, moving_average=config.training.ema_decay > 0) / 2**30
-    kept = "parameters, gradient, two moments" + (", average" if config.training.ema_decay > 0 else "")
-    print(f"{'GiB of training, activations not':32} {state:>15.3f}   (float32: {kept})")
-    print(
-        f"{'GiB of the cache of one text':32} {cache_bytes(model, length) / 2**30:>15.3f}   "
-        f"({length:,} tokens, {model.dtype})"
-    )
+    print(f"{'total':32} {sum(table.values()):>15,}   (vocabulary {config.model.vocab_size:,})")
+    _print_breakdown(config)
+    _print_memory(config)
+    _print_training(config, options)
 
 
 def _config(arguments: list[str]) -> Config:
-    """The config of a run directory or of a file; `--help` tells this command's own options first."""
-    from tfmr.cli.config_file import parse_config
-    from tfmr.runs.run_directory import RunDirectory
-
+    """Returns the config of a run directory or of a file. `--help` prints this command's own options first."""
     if {"-h", "--help"} & set(arguments):
         print_options(Options, PROG)
     if not arguments or not Path(arguments[0]).is_dir():
         return parse_config(arguments, PROG)
     if len(arguments) > 1:
-        raise InputError(f"{arguments[1]!r}: a run directory takes no options here; give its config file instead")
+        raise InputError(f"{arguments[1]!r}: a run directory takes no options; give its config file instead")
+    from tfmr.runs import RunDirectory
+
     return RunDirectory.open(arguments[0]).config
 
 
-def _lengths(config: Config) -> tuple[int, int]:
-    """Tokens of a source and of a target; a language model has only the latter."""
-    return (32, 32) if isinstance(config.model, TransformerConfig) else (0, config.data.max_length)
+def _print_breakdown(config: Config) -> None:
+    from tfmr.models.breakdown import attention_share, weight_breakdown
+
+    table = weight_breakdown(config.model)
+    total = sum(table.values())
+    print("\nmatrices by their use, without biases, norms and positions; a tied unembedding is counted as well")
+    for name, count in {**table, "all": total}.items():
+        print(f"  {name:30} {count / total:>7.2%} {count:>20,}")
+    print(f"  {'attention (query to output)':30} {attention_share(config.model):>7.2%}\n")
 
 
-def _print_training(config: Config, model: ModelConfig, options: Options) -> None:
+def _print_memory(config: Config) -> None:
+    from tfmr.models.breakdown import cache_bytes, training_bytes
+
+    length, has_average = config.data.max_length, config.training.ema_decay > 0
+    state = training_bytes(config.model, moving_average=has_average) / 2**30
+    parts = "parameters, gradient, two moments" + (", average" if has_average else "")
+    print(f"{'GiB of training, no activations':32} {state:>15.3f}   (float32: {parts})")
+    cache, dtype = cache_bytes(config.model, length) / 2**30, getattr(config.model, "dtype", "float32")
+    print(f"{'GiB of the cache of one text':32} {cache:>15.3f}   ({length:,} tokens, {dtype})")
+
+
+def _print_training(config: Config, options: Options) -> None:
     from tfmr.analysis.chips import chip_named
     from tfmr.analysis.roofline import training_seconds
     from tfmr.models.account import training_flops_per_token
 
     chip = chip_named(options.chip)
-    tokens, lengths = config.data.tokens_per_batch, _lengths(config)
-    per_token = training_flops_per_token(model, *lengths)
+    tokens, (source, target) = config.data.tokens_per_batch, config.data.typical_lengths
+    per_token = training_flops_per_token(config.model, source, target)
     print(f"{'training FLOPs per target token':32} {per_token:>15.3e}")
     print(f"{'training FLOPs per step':32} {per_token * tokens:>15.3e}   ({tokens:,} target tokens)")
     for steps in sorted({PAPERS_STEPS, config.training.steps}):
@@ -107,13 +98,10 @@ def _print_training(config: Config, model: ModelConfig, options: Options) -> Non
         print(
             f"{f'hours for {steps:,} steps':32} {hours:>15.2f}   ({options.chips} x {chip.name}, MFU {options.mfu:g})"
         )
-    of = (
-        f"sentences of {lengths[0]} source and {lengths[1]} target tokens"
-        if lengths[0]
-        else f"rows of {lengths[1]} tokens"
-    )
+    rows = f"sentences of {source} source and {target} target tokens" if source else f"rows of {target} tokens"
     print(
-        f"\nAssumed: {of}, data.tokens_per_batch target tokens a step without\n"
-        "padding; 2 operations a multiplication and addition, matrix products only; the backward pass twice the\n"
-        f"forward pass, nothing recomputed; a peak of {chip.flops / 1e12:g} TFLOP/s a chip; evaluation not counted."
+        f"\nAssumptions: {rows}; data.tokens_per_batch target tokens per step,\n"
+        "without padding; only matrix products count, with 2 operations per multiplication and addition; the backward\n"
+        "pass costs twice the forward pass; no recomputation and no evaluation; a peak of "
+        f"{chip.flops / 1e12:g} TFLOP/s per chip."
     )

@@ -1,8 +1,8 @@
-"""`tfmr prepare CONFIG [--section.field VALUE ...]`: write the token arrays of a corpus."""
+"""`tfmr prepare CONFIG [--section.field VALUE ...]`: tokenises a corpus."""
 
 
 def main(arguments: list[str]) -> None:
-    """Prepares the corpus of a config and prints its folder and contents."""
+    """Prepares the corpus of a config, and prints its folder and contents."""
     from tfmr.cli.config_file import parse_config
 
     config = parse_config(arguments, "tfmr prepare")

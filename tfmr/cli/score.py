@@ -1,4 +1,4 @@
-"""`tfmr score RUN`: how probable a model finds given translations."""
+"""`tfmr score RUN`: computes the log-probabilities of given translations."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from tfmr.cli.run_arguments import parse_with_run
+from tfmr.cli.arguments import parse_with_run
 from tfmr.config import DecodingConfig
 
 if TYPE_CHECKING:
@@ -17,37 +17,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arguments:
-    """Writes a line for each pair: its log-probability in nats, a tab, and the score by which decoding ranks: that
-    divided by the length penalty. Reads standard input, a tab between source and target, or files."""
+    """Writes one line per pair of sentences: the log-probability of the translation in nats, a tab, and the score that
+    beam search ranks by, which is the log-probability divided by the length penalty."""
 
     run: tyro.conf.Positional[str]
     """The run directory."""
     checkpoint: str = ""
-    """averaged, best, last, or a step; empty: the first of these that is there."""
+    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
     ensemble: tuple[str, ...] = ()
-    """More run directories, with the same tokenizer: the mean of all models' probabilities is taken."""
+    """More run directories with the same tokenizer. The probabilities of all models are averaged."""
     source: str = ""
-    """File of sources; without `target` a TSV of source and target; empty: standard input is that TSV."""
+    """File of sources, or without `target` a TSV file of sources and targets. Empty: a TSV from standard input."""
     target: str = ""
-    """File of their translations, line by line."""
+    """File of their translations, one per line."""
     tokens: bool = False
-    """Write JSON with the log-probability of each token."""
+    """Write JSON lines that include the log-probability of each token."""
     output: str = ""
-    """File to write; empty: standard output."""
+    """File to write. Empty: standard output."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
-    """The length penalty; what is not given is as in the run's config."""
+    """The length penalty. Options that are not given are taken from the run."""
 
 
 def main(arguments: list[str]) -> None:
-    """Writes one line for each pair read."""
-    options = parse_with_run(Arguments, arguments, "tfmr score")
+    """Writes one line for each pair."""
+    options, run = parse_with_run(Arguments, arguments, "tfmr score")
     from tfmr.cli.text_streams import input_pairs, output_file
 
     pairs = input_pairs(options.source, options.target)
-    from tfmr.translation import Translator  # slow to import: after what is wrong with the input was told
+    from tfmr.translation import Translator  # slow to import, so the input is checked first
 
-    runs = (options.run, *options.ensemble)
-    translator = Translator.from_runs(runs, options.checkpoint, options.decoding)
+    translator = Translator.from_runs((run, *options.ensemble), options.checkpoint, options.decoding)
     with output_file(options.output, options.source, options.target) as file:
         for score in translator.score_stream(pairs):
             pieces = translator.tokenizer.token_texts(score.tokens) if options.tokens else None
@@ -61,7 +60,7 @@ def _plain(score: "Score") -> str:
 
 
 def _with_tokens(score: "Score", pieces: Sequence[str]) -> str:
-    # JSON has no NaN, which is the score of a pair that is too long.
+    # JSON has no NaN, the score of a pair that is too long.
     values: dict[str, Any] = {
         name: round(value, 6) if math.isfinite(value) else None
         for name, value in (("log_prob", score.log_prob), ("score", score.score))

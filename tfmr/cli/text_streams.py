@@ -1,10 +1,10 @@
-"""Where a command's lines come from and where they go: files, or standard input and output."""
+"""Lines of text from files or standard input, to files or standard output."""
 
 import collections
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -15,11 +15,11 @@ T = TypeVar("T")
 
 
 def input_lines(path: str) -> Iterator[str]:
-    """Returns the lines of a file, plain or gzip, or of standard input where `path` is empty.
+    """Returns the lines of a file, plain or gzip, or of standard input if `path` is empty.
 
     Raises:
-      InputError: if there is no such file, or a line is not UTF-8. Of a file this is found before the first line is
-        used, of standard input and other streams when the line is reached.
+      InputError: if there is no such file, or a line is not UTF-8. Files are checked before the first line is returned,
+        standard input and pipes line by line.
     """
     if not path:
         return decode_lines(sys.stdin.buffer, "standard input")
@@ -27,13 +27,13 @@ def input_lines(path: str) -> Iterator[str]:
 
 
 def input_pairs(source: str, target: str) -> Iterator[tuple[str, str]]:
-    """Returns the pairs of two files line by line; without `target` of a TSV, without `source` of standard input.
+    """Returns pairs of lines: of two files, of a TSV file without `target`, or of standard input without `source`.
 
     Raises:
-      InputError: as `input_lines`, and if one file has more lines, or a line of a TSV is not two fields.
+      InputError: as `input_lines`, if the files differ in length, or a line of a TSV does not have two fields.
     """
     if target and not source:
-        raise InputError("--target: give --source with it")
+        raise InputError(f"--target = {target!r}: requires --source")
     if not source:
         return split_tsv(input_lines(""), "standard input")
     if not target:
@@ -42,18 +42,18 @@ def input_pairs(source: str, target: str) -> Iterator[tuple[str, str]]:
 
 
 def _checked(read: Callable[[], Iterator[T]], *paths: str) -> Iterator[T]:
-    """Returns what `read` gives, after all of it was read once: a mistake is told before any work."""
+    """Returns the items of `read`, after reading them all once to report mistakes before any work."""
     for path in paths:
         if not Path(path).exists():
             raise missing_file(Path(path))
-    if all(Path(path).is_file() for path in paths):  # a pipe can be read but once
+    if all(Path(path).is_file() for path in paths):  # a pipe can only be read once
         collections.deque(read(), maxlen=0)
     return read()
 
 
 @contextlib.contextmanager
 def output_file(path: str, *inputs: str) -> Iterator[BinaryIO]:
-    """Opens a file to write to, or standard output where `path` is empty.
+    """Opens a file to write to, or standard output if `path` is empty.
 
     Raises:
       InputError: if the file cannot be written, or is one of the inputs.
@@ -63,10 +63,23 @@ def output_file(path: str, *inputs: str) -> Iterator[BinaryIO]:
         return
     for other in filter(None, inputs):
         if os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other):
-            raise InputError(f"--output = {path!r}: is what is read; give another file")
+            raise InputError(f"--output = {path!r}: is also an input; choose another file")
     try:
         file = Path(path).open("wb")  # noqa: SIM115 - closed below
     except OSError as error:
         raise InputError(f"--output = {path!r}: cannot be written ({error.strerror})") from None
     with file:
         yield file
+
+
+def with_progress(items: Iterable[T], what: str, path: str) -> Iterator[T]:
+    """Yields items, one for each line of a file. On a terminal, a bar shows their number and the time left."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    # A pipe can only be read once, so its number of lines is unknown.
+    total = sum(1 for _ in read_lines(Path(path))) if path and Path(path).is_file() else None
+    yield from track(items, description=what, total=total, console=Console(stderr=True), transient=True)

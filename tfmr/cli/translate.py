@@ -1,4 +1,4 @@
-"""`tfmr translate RUN`: lines in, their translations out, in order."""
+"""`tfmr translate RUN`: translates lines, in order."""
 
 import itertools
 import sys
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from tfmr.cli.run_arguments import parse_with_run
+from tfmr.cli.arguments import parse_with_run
 from tfmr.config import DecodingConfig
 from tfmr.errors import InputError
 
@@ -18,44 +18,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arguments:
-    """Translates standard input, or a file, line by line."""
+    """Translates a file or standard input, line by line."""
 
     run: tyro.conf.Positional[str]
     """The run directory."""
     checkpoint: str = ""
-    """averaged, best, last, or a step; empty: the first of these that is there."""
+    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
     ensemble: tuple[str, ...] = ()
-    """More run directories, with the same tokenizer: the mean of all models' probabilities decides."""
+    """More run directories with the same tokenizer. The probabilities of all models are averaged."""
     input: str = ""
-    """File to translate, plain or gzip; empty: standard input."""
+    """File to translate, plain or gzip. Empty: standard input."""
     prefixes: str = ""
-    """File with what the translations of `input` must begin with, line by line; an empty line leaves it free."""
+    """File with the required beginning of each translation, one per line. An empty line requires nothing."""
     n_best: int = 0
-    """Write so many translations of each line, as number of the line, score, text, with tabs; 0: the best as text."""
+    """Write this many translations per line as line number, score and text, separated by tabs. 0: only the text of the
+    best."""
     output: str = ""
-    """File to write; empty: standard output."""
+    """File to write. Empty: standard output."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
-    """How to search; what is not given is as in the run's config."""
+    """How to search. Options that are not given are taken from the run."""
 
 
 def main(arguments: list[str]) -> None:
-    """Writes one line for each line read, an empty line for an empty one; or with `n_best` one for each translation."""
-    options = parse_with_run(Arguments, arguments, "tfmr translate")
+    """Writes one line for each input line (empty for an empty line), or with `n_best` one for each translation."""
+    options, run = parse_with_run(Arguments, arguments, "tfmr translate")
     if options.n_best < 0:
         raise InputError(f"--n-best = {options.n_best}: must be 0 or more")
-    from tfmr.cli.progress import shown
-    from tfmr.cli.text_streams import output_file
+    from tfmr.cli.text_streams import output_file, with_progress
 
     pairs = _input(options)
-    from tfmr.translation import Translator  # slow to import: after what is wrong with the input was told
+    from tfmr.translation import Translator  # slow to import, so the input is checked first
 
-    translator = Translator.from_runs((options.run, *options.ensemble), options.checkpoint, options.decoding)
-    # Someone who types wants the answer to a line before the next.
+    translator = Translator.from_runs((run, *options.ensemble), options.checkpoint, options.decoding)
+    # At a terminal, each line is answered before the next one is read.
     typed = not options.input and sys.stdin.isatty()
     groups: Iterable[Iterable[tuple[str, str]]] = ([pair] for pair in pairs) if typed else [pairs]
     translations = itertools.chain.from_iterable(_translate(translator, group, options) for group in groups)
     if not typed:
-        translations = shown(translations, "lines", options.input)
+        translations = with_progress(translations, "lines", options.input)
     with output_file(options.output, options.input, options.prefixes) as file:
         for number, hypotheses in enumerate(translations, start=1):
             file.write(_written(number, hypotheses, options.n_best).encode())
@@ -63,13 +63,13 @@ def main(arguments: list[str]) -> None:
 
 
 def _input(options: Arguments) -> Iterator[tuple[str, str]]:
-    """Returns the lines with their prefixes, after the files were read once."""
+    """Returns the lines with their prefixes, after checking the files."""
     from tfmr.cli.text_streams import input_lines, input_pairs
 
     if not options.prefixes:
         return zip(input_lines(options.input), itertools.repeat(""), strict=False)
     if not options.input:
-        raise InputError(f"--prefixes = {options.prefixes!r}: give --input with it")
+        raise InputError(f"--prefixes = {options.prefixes!r}: requires --input")
     return input_pairs(options.input, options.prefixes)
 
 

@@ -39,6 +39,11 @@ class DataConfig(abc.ABC):
         return getattr(self, "vocab_size", 0)
 
     @property
+    def typical_lengths(self) -> tuple[int, int]:
+        """Tokens of a typical source and target, for estimates of the cost of training; 0 if there is no source."""
+        return 0, self.max_length
+
+    @property
     def cache_folder(self) -> Path:
         """The folder for prepared corpora and downloads: `cache`, $TFMR_CACHE, or ~/.cache/tfmr."""
         return Path(self.cache).expanduser() if self.cache else default_cache()

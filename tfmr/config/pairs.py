@@ -68,6 +68,11 @@ class PairsConfig(DataConfig):
         )
 
     @property
+    def typical_lengths(self) -> tuple[int, int]:
+        """Tokens of an average sentence of WMT."""
+        return 32, 32
+
+    @property
     def is_tokenised(self) -> bool:
         """Whether the text is tokenised already, so that BLEU must not tokenise it again."""
         return self.corpus == "multi30k" and self.variant == "tok"

@@ -1,4 +1,4 @@
-"""Starting `jax.distributed`: who the other processes are, by flags, environment variables or the cluster."""
+"""Starts `jax.distributed` with the processes that flags, environment variables or the cluster name."""
 
 import glob
 import importlib.util
@@ -19,13 +19,13 @@ _SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID",
 
 
 def start(config: DistributedConfig) -> None:
-    """Joins this process with the others of the run; does nothing where there are no others.
+    """Connects this process to the other processes of the run; does nothing if there are none.
 
-    What the flags say comes first, then JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, then what the
-    cluster says. Without any of these nothing is tried: a laptop never waits.
+    Flags take precedence over JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, and these over the
+    cluster. Without any of these, the function returns at once: a laptop never waits.
 
     Raises:
-      InputError: if what is given is not whole, or process 0 cannot be reached in time.
+      InputError: if a setting is missing, or process 0 cannot be reached in time.
     """
     if config.num_processes == 1 or jax.distributed.is_initialized():
         return
@@ -35,7 +35,7 @@ def start(config: DistributedConfig) -> None:
         return
     if not cluster:
         _check_explicit(given)
-    # Ours speaks first of a host that is lost, because it knows the host's name; jax's is there for what ours misses.
+    # tfmr.training.hosts reports a lost host first, because it knows the host's name; JAX reports what it misses.
     limits: dict[str, Any] = dict(
         heartbeat_timeout_seconds=config.lost_after + 15, shutdown_timeout_seconds=config.lost_after + 15
     )
@@ -53,21 +53,21 @@ def start(config: DistributedConfig) -> None:
         )
     except (RuntimeError, ValueError, OSError) as error:
         if cluster == "tpu" and "should be defined" in str(error):
-            return  # a TPU VM that is no part of a pod
+            return  # a TPU VM that is not part of a pod
         seconds = time.monotonic() - started
         first_line = str(error).split("\n")[0][:300]
         raise InputError(
-            f"distributed: the processes did not come together in {seconds:.0f} s ({first_line}); "
-            f"is every one of them started, each with its own process_id, and {_address(given)} reachable?"
+            f"distributed: the processes did not connect within {seconds:.0f} s ({first_line}); "
+            f"check that all of them run, each with its own process_id, and that {_address(given)} is reachable"
         ) from None
     log.info("Process %d of %d on %s", jax.process_index(), jax.process_count(), socket.gethostname())
 
 
 def detect_cluster() -> str:
-    """Returns what starts several processes here, by the environment: tpu, slurm, openmpi, kubernetes, or ''.
+    """Returns the cluster that this process belongs to: "tpu", "slurm", "openmpi", "kubernetes", or "" for none.
 
     Raises:
-      InputError: in an indexed Kubernetes job whose other pods jax cannot find.
+      InputError: in an indexed Kubernetes job if JAX cannot find the other pods.
     """
     environment = os.environ
     if all(name in environment for name in _SLURM):
@@ -79,24 +79,25 @@ def detect_cluster() -> str:
     if tpu_chips and "tpu" in environment.get("JAX_PLATFORMS", "tpu") and importlib.util.find_spec("libtpu"):
         return "tpu"
     if "KUBERNETES_SERVICE_HOST" in environment and "JOB_COMPLETION_INDEX" in environment:
-        # Of a pod with an address given, the index is all that is asked of Kubernetes.
+        # With a given address, only the index of the pod is taken from Kubernetes.
         if "JAX_COORDINATOR_ADDRESS" in environment:
             return ""
         if not importlib.util.find_spec("kubernetes"):
             raise InputError(
-                "distributed: jax finds the other pods of a Kubernetes job by the package kubernetes: install it, give "
-                "JAX_COORDINATOR_ADDRESS and JAX_NUM_PROCESSES, or --distributed.num-processes 1 for this pod alone"
+                "distributed: JAX needs the package kubernetes to find the other pods of the job: install it, set "
+                "JAX_COORDINATOR_ADDRESS and JAX_NUM_PROCESSES, or give --distributed.num-processes 1 for this pod "
+                "alone"
             )
         return "kubernetes"
     return ""
 
 
 def _given(config: DistributedConfig) -> dict[str, Any]:
-    """What flags and environment variables say, None for what they do not; empty where they say nothing."""
+    """Returns the settings of flags and environment variables, None for a missing one; empty if all are missing."""
     address = config.coordinator_address or os.environ.get("JAX_COORDINATOR_ADDRESS") or None
     process_id = config.process_id if config.process_id >= 0 else _number("JAX_PROCESS_ID")
     if process_id is None and address:
-        process_id = _number("JOB_COMPLETION_INDEX")  # of a pod in an indexed Kubernetes job
+        process_id = _number("JOB_COMPLETION_INDEX")  # the pod of an indexed Kubernetes job
     given = dict(
         coordinator_address=address,
         num_processes=config.num_processes or _number("JAX_NUM_PROCESSES"),
@@ -118,14 +119,14 @@ def _check_explicit(given: dict[str, Any]) -> None:
     missing = [name for name, value in given.items() if value is None]
     if missing:
         named = " and ".join(f"--distributed.{name.replace('_', '-')} or JAX_{name.upper()}" for name in missing)
-        raise InputError(f"distributed: no cluster is found here that would say it: give {named} as well")
+        raise InputError(f"distributed: no cluster was detected; also give {named}")
     number, count = given["process_id"], given["num_processes"]
     if number >= count:
         raise InputError(f"distributed.process_id = {number}: must be less than num_processes = {count}")
 
 
 def _await_coordinator(address: str, process_id: int | None, timeout: int) -> None:
-    """Waits until process 0 listens. jax would end the program with a stack trace where it never does."""
+    """Waits until process 0 listens. JAX would end the program with a stack trace if it never does."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise InputError(f"distributed.coordinator_address = {address!r}: must be HOST:PORT")
@@ -138,17 +139,17 @@ def _await_coordinator(address: str, process_id: int | None, timeout: int) -> No
                 socket.create_connection((host, int(port)), timeout=5).close()
             return
         except OSError as error:
-            # The name of a pod that just started may take a moment to be known; process 0 may start later.
+            # The name of a new pod may not resolve at once, and process 0 may start later.
             if time.monotonic() > deadline:
                 raise InputError(
-                    f"distributed.coordinator_address = {address!r}: no answer in {timeout} s ({error}); "
-                    "is process 0 started there, and the port open?"
+                    f"distributed.coordinator_address = {address!r}: no answer within {timeout} s ({error}); "
+                    "check that process 0 runs there and that the port is open"
                 ) from None
             time.sleep(0.2)
 
 
 def _sees_all_its_devices() -> bool:
-    """Says whether a SLURM task is to use every GPU that it sees: it is alone on its node, or was given just one."""
+    """Returns whether a SLURM task should use every GPU that it sees: it is alone on its node, or sees only one."""
     tasks_per_node = os.environ.get("SLURM_STEP_TASKS_PER_NODE", os.environ.get("SLURM_TASKS_PER_NODE", ""))
     alone = {part.split("(")[0] for part in tasks_per_node.split(",")} == {"1"}
     return alone or len(os.environ.get("CUDA_VISIBLE_DEVICES", ",").split(",")) == 1

@@ -1,7 +1,7 @@
-"""The processes of a run: they agree before they start, tell each other why they end, and notice one that is lost.
+"""The processes of a run: agreement before the start, a common end, and detection of lost processes.
 
-They talk over the key-value store of jax's coordination service, which lives in process 0, and never through the
-devices: a device waits without end for one that does not answer. With one process all of this is nothing.
+Processes communicate through the key-value store of JAX's coordination service, which runs in process 0, and never
+through the devices, because a device waits forever for one that does not answer. A single process needs none of this.
 """
 
 import collections
@@ -33,59 +33,57 @@ _DISAGREE = "hosts disagree"
 
 
 class Hosts:
-    """One process, alone: writes everything, agrees with itself, waits for nobody."""
+    """A single process: it writes everything and waits for nobody."""
 
     count = 1
     index = 0
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that writes logs, metrics and small files."""
+        """Whether this process writes the logs, the metrics and the small files."""
         return self.index == 0
 
     def at_step(self, step: int) -> None:
-        """Notes how far this process is, for what is told of it."""
+        """Records the step that this process has reached, for messages about it."""
 
     def must_stop(self, step: int) -> bool:
-        """Says whether all processes are to save after this step and end: the same answer in all of them.
+        """Returns whether to save after this step and end. The answer is the same in all processes.
 
-        Called at every step. Nothing is waited for unless one of them was told to stop.
+        Call it at every step. It only waits for other processes if one of them was asked to stop.
         """
         return False
 
     def agree(self, what: str, values: dict[str, Any]) -> None:
-        """Ends the run in all processes where one has other values than most.
+        """Checks that all processes have the same values.
 
         Args:
-          what: a name that no other agreement of this run has.
-          values: what must be the same everywhere, plain values by name.
+          what: a name for this check, unique within the run.
+          values: the values to compare, by name.
 
         Raises:
-          InputError: naming the process, its host and the values.
+          InputError: in all processes if one of them differs from the majority. The message names the process, its
+            host and the values.
         """
 
     def first_then_others(self, work: Callable[[], Any]) -> Any:
-        """Returns what `work` returns, which process 0 does before the others begin."""
+        """Runs `work` in process 0 first, then in the other processes, and returns its result."""
         return work()
 
     def end(self) -> None:
-        """Waits until all processes are done, and leaves them."""
+        """Waits until all processes are done, and disconnects from them."""
 
     def fail(self, error: BaseException) -> None:
-        """Tells the others why this process ends, so that they end too, and ends it where there are others."""
+        """Ends all processes of the run, reporting the error. Does nothing in a single process, which just raises it."""
 
 
 class ManyHosts(Hosts):
-    """The processes that `jax.distributed` brought together; each watches the others from a thread."""
+    """Processes connected by `jax.distributed`. A thread in each of them watches the others."""
 
     def __init__(self, lost_after: int):
-        """Begins to watch; a process that gives no sign of life for `lost_after` seconds ends the run."""
-        from jax._src import distributed  # the one way to the key-value store
-
+        """Starts to watch the other processes. The run ends if one sends no heartbeat for `lost_after` seconds."""
         self.count = jax.process_count()
         self.index = jax.process_index()
-        self._client: Any = distributed.global_state.client
-        self._coordinator = str(distributed.global_state.coordinator_address)
+        self._client, self._coordinator = coordination_service()
         self._lost_after = lost_after
         self._step = 0
         self._answers = 0
@@ -96,7 +94,7 @@ class ManyHosts(Hosts):
         self._client.wait_at_barrier("tfmr/named", 300_000)
         names = {int(key.rsplit("/", 1)[1]): name for key, name in self._client.key_value_dir_get("tfmr/names/")}
         self._names = [names[i] for i in range(self.count)]
-        self._call_before_abort()
+        call_before_abort(self._explain_abort)
         end_at_the_second(signal.SIGTERM)
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
@@ -117,11 +115,11 @@ class ManyHosts(Hosts):
             raise InputError(difference)
 
     def _difference(self, given: list[dict[str, Any]]) -> str:
-        """Returns which process has another value than most, and in what; '' where all are the same."""
+        """Returns which processes differ from the majority, and how; '' if none does."""
         differences = []
         for name in sorted({name for values in given for name in values}):
             found = [json.dumps(values.get(name, "nothing")) for values in given]
-            usual = collections.Counter(found).most_common(1)[0][0]  # of equally many that of the first process
+            usual = collections.Counter(found).most_common(1)[0][0]  # in a tie, that of the first process
             differences += [
                 f"{self._named(i)} has {name} = {value}, {self._named(found.index(usual))} has {usual}"
                 for i, value in enumerate(found)
@@ -141,7 +139,7 @@ class ManyHosts(Hosts):
         return result
 
     def _get(self, key: str) -> str:
-        """Waits for a key as long as all processes live."""
+        """Returns the value of a key, waiting for it as long as all processes are alive."""
         while True:
             try:
                 return self._client.blocking_key_value_get(key, 2000)
@@ -150,7 +148,7 @@ class ManyHosts(Hosts):
                     raise
 
     def end(self) -> None:
-        # Watched to the last: one that dies now would be waited for.
+        # Keep watching until the end: the barrier would wait for a process that dies now.
         self._client.wait_at_barrier("tfmr/ended", 24 * 3600 * 1000)
         self._done.set()
         self._watcher.join()
@@ -158,8 +156,8 @@ class ManyHosts(Hosts):
 
     def fail(self, error: BaseException) -> None:
         if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
-            # Most likely another process broke off in the middle of a sum: the watcher will find out which, and end
-            # this one.
+            # Most likely another process died during a collective operation. The watcher finds out which one and ends
+            # this process.
             time.sleep(self._lost_after + 3)
         if isinstance(error, InputError):
             message = str(error)
@@ -168,16 +166,16 @@ class ManyHosts(Hosts):
             traceback.print_exception(error)
             message = f"{self._named(self.index)} failed: {_oneline(f'{type(error).__name__}: {error}')[:500]}"
         self._tell_the_others(message)
-        # Leaving through the interpreter would wait for the others once more.
+        # A regular exit of the interpreter would wait for the other processes again.
         self._die(message, 2 if isinstance(error, InputError) else 1)
 
     def _tell_the_others(self, message: str) -> None:
-        with contextlib.suppress(jax.errors.JaxRuntimeError):  # process 0 is gone, which the others see themselves
+        with contextlib.suppress(jax.errors.JaxRuntimeError):  # process 0 is gone; the others notice
             self._client.key_value_set(f"{_END}{self.index}", message, allow_overwrite=True)
             self._note_as_read()
 
     def _note_as_read(self, lost: int = 0) -> None:
-        """Says that this process knows of the end; process 0 takes the store with it and so goes last."""
+        """Records that this process has read the message. Process 0 waits for all, as the store ends with it."""
         self._client.key_value_set(f"{_READ}{self.index}", "read", allow_overwrite=True)
         deadline = time.monotonic() + 10
         while self.is_first and time.monotonic() < deadline:
@@ -198,9 +196,9 @@ class ManyHosts(Hosts):
                 self._client.key_value_set(f"{_BEATS}{self.index}", f"{number} {self._step}", allow_overwrite=True)
                 self._end_if_told()
                 if self.is_first:
-                    # Process 0 alone reads them all and tells the others, so that a pod of a thousand hosts is watched
-                    # as easily as two.
-                    self._look_at(beats, warned)
+                    # Only process 0 reads all heartbeats, so that the cost does not grow with the square of the number
+                    # of hosts.
+                    self._check(beats, warned)
             except jax.errors.JaxRuntimeError:
                 if not self._done.is_set():
                     self._die(self._coordinator_lost())
@@ -212,7 +210,7 @@ class ManyHosts(Hosts):
             self._note_as_read()
             self._die(told[0])
 
-    def _look_at(self, beats: dict[int, tuple[str, float]], warned: set[tuple[int, int]]) -> None:
+    def _check(self, beats: dict[int, tuple[str, float]], warned: set[tuple[int, int]]) -> None:
         now = time.monotonic()
         for key, beat in self._client.key_value_dir_get(_BEATS):
             i = int(key.rsplit("/", 1)[1])
@@ -221,16 +219,16 @@ class ManyHosts(Hosts):
         lost = [i for i, (_, since) in beats.items() if i != self.index and now - since > self._lost_after]
         if lost:
             message = " and ".join(
-                f"{self._named(i)} is lost: no sign of life for {now - beats[i][1]:.0f} s, "
+                f"{self._named(i)} is lost: no heartbeat for {now - beats[i][1]:.0f} s, "
                 f"its last step was {beats[i][0].split()[1]}"
                 for i in lost
             )
             self._client.key_value_set(f"{_END}{self.index}", message, allow_overwrite=True)
             self._note_as_read(len(lost))
             self._die(message)
-        self._name_who_lags({i: int(beat.split()[1]) for i, (beat, _) in beats.items()}, warned)
+        self._warn_of_lags({i: int(beat.split()[1]) for i, (beat, _) in beats.items()}, warned)
 
-    def _name_who_lags(self, steps: dict[int, int], warned: set[tuple[int, int]]) -> None:
+    def _warn_of_lags(self, steps: dict[int, int], warned: set[tuple[int, int]]) -> None:
         now = time.monotonic()
         if steps != getattr(self, "_last_steps", None):
             self._last_steps, self._since = steps, now
@@ -241,46 +239,66 @@ class ManyHosts(Hosts):
             if step < furthest and (i, step) not in warned:
                 warned.add((i, step))
                 waited = now - self._since
-                log.warning("%s lags: at step %d for %.0f s, others wait at %d", self._named(i), step, waited, furthest)
+                log.warning(
+                    "%s is slow: at step %d for %.0f s, others wait at %d", self._named(i), step, waited, furthest
+                )
 
     def _coordinator_lost(self) -> str:
-        return f"{self._named(0)} is lost, which held the processes together"
+        return f"{self._named(0)} is lost, which ran the coordination service"
 
     def _die(self, message: str, status: int = 1) -> None:
-        """Ends this process from any thread, whatever the main one waits for."""
-        with self._dying:  # one message is enough
+        """Ends this process from any thread, whatever the main thread waits for."""
+        with self._dying:  # print one message only
             sys.stdout.flush()
             print(
                 f"error: {message} ({self._named(self.index)} ends at step {self._step})", file=sys.stderr, flush=True
             )
             os._exit(status)
 
-    def _call_before_abort(self) -> None:
-        """Has a last line printed where jax's service aborts the process: it does so the moment that process 0 is gone.
+    def _explain_abort(self) -> None:
+        """Reports why JAX's coordination service aborts this process, and ends it."""
+        host, _, port = self._coordinator.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=2).close()
+        except OSError:
+            self._die(self._coordinator_lost())
+        self._die("JAX's coordination service ended the run; see its message above")
 
-        That is C++, whose callback cannot be given from Python, so the signal of the abort is caught.
-        """
 
-        def name_the_cause(number: int) -> None:
-            host, _, port = self._coordinator.rpartition(":")
-            try:
-                socket.create_connection((host, int(port)), timeout=2).close()
-                self._die("jax's coordination service ended the run; its message is above")
-            except OSError:
-                self._die(self._coordinator_lost())
+def coordination_service() -> tuple[Any, str]:
+    """Returns the client of JAX's coordination service, which has a key-value store, and the service's address.
 
-        self._before_abort = ctypes.CFUNCTYPE(None, ctypes.c_int)(name_the_cause)
-        ctypes.CDLL(None).signal(signal.SIGABRT, self._before_abort)
+    JAX has no public way to them. tests/training/test_hosts.py fails once `jax.distributed` offers one.
+    """
+    from jax._src import distributed
+
+    return distributed.global_state.client, str(distributed.global_state.coordinator_address)
+
+
+def call_before_abort(function: Callable[[], None]) -> None:
+    """Calls a function when C++ code aborts the process.
+
+    JAX's coordination service aborts a process as soon as process 0 is gone. The public API has no callback for that,
+    and a handler set by `signal.signal` never runs: Python would call it after the C++ code returns, which `abort` does
+    not. tests/training/test_hosts.py fails once it runs.
+    """
+    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda number: function())
+    _handlers.append(handler)  # the system has the only other reference
+    ctypes.CDLL(None).signal(signal.SIGABRT, handler)
+
+
+_handlers: list[Any] = []
 
 
 def end_at_the_second(number: signal.Signals) -> None:
-    """Leaves the first of these signals to whoever handles it now; a second one ends the process.
+    """Leaves the first of these signals to its current handler; the second one ends the process.
 
-    jax's handler of SIGTERM is C++: it notes the first, and the steps go on until all processes save. It would note
-    those that follow as well. The system is asked to end the process then, because Python might be waiting for others.
+    JAX's handler of SIGTERM is C++ code that notes the signal while training continues until all processes can save. It
+    would ignore further signals. The operating system ends the process at the second one, because Python may be waiting
+    for other processes. tests/training/test_hosts.py fails once JAX's handler does so itself.
     """
     libc = ctypes.CDLL(None)
-    if not hasattr(libc, "sysv_signal"):  # glibc's: a handler for one time
+    if not hasattr(libc, "sysv_signal"):  # glibc only: installs a handler for a single signal
         return
     libc.signal.restype = ctypes.c_void_p
     libc.sysv_signal.argtypes = ctypes.c_int, ctypes.c_void_p
@@ -292,5 +310,5 @@ def _oneline(text: str) -> str:
 
 
 def join(lost_after: int) -> Hosts:
-    """Returns this process's view of the processes that `jax.distributed` brought together, or of itself alone."""
+    """Returns the processes that `jax.distributed` connected, or this process alone."""
     return ManyHosts(lost_after) if jax.process_count() > 1 else Hosts()
