@@ -1,4 +1,4 @@
-"""Every notebook runs, and is committed as it ran: in order, with its pictures, and with nothing of the machine."""
+"""Every notebook runs, and is committed as executed: in order, with its pictures, and without traces of the machine."""
 
 import ast
 import os
@@ -11,7 +11,7 @@ from nbclient.exceptions import CellExecutionError
 
 MOST_BYTES = 700_000
 LITTLE_COMPUTED = ("01_attention", "02_the_transformer")
-"""Notebooks whose time goes into compiling, so that here, as in other tests, their programs are not optimised."""
+"""Notebooks that mostly compile. The test compiles their programs without optimisation, like those of other tests."""
 OF_A_MACHINE = re.compile(r"(?<![\w.:/<])/[\w.-]+/\S+|\b[A-Z]:\\\S+| at 0x[0-9a-f]{6,}")
 
 
@@ -20,7 +20,7 @@ def code_cells(notebook):
 
 
 def faults_of_outputs(cell):
-    """What no output may hold, by itself or after a new run with other versions."""
+    """Yields what is wrong with the outputs of a cell."""
     for output in cell.outputs:
         if output.output_type == "error":
             yield f"an error: {output.ename}: {output.evalue}"
@@ -28,14 +28,14 @@ def faults_of_outputs(cell):
             yield f"a warning: {output.text}"
         text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
         if re.match(r"<?Figure\b", text) and "image/png" not in output.get("data", {}):
-            yield "a picture is not shown: begin with %matplotlib inline"
-        yield from (f"of one machine only: {found}" for found in OF_A_MACHINE.findall(text))
+            yield "a picture is not shown: start the notebook with %matplotlib inline"
+        yield from (f"a path of this machine: {found}" for found in OF_A_MACHINE.findall(text))
 
 
 def faults_of_imports(source):
-    """Imports of what is not public: names with an underscore, and modules below tfmr.nn and the other packages.
+    """Yields imports of private things: names with an underscore, and modules inside tfmr.nn and the other packages.
 
-    tfmr.data itself exports nothing, so that it is numpy only: its modules are imported from.
+    The modules of tfmr.data are public, because tfmr.data itself exports nothing.
     """
     python = "\n".join("pass" if line.startswith(("%", "!")) else line for line in source.split("\n"))
     for node in ast.walk(ast.parse(python)):
@@ -46,15 +46,15 @@ def faults_of_imports(source):
             modules, names = [node.module or ""], [alias.name for alias in node.names]
         deep = [m for m in modules if m.startswith("tfmr.") and m.count(".") > 1 and not m.startswith("tfmr.data.")]
         private = [name for name in names if name.startswith("_") and modules[0].startswith("tfmr")]
-        yield from (f"imports what is not public: {name}" for name in deep + private)
+        yield from (f"imports a private name: {name}" for name in deep + private)
 
 
 def faults(notebook):
-    """All that keeps a notebook from being committed."""
+    """Returns everything that is wrong with a notebook as it would be committed."""
     found = []
     cells = code_cells(notebook)
     if [cell.execution_count for cell in cells] != list(range(1, len(cells) + 1)):
-        found.append("is not executed from top to bottom")
+        found.append("was not executed from top to bottom")
     for number, cell in enumerate(cells, 1):
         parts = [*faults_of_outputs(cell), *faults_of_imports(cell.source)]
         found += [f"cell {number}: {part}" for part in parts]
@@ -62,7 +62,7 @@ def faults(notebook):
         if before is cell or before.cell_type != "markdown":
             found.append(f"cell {number}: has no prose before it")
     for cell in notebook.cells:
-        found += [f"of one machine only: {path}" for path in OF_A_MACHINE.findall(cell.source)]
+        found += [f"a path of this machine: {path}" for path in OF_A_MACHINE.findall(cell.source)]
         if cell.metadata:
             found.append(f"metadata of a cell: {dict(cell.metadata)}")
     if not any("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs):
@@ -73,11 +73,11 @@ def faults(notebook):
 
 
 class NotebookTests:
-    """A class for each notebook, which is what xdist gives to a worker: so two workers share the notebooks."""
+    """The tests of one notebook. xdist assigns whole classes to workers, so the workers share the notebooks."""
 
     path = REPOSITORY
 
-    # First: while a worker has three tests of a class before it, it is not given the next class.
+    # This test comes first: a worker with three tests of a class still to run is not given its next class.
     def test_it_runs(self):
         notebook = nbformat.read(self.path, as_version=4)
         quick = [flag for flag in os.environ["XLA_FLAGS"].split() if "device_count" not in flag]
@@ -99,7 +99,7 @@ for _path in NOTEBOOKS:
 
 
 def notebook_of(*sources):
-    """A notebook of some code, with prose and a picture before."""
+    """Returns a notebook with some code, after prose and a picture."""
     drawn = "%matplotlib inline\nfrom matplotlib.figure import Figure\nFigure((1, 1)).subplots().figure"
     pairs = [(nbformat.v4.new_markdown_cell("Some prose."), nbformat.v4.new_code_cell(c)) for c in (drawn, *sources)]
     return nbformat.v4.new_notebook(cells=[cell for pair in pairs for cell in pair])
@@ -107,7 +107,7 @@ def notebook_of(*sources):
 
 @pytest.fixture(scope="module")
 def plain():
-    """A notebook that was executed, and has no fault."""
+    """An executed notebook with a few faulty cells."""
     what = "import os, sys, jax, tfmr\nprint(tfmr.__file__, jax.device_count(), os.environ.get('XLA_FLAGS'))"
     notebook = notebook_of(what, "print(sys.executable, tfmr.__file__)", "os.write(2, b'from below')", "Figure((1, 1))")
     execute(notebook)
@@ -121,7 +121,7 @@ def test_a_notebook_has_our_package_and_a_readers_environment(plain):
 def test_what_must_not_be_committed_is_found(plain):
     notebook = nbformat.from_dict(plain)
     stated = "\n".join(faults(notebook))
-    assert "cell 3: of one machine only: /" in stated
+    assert "cell 3: a path of this machine: /" in stated
     assert "cell 4: a warning: from below" in stated
     assert "cell 5: a picture is not shown" in stated
     assert "no picture" not in stated
@@ -130,10 +130,10 @@ def test_what_must_not_be_committed_is_found(plain):
     notebook.cells[0].execution_count = None
     notebook.cells[0].source = "import tfmr.nn.attention\nfrom tfmr.nn import _SHORTEST, Encoder"
     stated = faults(notebook)
-    for fault in ("is not executed from top to bottom", "cell 1: has no prose before it", "has no picture"):
+    for fault in ("was not executed from top to bottom", "cell 1: has no prose before it", "has no picture"):
         assert fault in stated
-    assert "cell 1: imports what is not public: tfmr.nn.attention" in stated
-    assert "cell 1: imports what is not public: _SHORTEST" in stated
+    assert "cell 1: imports a private name: tfmr.nn.attention" in stated
+    assert "cell 1: imports a private name: _SHORTEST" in stated
 
 
 def test_an_error_and_a_left_file_are_found():
