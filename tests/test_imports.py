@@ -109,11 +109,13 @@ def file_of(module: str) -> Path | None:
 
 def imported_files(path: Path) -> set[Path]:
     """Returns the files of the package that a file imports, also inside its functions."""
-    found = {file_of(module) for module, _ in imported_modules(path)}
+    found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tfmr"):
-            found |= {file_of(f"{node.module}.{alias.name}") for alias in node.names}
-    return {file for file in found if file is not None} - {path, PACKAGE / "__init__.py"}
+        if isinstance(node, ast.Import):
+            found |= {file_of(alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {file_of(f"{node.module}.{alias.name}") or file_of(node.module) for alias in node.names}
+    return {file for file in found if file is not None} - {PACKAGE / "__init__.py"}
 
 
 def test_no_file_imports_itself_by_way_of_others():

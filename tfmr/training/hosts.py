@@ -73,7 +73,7 @@ class Hosts:
         """Waits until all processes are done, and disconnects from them."""
 
     def fail(self, error: BaseException) -> None:
-        """Ends all processes of the run, reporting the error. Does nothing in a single process, which just raises it."""
+        """Reports the error to all processes of the run and ends them. Does nothing in a single process."""
 
 
 class ManyHosts(Hosts):
