@@ -7,7 +7,6 @@ import os
 import signal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
