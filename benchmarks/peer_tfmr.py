@@ -22,7 +22,7 @@ import numpy as np  # noqa: E402
 from flax.linen import unbox  # noqa: E402
 
 from tfmr import CausalLMConfig, DecodingConfig, MeshConfig, TrainingConfig, TransformerConfig  # noqa: E402
-from tfmr.models import CausalLM, Model, Transformer  # noqa: E402
+from tfmr.models import CausalLM, Model, Transformer, init_params  # noqa: E402
 from tfmr.search import Constraints  # noqa: E402
 from tfmr.training.optimizer import make_optimizer, make_schedule  # noqa: E402
 from tfmr.training.sharding import make_mesh  # noqa: E402
@@ -60,8 +60,7 @@ def _decoding(work: str) -> SimpleNamespace:
     """
     length = common.DECODE["out_len"]
     model = Transformer(_config("B"))
-    one = np.ones((1, 2), np.int32)
-    params = jax.jit(lambda: unbox(model.init(jax.random.key(0), one, one, one, one))["params"])()
+    params = jax.jit(lambda: unbox(init_params(model, jax.random.key(0))))()
     decoding = DecodingConfig(
         beam_size=4 if work == "decode_beam4" else 1,
         length_penalty="power",

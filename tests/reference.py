@@ -1,7 +1,6 @@
 """The paper's formulas in float64 NumPy, one loop at a time, to compare the blocks with.
 
-Parameters are the nested dictionaries that the modules make; formulas and masks
-are written from the paper, not from the modules.
+Parameters are the nested dictionaries that the modules create. Formulas and masks follow the paper, not the modules.
 """
 
 import flax.linen as nn
@@ -18,7 +17,7 @@ def relative_error(found, expected) -> float:
 
 
 def random_parameters(module: nn.Module, *inputs, seed: int = 0, **arguments):
-    """Returns a value for every parameter of a module, none of them at a special value such as 0 or 1."""
+    """Returns a value for every parameter of a module, none of them a special value such as 0 or 1."""
     rng = np.random.default_rng(seed)
     shapes = nn.unbox(jax.eval_shape(lambda *x: module.init(jax.random.key(0), *x, **arguments), *inputs))["params"]
 
@@ -56,7 +55,7 @@ def attention(query, key, value, mask=None):
 def multi_head_attention(params, query_input, key_value_input, mask=None):
     """Section 3.2.2 for one sentence: Concat(head_1, ..., head_h) W^O, and the weights [h t s].
 
-    Biases are added where there are any.
+    Biases are added if there are any.
     """
 
     def project(x, name, h):
@@ -81,7 +80,7 @@ ACTIVATIONS = {
 
 
 def feed_forward(params, x, activation="relu"):
-    """Equation 2, with another activation where one is given, without the biases and with the gate that are there."""
+    """Equation 2, with any activation, with the biases and the gate if there are any."""
     inner = x @ params["up"]["kernel"] + params["up"].get("bias", 0)
     if "gate" in params:
         inner = ACTIVATIONS[activation](x @ params["gate"]["kernel"] + params["gate"].get("bias", 0)) * inner
@@ -91,7 +90,7 @@ def feed_forward(params, x, activation="relu"):
 
 
 def layer_norm(params, x, epsilon=1e-6):
-    """Ba, Kiros and Hinton, equation 4; without beta where there is none."""
+    """Ba, Kiros and Hinton, equation 4, with the beta if there is one."""
     mean = x.mean(axis=-1, keepdims=True)
     variance = x.var(axis=-1, keepdims=True)
     return (x - mean) / np.sqrt(variance + epsilon) * params["gamma"] + params.get("beta", 0)
@@ -144,9 +143,11 @@ def transformer(params, config, source, target_input):
     output_table = target_table if config.tie_embeddings != "none" else params["output_embedding"]["embedding"]
 
     def embed(tokens, table, side):
-        places = np.arange(len(tokens))
-        learned = config.positions == "learned"
-        vectors = params[f"{side}_positions"]["embedding"][places] if learned else sinusoids(places, config.d_model)
+        positions = np.arange(len(tokens))
+        if config.positions == "learned":
+            vectors = params[f"{side}_positions"]["embedding"][positions]
+        else:
+            vectors = sinusoids(positions, config.d_model)
         return table[tokens] * np.sqrt(config.d_model) + vectors
 
     memory = embed(source, source_table, "source")
@@ -157,8 +158,8 @@ def transformer(params, config, source, target_input):
         memory = layer_norm(params["encoder"]["norm"], memory)
 
     x = embed(target_input, target_table, "target")
-    places = np.arange(len(target_input))
-    before = places[:, None] >= places[None, :]
+    positions = np.arange(len(target_input))
+    before = positions[:, None] >= positions[None, :]
     for i in range(config.num_decoder_layers):
         layer = params["decoder"][f"layer_{i}"]
         x = decoder_layer(layer, x, memory, before, norm=config.norm, activation=config.activation)
@@ -168,13 +169,13 @@ def transformer(params, config, source, target_input):
 
 
 def causal_lm(params, config, tokens):
-    """A decoder alone, for one text: token ids -> logits [length vocab]."""
-    places = np.arange(len(tokens))
+    """A decoder without an encoder, for one text: token ids -> logits [length vocab]."""
+    positions = np.arange(len(tokens))
     learned = config.positions == "learned"
-    vectors = params["positions"]["embedding"][places] if learned else sinusoids(places, config.d_model)
+    vectors = params["positions"]["embedding"][positions] if learned else sinusoids(positions, config.d_model)
     table = params["embedding"]["embedding"]
     x = table[tokens] * (np.sqrt(config.d_model) if config.scale_embeddings else 1) + vectors
-    before = places[:, None] >= places[None, :]
+    before = positions[:, None] >= positions[None, :]
     for i in range(config.num_layers):
         layer = params["decoder"][f"layer_{i}"]
         x = encoder_layer(layer, x, before, config.norm, config.activation, config.norm_epsilon)

@@ -1,4 +1,4 @@
-"""Small Transformers of each kind, their parameters, and a batch of sentences."""
+"""Small Transformers with different options, their parameters, and a batch of sentences."""
 
 import dataclasses
 import functools
@@ -36,7 +36,7 @@ def tokens(*shape, seed=0):
 
 
 SOURCES, TARGETS = tokens(BATCH, SOURCE), tokens(BATCH, TARGET, seed=1)
-SENTENCES = SOURCES, jnp.ones_like(SOURCES), TARGETS, jnp.ones_like(TARGETS)
+SENTENCES = SOURCES, TARGETS
 
 
 @functools.cache
@@ -45,8 +45,8 @@ def params_of(config):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def logits_of(config, params, *inputs):
-    return Transformer(config).apply({"params": params}, *inputs)
+def logits_of(config, params, *sentences, **segments_and_positions):
+    return Transformer(config).apply({"params": params}, *sentences, **segments_and_positions)
 
 
 def padded(lengths, length):

@@ -21,7 +21,7 @@ def make_translator(decoding: DecodingConfig = BEAM, letters: str = LETTERS, see
     shape = dict(num_encoder_layers=1, num_decoder_layers=2, d_model=16, d_ff=24, num_heads=2, d_k=8, d_v=8)
     model = Transformer(TransformerConfig(**{**shape, "vocab_size": tokenizer.vocab_size, **changes}))
     one = jnp.ones((1, 2), int)
-    return Translator(model, random_parameters(model, one, one, one, one, seed=seed), tokenizer, decoding)
+    return Translator(model, random_parameters(model, one, one, seed=seed), tokenizer, decoding)
 
 
 def true_log_probs(translator: Translator, source: list[int], target: list[int]) -> np.ndarray:

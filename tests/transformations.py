@@ -1,11 +1,11 @@
-"""Runs one function plain and under jax's transformations."""
+"""Checks that a function gives the same result plain and under JAX's transformations."""
 
 import jax
 import numpy as np
 from reference import relative_error
 
-# Not bit-equal: a compiled program fuses sums and products, and a batch of another size sums in another order. Each
-# reordering costs about half a unit in the last place (6e-8), and they add up through the sums of a block.
+# Not bit-equal: a compiled program fuses sums and products, and sums a batch of another size in another order. Each
+# reordering costs about half a unit in the last place (6e-8), and these errors add up through the sums of a block.
 FEW_ULP = 1e-6
 DEVICES = 4
 
@@ -14,7 +14,7 @@ def check_transformations(function, params, *inputs):
     """Checks that function(params, *inputs) is the same plain, under jit, vmap and pmap.
 
     Args:
-      function: of parameters and batches; also of single examples, without the batch axis.
+      function: a function of parameters and batches, or of single examples without the batch axis.
       params: its parameters.
       inputs: arrays with a batch of 2 * DEVICES as their first axis.
     """
@@ -29,6 +29,6 @@ def check_transformations(function, params, *inputs):
     assert relative_error(mapped, plain) < FEW_ULP
     assert relative_error(np.asarray(parallel).reshape(plain.shape), plain) < FEW_ULP
     for device in range(DEVICES):
-        # Each device runs the same program as jit does on the same shape, so here every bit is the same.
+        # Each device runs the same program as jit on the same shape, so these are bit-equal.
         alone = compiled(params, *(shard[device] for shard in shards))
         np.testing.assert_array_equal(parallel[device], alone)

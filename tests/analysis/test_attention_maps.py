@@ -24,7 +24,7 @@ SOURCE, TARGET = [5, 9, 11, 4, 3], [2, 7, 8, 13]
 @pytest.fixture(scope="module")
 def params():
     tokens = jnp.ones((1, 2), jnp.int32)
-    return random_parameters(Transformer(CONFIG), tokens, tokens, tokens, tokens)
+    return random_parameters(Transformer(CONFIG), tokens, tokens)
 
 
 @pytest.fixture(scope="module")

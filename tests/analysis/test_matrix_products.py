@@ -16,7 +16,7 @@ SMALL = TransformerConfig(
 
 
 def traced_flops(config, batch, source, target, *, gradient):
-    tokens = [jax.ShapeDtypeStruct((batch, n), jnp.int32) for n in (source, source, target, target)]
+    tokens = [jax.ShapeDtypeStruct((batch, n), jnp.int32) for n in (source, target)]
     model = Transformer(config)
     params = nn.unbox(jax.eval_shape(model.init, jax.random.key(0), *tokens))
 

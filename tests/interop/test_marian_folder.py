@@ -45,7 +45,7 @@ def test_logits_are_those_of_transformers():
     segments = (source != PAD_ID).astype(np.int32)
     assert not segments.all()
     apply = jax.jit(Transformer(config).apply)
-    logits = np.asarray(apply({"params": params}, source, segments, target, np.ones_like(target)))
+    logits = np.asarray(apply({"params": params}, source, target, source_segments=segments))
     known = [number for number in range(len(ids)) if number != BOS_ID]
     theirs = golden["logits"][..., [ids[number] for number in known]]
     assert np.ptp(theirs) > 5

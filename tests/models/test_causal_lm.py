@@ -1,4 +1,4 @@
-"""The decoder alone: against the formulas, what it may see, step by step, its initial and counted parameters."""
+"""The language model: its formulas, causality, decoding step by step, initial weights and parameter count."""
 
 import dataclasses
 import functools
@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+from closed_form import closed_form
 from reference import double, random_parameters, relative_error
 
 from tfmr.analysis import parameter_count, parameter_table
 from tfmr.config import CausalLMConfig
 from tfmr.models import (
     CausalLM,
-    build_model,
     characters,
     characters_small,
     gpt2_large,
@@ -50,8 +50,8 @@ def params_of(config):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def logits_of(config, params, *inputs):
-    return CausalLM(config).apply({"params": params}, *inputs)
+def logits_of(config, params, tokens, **arrays):
+    return CausalLM(config).apply({"params": params}, tokens, **arrays)
 
 
 @CONFIGS
@@ -63,7 +63,7 @@ def test_equals_the_formulas(config):
         assert relative_error(logits[b], expected) < 1e-6
 
 
-def test_what_comes_later_changes_nothing_before():
+def test_a_later_token_changes_nothing_before_it():
     """No bit of the logits moves, and the gradient is exactly zero."""
     t = 5
     params = params_of(GPT)
@@ -72,7 +72,7 @@ def test_what_comes_later_changes_nothing_before():
     np.testing.assert_array_equal(before[:, :t], after[:, :t])
     assert (np.abs(before - after)[:, t:].max(axis=-1) > 1e-4).all()
 
-    def some_logits(positions):  # each row of the position table belongs to one place of the text
+    def some_logits(positions):  # each row of the table belongs to one position of the text
         return jnp.sin(logits_of(GPT, {**params, "positions": {"embedding": positions}}, TOKENS)[:, :t]).sum()
 
     gradient = np.abs(jax.grad(some_logits)(params["positions"]["embedding"])).max(axis=-1)
@@ -85,7 +85,7 @@ def test_documents_of_a_packed_row_see_only_themselves():
     lengths = [4, 3]
     segments = jnp.asarray([[1] * 4 + [2] * 3 + [0] * 2])
     positions = jnp.asarray([[*range(4), *range(3), 0, 0]])
-    packed = logits_of(GPT, params, TOKENS[:1], segments, positions)[0]
+    packed = logits_of(GPT, params, TOKENS[:1], segments=segments, positions=positions)[0]
     for start, length in zip((0, 4), lengths, strict=True):
         alone = logits_of(GPT, params, TOKENS[:1, start : start + length])[0]
         assert relative_error(packed[start : start + length], alone) < 1e-6
@@ -93,30 +93,30 @@ def test_documents_of_a_packed_row_see_only_themselves():
 
 @CONFIGS
 def test_step_by_step_after_a_prompt_in_one_pass_equals_the_whole_text(config):
-    """Prompts of unequal length end at the same place of the cache."""
+    """Prompts of different lengths end at the same slot of the cache."""
     model, params = CausalLM(config), {"params": params_of(config)}
     whole = logits_of(config, params_of(config), TOKENS)
-    lengths, width, places = np.array([5, 2, 4]), 6, 10
+    lengths, width, slots = np.array([5, 2, 4]), 6, 10
     pads = width - lengths
     prompt = np.zeros((BATCH, width), np.int32)
     for row in range(BATCH):
         prompt[row, pads[row] :] = TOKENS[row, : lengths[row]]
 
     @jax.jit
-    def step(tokens, caches, place):
-        here = place + jnp.arange(tokens.shape[1])
-        seen = (jnp.arange(places) <= here[:, None]) & (jnp.arange(places) >= pads[:, None, None])
-        positions = jnp.maximum(here - pads[:, None], 0)
-        return model.apply(params, tokens, caches, place, positions, seen[:, None], method="step")
+    def step(tokens, caches, index):
+        new = index + jnp.arange(tokens.shape[1])
+        mask = (jnp.arange(slots) <= new[:, None]) & (jnp.arange(slots) >= pads[:, None, None])
+        positions = jnp.maximum(new - pads[:, None], 0)
+        return model.apply(params, tokens, caches, index, positions=positions, mask=mask[:, None], method="step")
 
-    caches = model.apply(params, BATCH, places, method="start_cache")
+    caches = model.apply(params, BATCH, slots, method="start_cache")
     logits, caches = step(jnp.asarray(prompt), caches, jnp.int32(0))
-    for place in range(width, places):
+    for index in range(width, slots):
         for row, length in enumerate(lengths):
             assert relative_error(logits[row], whole[row, length - 1]) < 1e-6
         following = TOKENS[np.arange(BATCH), lengths][:, None]
         lengths = lengths + 1
-        logits, caches = step(following, caches, jnp.int32(place))
+        logits, caches = step(following, caches, jnp.int32(index))
 
 
 def test_scanned_layers_are_the_loops_stacked():
@@ -127,12 +127,11 @@ def test_scanned_layers_are_the_loops_stacked():
         CausalLM(scan).apply({"params": stack_layers(params_of(GPT))}, 1, 4, method="start_cache")
 
 
-def test_a_place_beyond_the_context_is_nan_not_wrong():
+def test_a_position_beyond_the_context_is_nan_not_wrong():
     positions = jnp.broadcast_to(jnp.arange(LENGTH), TOKENS.shape)
     room = GPT.max_length - LENGTH
-    segments = jnp.ones_like(TOKENS)
-    assert np.isfinite(logits_of(GPT, params_of(GPT), TOKENS, segments, positions + room)).all()
-    assert np.isnan(logits_of(GPT, params_of(GPT), TOKENS, segments, positions + room + 1)).any()
+    assert np.isfinite(logits_of(GPT, params_of(GPT), TOKENS, positions=positions + room)).all()
+    assert np.isnan(logits_of(GPT, params_of(GPT), TOKENS, positions=positions + room + 1)).any()
 
 
 def test_dropout_is_where_it_was_asked_for():
@@ -167,26 +166,11 @@ def test_initial_weights():
     assert seen == {True, False}
 
 
-def tree_table(config):
-    """The sizes of the real parameters, summed over layers and under the account's names."""
-    shapes = nn.unbox(jax.eval_shape(lambda: init_params(build_model(config), jax.random.key(0))))
-    table = {}
-    for path, leaf in jax.tree.leaves_with_path(shapes):
-        names = [key.key for key in path if not key.key.startswith("layer")]
-        if names[-1] in ("gamma", "beta"):
-            names = ["decoder", "norms"]
-        elif "feed_forward" in names or names[-1] == "embedding":
-            names = names[:-1]
-        name = "/".join(names).removesuffix("_bias")
-        table[name] = table.get(name, 0) + leaf.size
-    return table
-
-
 @pytest.mark.parametrize("scan_layers", [False, True])
 @CONFIGS
 def test_every_part_has_the_size_of_its_parameters(config, scan_layers):
     config = dataclasses.replace(config, scan_layers=scan_layers)
-    assert parameter_table(config) == tree_table(config)
+    assert parameter_table(config) == closed_form(config)
 
 
 @pytest.mark.parametrize(
@@ -203,8 +187,8 @@ def test_every_part_has_the_size_of_its_parameters(config, scan_layers):
     ids=["gpt2", "medium", "large", "xl", "gpt3", "characters", "characters_small"],
 )
 def test_the_presets_have_the_published_sizes(config, published):
-    total = sum(tree_table(dataclasses.replace(config, scan_layers=True)).values())
-    assert total == parameter_count(config)
+    total = parameter_count(config)
+    assert total == sum(closed_form(config).values())
     assert published in (None, total)
 
 

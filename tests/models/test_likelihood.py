@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import log_softmax
-from small_transformers import BASE, BATCH, CONFIGS, SENTENCES, TARGET, TARGETS, VOCAB, logits_of, params_of, tokens
+from small_transformers import BASE, BATCH, CONFIGS, SENTENCES, TARGET, VOCAB, logits_of, params_of, tokens
 
 from tfmr.models import Transformer, likelihood, token_log_probs
 from tfmr.search.ensemble import log_of_mean
 
 OUTPUT = tokens(BATCH, TARGET, seed=2)
-INPUTS = SENTENCES[0], SENTENCES[1], TARGETS, OUTPUT, SENTENCES[3]
+INPUTS = *SENTENCES, OUTPUT
 
 
 @CONFIGS
@@ -43,7 +43,7 @@ def test_a_certain_token_has_no_positive_log_probability():
     params = jax.tree.map(lambda x: x * 30, params_of(BASE))
     logits = logits_of(BASE, params, *SENTENCES)
     certain = jnp.argmax(logits, axis=-1)
-    found = token_log_probs(Transformer(BASE), params, *INPUTS[:3], certain, INPUTS[4])
+    found = token_log_probs(Transformer(BASE), params, *SENTENCES, certain)
     assert float(found.max()) <= 0.0
 
 

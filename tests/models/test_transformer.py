@@ -47,10 +47,18 @@ def test_is_the_same_under_jit_vmap_and_pmap():
     def logits(params, *inputs):
         if inputs[0].ndim == 1:
             return logits(params, *(x[None] for x in inputs))[0]
-        return Transformer(BASE).apply({"params": params}, *inputs)
+        names = "source", "target_input", "source_segments", "target_segments"
+        return Transformer(BASE).apply({"params": params}, **dict(zip(names, inputs, strict=True)))
 
     segments = padded([7, 3, 5, 1, 2, 7, 6, 4], SOURCE), padded([1, 5, 2, 4, 3, 5, 5, 5], TARGET)
-    check_transformations(logits, params_of(BASE), SOURCES, segments[0], TARGETS, segments[1])
+    check_transformations(logits, params_of(BASE), *SENTENCES, *segments)
+
+
+def test_without_segments_all_tokens_are_of_one_sentence():
+    segments = dict(source_segments=jnp.ones_like(SOURCES), target_segments=jnp.ones_like(TARGETS))
+    expected = logits_of(BASE, params_of(BASE), *SENTENCES, **segments)
+    for given in ({}, *({name: array} for name, array in segments.items())):
+        assert relative_error(logits_of(BASE, params_of(BASE), *SENTENCES, **given), expected) < 1e-6
 
 
 class TestDecodeStep:
@@ -58,9 +66,9 @@ class TestDecodeStep:
     def test_every_step_equals_decoding_the_whole_prefix(self, config):
         model, params = Transformer(config), {"params": params_of(config)}
         source_segments = padded([7, 3, 5, 1, 2, 7, 6, 4], SOURCE)
-        memory = model.apply(params, SOURCES, source_segments, method="encode")
-        whole = logits_of(config, params_of(config), SOURCES, source_segments, *SENTENCES[2:])
-        cache = model.apply(params, memory, source_segments, TARGET + 2, method="start_cache")
+        memory = model.apply(params, SOURCES, source_segments=source_segments, method="encode")
+        whole = logits_of(config, params_of(config), *SENTENCES, source_segments=source_segments)
+        cache = model.apply(params, memory, TARGET + 2, source_segments=source_segments, method="start_cache")
         step = jax.jit(lambda *a: model.apply(params, *a, method="decode_step"))
         for t in range(TARGET):
             logits, cache = step(TARGETS[:, t], cache, jnp.int32(t))
@@ -68,8 +76,8 @@ class TestDecodeStep:
 
     def test_rows_of_the_cache_can_be_reordered(self):
         model, params = Transformer(BASE), {"params": params_of(BASE)}
-        memory = model.apply(params, *SENTENCES[:2], method="encode")
-        cache = model.apply(params, memory, SENTENCES[1], TARGET, method="start_cache")
+        memory = model.apply(params, SOURCES, method="encode")
+        cache = model.apply(params, memory, TARGET, method="start_cache")
         assert {leaf.shape[0] for leaf in jax.tree.leaves(cache)} == {BATCH}
         step = jax.jit(lambda *a: model.apply(params, *a, method="decode_step"))
         _, cache = step(TARGETS[:, 0], cache, jnp.int32(0))
@@ -92,7 +100,7 @@ class TestDropout:
         """Returns the memory, and the embedded source after its dropout."""
         memory, captured = Transformer(config).apply(
             {"params": params},
-            *SENTENCES[:2],
+            SOURCES,
             deterministic=False,
             rngs={"dropout": jax.random.key(seed)},
             capture_intermediates=lambda module, _: module.name == "dropout",
@@ -215,11 +223,11 @@ def test_bfloat16_computes_in_bfloat16_and_gives_float32_logits():
     assert 1e-4 < relative_error(logits, logits_of(BASE, params_of(BASE), *SENTENCES)) < 5e-2
 
 
-def test_a_place_beyond_the_learned_positions_is_nan_not_wrong():
-    positions = jnp.broadcast_to(jnp.arange(SOURCE), SOURCES.shape), jnp.broadcast_to(jnp.arange(TARGET), TARGETS.shape)
-    room = LEARNED.max_length - SOURCE
-    assert np.isfinite(logits_of(LEARNED, params_of(LEARNED), *SENTENCES, positions[0] + room, positions[1])).all()
-    assert np.isnan(logits_of(LEARNED, params_of(LEARNED), *SENTENCES, positions[0] + room + 1, positions[1])).all()
+def test_a_position_beyond_the_learned_ones_is_nan_not_wrong():
+    positions = jnp.broadcast_to(jnp.arange(SOURCE), SOURCES.shape) + LEARNED.max_length - SOURCE
+    params = params_of(LEARNED)
+    assert np.isfinite(logits_of(LEARNED, params, *SENTENCES, source_positions=positions)).all()
+    assert np.isnan(logits_of(LEARNED, params, *SENTENCES, source_positions=positions + 1)).all()
 
 
 def test_attention_weights_of_every_layer_are_sown():

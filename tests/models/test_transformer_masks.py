@@ -1,6 +1,7 @@
-"""What must not change the model's output, to the last bit: what comes later, padding, neighbours in a packed row."""
+"""Later tokens, padding and the neighbours in a packed row must not change a bit of the model's output."""
 
 import itertools
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -31,15 +32,15 @@ from small_transformers import (
 from tfmr.models import Transformer
 
 
-def places_with_gradient(source_segments, target_segments, weights):
-    """Returns the places of source and target that the logits, weighted by place, have any gradient at."""
-    return _places_with_gradient(params_of(LEARNED), source_segments, target_segments, weights)
+def positions_with_gradient(weights, **segments):
+    """Returns the positions of source and target at which the weighted logits have any gradient."""
+    return _positions_with_gradient(params_of(LEARNED), weights, segments)
 
 
 @jax.jit
-def _places_with_gradient(params, source_segments, target_segments, weights):
+def _positions_with_gradient(params, weights, segments):
     def loss(params):
-        logits = Transformer(LEARNED).apply({"params": params}, SOURCES, source_segments, TARGETS, target_segments)
+        logits = Transformer(LEARNED).apply({"params": params}, *SENTENCES, **segments)
         return (jnp.square(logits) * weights[..., None]).sum()
 
     gradients = jax.grad(loss)(params)
@@ -47,49 +48,51 @@ def _places_with_gradient(params, source_segments, target_segments, weights):
 
 
 class TestLookAhead:
-    """A place sees itself and what stands before it, exactly."""
+    """A position depends on itself and on earlier positions, and on nothing else."""
 
-    @pytest.mark.parametrize("place", range(TARGET))
-    def test_a_later_token_changes_no_bit_before_it(self, place):
-        changed = TARGETS.at[:, place].set((TARGETS[:, place] + 1) % VOCAB)
+    @pytest.mark.parametrize("position", range(TARGET))
+    def test_a_later_token_changes_no_bit_before_it(self, position):
+        changed = TARGETS.at[:, position].set((TARGETS[:, position] + 1) % VOCAB)
         before = logits_of(BASE, params_of(BASE), *SENTENCES)
-        after = logits_of(BASE, params_of(BASE), *SENTENCES[:2], changed, SENTENCES[3])
-        np.testing.assert_array_equal(after[:, :place], before[:, :place])
-        assert (np.abs(after - before)[:, place:].max(axis=(0, 2)) > 0).all()
+        after = logits_of(BASE, params_of(BASE), SOURCES, changed)
+        np.testing.assert_array_equal(after[:, :position], before[:, :position])
+        assert (np.abs(after - before)[:, position:].max(axis=(0, 2)) > 0).all()
 
     def test_the_gradient_from_before_is_exactly_zero(self):
-        for place in range(TARGET):
-            weights = jnp.zeros_like(TARGETS).at[:, place].set(1)
-            _, target = places_with_gradient(SENTENCES[1], SENTENCES[3], weights)
-            np.testing.assert_array_equal(target, np.arange(LEARNED.max_length) <= place)
+        for position in range(TARGET):
+            weights = jnp.zeros_like(TARGETS).at[:, position].set(1)
+            _, target = positions_with_gradient(weights)
+            np.testing.assert_array_equal(target, np.arange(LEARNED.max_length) <= position)
 
 
 class TestPadding:
     lengths = [7, 3, 5, 1, 2, 7, 6, 4], [1, 5, 2, 4, 3, 5, 5, 5]
-    segments = padded(lengths[0], SOURCE), padded(lengths[1], TARGET)
+    segments: ClassVar = dict(source_segments=padded(lengths[0], SOURCE), target_segments=padded(lengths[1], TARGET))
 
     @CONFIGS
-    def test_what_stands_in_padding_changes_no_bit(self, config):
-        source = jnp.where(self.segments[0] == 0, 0, SOURCES)
-        target = jnp.where(self.segments[1] == 0, 0, TARGETS)
-        one = logits_of(config, params_of(config), source, self.segments[0], target, self.segments[1])
-        other = logits_of(config, params_of(config), SOURCES, self.segments[0], TARGETS, self.segments[1])
-        sentence = np.asarray(self.segments[1]) == 1
+    def test_the_tokens_in_padding_change_no_bit(self, config):
+        source = jnp.where(self.segments["source_segments"] == 0, 0, SOURCES)
+        target = jnp.where(self.segments["target_segments"] == 0, 0, TARGETS)
+        one = logits_of(config, params_of(config), source, target, **self.segments)
+        other = logits_of(config, params_of(config), *SENTENCES, **self.segments)
+        sentence = np.asarray(self.segments["target_segments"]) == 1
         np.testing.assert_array_equal(np.asarray(one)[sentence], np.asarray(other)[sentence])
         assert np.isfinite(one).all()
 
     def test_padding_gets_exactly_no_gradient(self):
-        segments = padded([4] * BATCH, SOURCE), padded([3] * BATCH, TARGET)
-        source, target = places_with_gradient(*segments, segments[1])
+        segments: ClassVar = dict(
+            source_segments=padded([4] * BATCH, SOURCE), target_segments=padded([3] * BATCH, TARGET)
+        )
+        source, target = positions_with_gradient(segments["target_segments"], **segments)
         np.testing.assert_array_equal(source, np.arange(LEARNED.max_length) < 4)
         np.testing.assert_array_equal(target, np.arange(LEARNED.max_length) < 3)
 
     def test_a_sentence_alone_without_padding_is_the_same(self):
-        whole = logits_of(BASE, params_of(BASE), SOURCES, self.segments[0], TARGETS, self.segments[1])
+        whole = logits_of(BASE, params_of(BASE), *SENTENCES, **self.segments)
         for b in (1, 2):
             source, target = SOURCES[b : b + 1, : self.lengths[0][b]], TARGETS[b : b + 1, : self.lengths[1][b]]
             alone = reference.transformer(double(params_of(BASE)), BASE, np.asarray(source[0]), np.asarray(target[0]))
-            # Not bit-equal: sums over more places, though the others are zero, are taken in another order.
+            # Not bit-equal: longer sums are computed in another order, even if the additional terms are zero.
             assert relative_error(whole[b, : self.lengths[1][b]], alone) < 1e-6
 
 
@@ -102,10 +105,8 @@ class TestPacking:
     target_positions = jnp.array([[0, 1, 0, 1, 2], [0, 0, 1, 2, 0]])
 
     def logits(self, config, source, target):
-        positions = self.source_positions, self.target_positions
-        return logits_of(
-            config, params_of(config), source, self.source_segments, target, self.target_segments, *positions
-        )
+        names = "source_segments", "target_segments", "source_positions", "target_positions"
+        return logits_of(config, params_of(config), source, target, **{name: getattr(self, name) for name in names})
 
     @pytest.mark.parametrize("config", [BASE, LEARNED], ids=["base", "learned"])
     def test_packed_sentences_are_as_alone(self, config):
@@ -119,33 +120,35 @@ class TestPacking:
                 assert relative_error(logits[row][here], expected) < 1e-6
 
     def test_the_gradient_from_one_sentence_to_another_is_exactly_zero(self):
-        # No token stands twice in a row, so the gradient of a token's embedding is that of the place it stands at.
+        # No row repeats a token, so the gradient of a token's embedding is the gradient at its position.
         source, target = jnp.arange(6)[None] + 4, jnp.arange(5)[None] + 4
 
         @jax.jit
-        def places_seen(segment, *rows):
-            """The places with a gradient: of the source from the encoder, of source and target from the decoder."""
-            source_segments, target_segments, source_positions, target_positions = (row[None] for row in rows)
+        def tokens_with_gradient(segment, row):
+            """The tokens with a gradient: of the source from the encoder, of source and target from the decoder."""
+            arrays = {name: array[None] for name, array in row.items()}
+            source_arrays = {name: array for name, array in arrays.items() if name.startswith("source")}
 
             def through_encoder(params):
-                inputs = {"params": params}, source, source_segments, source_positions
-                memory = Transformer(UNTIED).apply(*inputs, method="encode")
-                return (jnp.square(memory) * (source_segments == segment)[..., None]).sum()
+                memory = Transformer(UNTIED).apply({"params": params}, source, **source_arrays, method="encode")
+                return (jnp.square(memory) * (arrays["source_segments"] == segment)[..., None]).sum()
 
             def through_decoder(params):
-                inputs = source, source_segments, target, target_segments, source_positions, target_positions
-                states, _ = Transformer(UNTIED).apply({"params": params}, *inputs, method="states_and_output_table")
-                return (jnp.square(states) * (target_segments == segment)[..., None]).sum()
+                states, _ = Transformer(UNTIED).apply(
+                    {"params": params}, source, target, **arrays, method="states_and_output_table"
+                )
+                return (jnp.square(states) * (arrays["target_segments"] == segment)[..., None]).sum()
 
             encoder, decoder = jax.grad(through_encoder)(params), jax.grad(through_decoder)(params)
             tables = (encoder, "source_embedding"), (decoder, "source_embedding"), (decoder, "embedding")
             return [(gradient[name]["embedding"] != 0).any(axis=-1) for gradient, name in tables]
 
         params = params_of(UNTIED)
-        arrays = self.source_segments, self.target_segments, self.source_positions, self.target_positions
+        names = "source_segments", "target_segments", "source_positions", "target_positions"
         for row, segment in itertools.product((0, 1), (1, 2)):
-            by_encoder, by_decoder, by_target = places_seen(segment, *(array[row] for array in arrays))
-            # All of the sentence is seen, and nothing else.
+            arrays = {name: getattr(self, name)[row] for name in names}
+            by_encoder, by_decoder, by_target = tokens_with_gradient(segment, arrays)
+            # All tokens of the sentence have a gradient, and no others.
             np.testing.assert_array_equal(by_encoder[source[0]], self.source_segments[row] == segment)
             np.testing.assert_array_equal(by_decoder[source[0]], self.source_segments[row] == segment)
             np.testing.assert_array_equal(by_target[target[0]], self.target_segments[row] == segment)
@@ -164,11 +167,8 @@ class TestPacking:
 @settings(max_examples=10, deadline=None)
 @given(order=st.permutations(range(SOURCE)))
 def test_only_the_positions_tell_the_encoder_the_order(order):
-    """With the positions moved along, moving the source's tokens changes nothing for the decoder."""
+    """If the positions move with the source's tokens, moving them changes nothing for the decoder."""
     order = np.array(order)
-    positions = (
-        jnp.broadcast_to(jnp.arange(SOURCE)[order], SOURCES.shape),
-        jnp.broadcast_to(jnp.arange(TARGET), TARGETS.shape),
-    )
-    moved = logits_of(BASE, params_of(BASE), SOURCES[:, order], *SENTENCES[1:], *positions)
+    positions = jnp.broadcast_to(jnp.arange(SOURCE)[order], SOURCES.shape)
+    moved = logits_of(BASE, params_of(BASE), SOURCES[:, order], TARGETS, source_positions=positions)
     assert relative_error(moved, logits_of(BASE, params_of(BASE), *SENTENCES)) < 2e-6

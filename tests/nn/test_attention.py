@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from reference import double, random_parameters, relative_error
 from transformations import check_transformations
 
+from tfmr.analysis.matrix_products import matrix_product_flops
 from tfmr.nn import MultiHeadAttention, causal_attention, look_ahead_mask, scaled_dot_product_attention
+from tfmr.nn.attention import causal_scores
 
 RNG = np.random.default_rng(0)
 BATCH, QUERIES, KEYS, D_MODEL, HEADS, D_K, D_V = 8, 5, 7, 12, 3, 6, 10
@@ -57,7 +59,7 @@ class TestScaledDotProductAttention:
         assert (np.asarray(weights)[~np.asarray(mask)] == 0).all()
         np.testing.assert_allclose(np.sum(weights, axis=-1), 1, rtol=1e-6)
 
-    def test_a_query_with_nothing_to_look_at_gets_the_mean_value_and_finite_gradients(self):
+    def test_a_query_without_any_key_gets_the_mean_value_and_finite_gradients(self):
         query, key, value = draw(1, QUERIES, D_K), draw(1, KEYS, D_K, seed=1), draw(1, KEYS, D_V, seed=2)
         mask = jnp.zeros((1, QUERIES, KEYS), bool)
         output, _ = scaled_dot_product_attention(query, key, value, mask)
@@ -105,15 +107,25 @@ class TestCausalAttention:
             assert relative_error(one, other) < 1e-6
 
     @LENGTHS
-    def test_what_comes_later_has_no_gradient(self, length):
-        place = length // 2
+    def test_a_later_position_has_no_gradient(self, length):
+        position = length // 2
 
         def output(key, value):
-            return causal_attention(self.sequences(length)[0], key, value)[0][..., place, :].sum()
+            return causal_attention(self.sequences(length)[0], key, value)[0][..., position, :].sum()
 
         for gradient in jax.jit(jax.grad(output, argnums=(0, 1)))(*self.sequences(length)[1:]):
-            assert (gradient[..., place + 1 :, :] == 0).all()
-            assert (gradient[..., : place + 1, :] != 0).any(axis=-1).all() or length == 1
+            assert (gradient[..., position + 1 :, :] == 0).all()
+            assert (gradient[..., : position + 1, :] != 0).any(axis=-1).all() or length == 1
+
+    def test_long_sequences_need_five_eighths_of_the_scores(self):
+        shares = {length: causal_scores(length) / length**2 for length in (1, 127, 128, 192, 256, 4096)}
+        assert shares == {1: 1, 127: 1, 128: 3 / 4, 192: 2 / 3, 256: 5 / 8, 4096: 5 / 8}
+
+    @LENGTHS
+    def test_no_more_scores_are_computed_than_said(self, length):
+        query, key, value = self.sequences(length)
+        traced = matrix_product_flops(jax.make_jaxpr(causal_attention)(query, key, value))
+        assert traced == 2 * 3 * 2 * (D_K + D_V) * causal_scores(length)
 
     def test_blocks_do_not_drop_alike(self):
         block = MultiHeadAttention(1, 4, dropout_rate=0.5, causal=True)
@@ -185,8 +197,8 @@ class TestMultiHeadAttention:
     def test_keys_and_values_written_one_by_one_give_causal_attention(self, block, params):
         x = draw(2, KEYS, D_MODEL)
         expected = block.apply({"params": params}, x, mask=look_ahead_mask(KEYS))
-        # Longer than needed: what was never written must not be seen.
-        cache = block.apply({"params": params}, (2,), KEYS + 3, method="empty_cache")
+        # Longer than needed: slots that were never written must not be attended to.
+        cache = block.apply({"params": params}, (2,), KEYS + 3, method="start_cache")
         step = jax.jit(lambda *a: block.apply({"params": params}, *a, method="step"))
         for t in range(KEYS):
             output, cache = step(x[:, t : t + 1], cache, jnp.int32(t))

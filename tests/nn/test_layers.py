@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reference import double, random_parameters, relative_error
 from transformations import check_transformations
 
-from tfmr.nn import DecoderLayer, EncoderLayer, look_ahead_mask
+from tfmr.nn import DecoderLayer, EncoderLayer, LayerConfig
 
 BATCH, TARGET, SOURCE, D_MODEL = 8, 5, 7, 12
 SHAPE = dict(num_heads=3, d_model=D_MODEL, d_ff=20, d_k=6, d_v=5)
@@ -32,9 +32,9 @@ NORMS = pytest.mark.parametrize("norm", ["post", "pre"])
 
 @NORMS
 def test_encoder_layer_equals_the_formula(norm):
-    layer = EncoderLayer(**SHAPE, norm=norm)
+    layer = EncoderLayer(LayerConfig(**SHAPE, norm=norm))
     params = random_parameters(layer, X)
-    output = layer.apply({"params": params}, X, SELF_MASK)
+    output = layer.apply({"params": params}, X, mask=SELF_MASK)
     expected = [
         reference.encoder_layer(double(params), double(X[b]), np.asarray(SELF_MASK[b, 0]), norm) for b in (0, 1)
     ]
@@ -43,33 +43,40 @@ def test_encoder_layer_equals_the_formula(norm):
 
 @NORMS
 def test_decoder_layer_equals_the_formula(norm):
-    layer = DecoderLayer(**SHAPE, norm=norm)
+    layer = DecoderLayer(LayerConfig(**SHAPE, norm=norm))
     params = random_parameters(layer, X, MEMORY)
-    output = layer.apply({"params": params}, X, MEMORY, SELF_MASK, CROSS_MASK)
+    output = layer.apply({"params": params}, X, MEMORY, self_mask=SELF_MASK, cross_mask=CROSS_MASK)
     for b in (0, 1):
-        masks = np.asarray(SELF_MASK[b, 0]), np.asarray(CROSS_MASK[b, 0])
+        masks = np.tril(SELF_MASK[b, 0]), np.asarray(CROSS_MASK[b, 0])
         expected = reference.decoder_layer(double(params), *double((X[b], MEMORY[b])), *masks, norm)
         assert relative_error(output[b], expected) < 1e-6
 
 
 def test_encoder_layer_is_the_same_under_jit_vmap_and_pmap():
-    layer = EncoderLayer(**SHAPE)
+    layer = EncoderLayer(LayerConfig(**SHAPE))
     params = random_parameters(layer, X)
-    check_transformations(lambda params, *x: layer.apply({"params": params}, *x), params, X, SELF_MASK)
+
+    def encode(params, x, mask):
+        return layer.apply({"params": params}, x, mask=mask)
+
+    check_transformations(encode, params, X, SELF_MASK)
 
 
 def test_decoder_layer_is_the_same_under_jit_vmap_and_pmap():
-    layer = DecoderLayer(**SHAPE, norm="pre")
+    layer = DecoderLayer(LayerConfig(**SHAPE, norm="pre"))
     params = random_parameters(layer, X, MEMORY)
-    inputs = X, MEMORY, SELF_MASK, CROSS_MASK
-    check_transformations(lambda params, *x: layer.apply({"params": params}, *x), params, *inputs)
+
+    def decode(params, x, memory, self_mask, cross_mask):
+        return layer.apply({"params": params}, x, memory, self_mask=self_mask, cross_mask=cross_mask)
+
+    check_transformations(decode, params, X, MEMORY, SELF_MASK, CROSS_MASK)
 
 
 @settings(max_examples=10, deadline=None)
 @given(order=st.permutations(range(TARGET)))
 def test_an_encoder_layer_without_positions_moves_with_its_input(order):
-    """Nothing but the positions tells a layer where a token stands."""
-    layer, order = EncoderLayer(**SHAPE), np.array(order)
+    """A layer knows the position of a token only from its position encoding."""
+    layer, order = EncoderLayer(LayerConfig(**SHAPE)), np.array(order)
     params = random_parameters(layer, X)
     output = layer.apply({"params": params}, X)
     assert relative_error(layer.apply({"params": params}, X[:, order]), output[:, order]) < 1e-6
@@ -77,12 +84,12 @@ def test_an_encoder_layer_without_positions_moves_with_its_input(order):
 
 @NORMS
 def test_step_by_step_equals_all_at_once(norm):
-    layer = DecoderLayer(**SHAPE, norm=norm)
+    layer = DecoderLayer(LayerConfig(**SHAPE, norm=norm))
     params = random_parameters(layer, X, MEMORY)
     cross_mask = CROSS_MASK[:, :, :1]
-    expected = layer.apply({"params": params}, X, MEMORY, look_ahead_mask(TARGET), cross_mask)
+    expected = layer.apply({"params": params}, X, MEMORY, cross_mask=cross_mask)
     cache = layer.apply({"params": params}, MEMORY, TARGET + 2, method="start_cache")
-    step = jax.jit(lambda *a: layer.apply({"params": params}, *a, cross_mask, method="step"))
+    step = jax.jit(lambda *a: layer.apply({"params": params}, *a, cross_mask=cross_mask, method="step"))
     for t in range(TARGET):
         output, cache = step(X[:, t : t + 1], cache, jnp.int32(t))
         assert relative_error(output[:, 0], expected[:, t]) < 1e-6
@@ -95,7 +102,7 @@ class TestDropout:
     x = draw(200, 10, D_MODEL)
 
     def layer_and_params(self, **rates):
-        layer = EncoderLayer(**SHAPE, norm="pre", **rates)
+        layer = EncoderLayer(LayerConfig(**SHAPE, norm="pre", **rates))
         return layer, random_parameters(layer, self.x)
 
     def run(self, layer, params, seed=0):

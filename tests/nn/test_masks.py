@@ -1,4 +1,4 @@
-"""Masks against what they say, entry by entry."""
+"""Masks against their definitions, entry by entry."""
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +42,7 @@ def test_no_row_of_a_self_attention_mask_is_empty(segments):
     assert mask.any(axis=-1).all()
 
 
-def test_look_ahead_mask_shows_the_own_place_and_those_before():
+def test_look_ahead_mask_shows_the_own_position_and_those_before():
     expected = [[[True, False, False], [True, True, False], [True, True, True]]]
     assert look_ahead_mask(3).tolist() == expected
 

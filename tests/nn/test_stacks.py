@@ -1,6 +1,4 @@
-"""Stacks of layers: a loop, a scan and recomputation are the same function."""
-
-import functools
+"""Stacks of layers: a loop, a scan and recomputation compute the same function."""
 
 import flax.linen as nn
 import jax
@@ -11,7 +9,7 @@ import reference
 from reference import double, random_parameters, relative_error
 from transformations import check_transformations
 
-from tfmr.nn import Decoder, DecoderLayer, Encoder, EncoderLayer, stack_layers, unstack_layers
+from tfmr.nn import Decoder, Encoder, LayerConfig, stack_layers, unstack_layers
 
 BATCH, TARGET, SOURCE, D_MODEL, LAYERS = 8, 5, 7, 12, 2
 SHAPE = dict(num_heads=3, d_model=D_MODEL, d_ff=20, d_k=6, d_v=5)
@@ -25,12 +23,13 @@ X, MEMORY = draw(BATCH, TARGET, D_MODEL), draw(BATCH, SOURCE, D_MODEL, seed=1)
 
 
 def encoder(norm="post", dropout_rate=0.0, **options):
-    layer = functools.partial(EncoderLayer, **SHAPE, norm=norm, dropout_rate=dropout_rate)
-    return Encoder(layer, LAYERS, final_norm=norm == "pre", **options)
+    return Encoder(
+        LayerConfig(**SHAPE, norm=norm, dropout_rate=dropout_rate), LAYERS, final_norm=norm == "pre", **options
+    )
 
 
 def decoder(norm="post", **options):
-    return Decoder(functools.partial(DecoderLayer, **SHAPE, norm=norm), LAYERS, final_norm=norm == "pre", **options)
+    return Decoder(LayerConfig(**SHAPE, norm=norm), LAYERS, final_norm=norm == "pre", **options)
 
 
 @pytest.mark.parametrize("norm", ["post", "pre"])
@@ -66,7 +65,7 @@ def value_and_gradients(make, options, params):
 
 @pytest.fixture(scope="module", params=[encoder, decoder], ids=["encoder", "decoder"])
 def loop(request):
-    """A stack's maker, its parameters as a loop, and what the loop makes of them."""
+    """A function that creates a stack, the parameters of the stack as a loop, and its output and gradients."""
     make = request.param
     params = random_parameters(make("pre"), *([X] if make is encoder else [X, MEMORY]))
     return make, params, value_and_gradients(make, {}, params)
@@ -85,7 +84,7 @@ def test_scan_and_remat_are_the_loop_with_its_gradients(loop, options):
 
 
 class DropoutLayer(nn.Module):
-    """Adds what dropout leaves of a learned vector: all that a test of a stack's randomness needs of a layer."""
+    """Adds a learned vector after dropout."""
 
     @nn.compact
     def __call__(self, x, mask=None, *, deterministic):
@@ -94,10 +93,17 @@ class DropoutLayer(nn.Module):
         return x + nn.Dropout(0.5)(jnp.broadcast_to(bias, x.shape), deterministic=deterministic)
 
 
+class DropoutStack(Encoder):
+    """A stack of `DropoutLayer`."""
+
+    def make_layer(self, name=None):
+        return DropoutLayer(name=name)
+
+
 @pytest.mark.parametrize("scan", [False, True])
 def test_remat_recomputes_the_same_dropout(scan):
     def gradients(remat):
-        stack = Encoder(DropoutLayer, LAYERS, scan=scan, remat=remat)
+        stack = DropoutStack(LayerConfig(**SHAPE), LAYERS, scan=scan, remat=remat)
         params = nn.unbox(stack.init(jax.random.key(0), X, deterministic=True))
         rngs = {"dropout": jax.random.key(1)}
         loss = jax.jit(lambda p: jnp.square(stack.apply(p, X, deterministic=False, rngs=rngs)).sum())
@@ -109,7 +115,7 @@ def test_remat_recomputes_the_same_dropout(scan):
 
 @pytest.mark.parametrize("scan", [False, True])
 def test_every_layer_has_its_own_values_and_dropout(scan):
-    stack = Encoder(DropoutLayer, LAYERS, scan=scan)
+    stack = DropoutStack(LayerConfig(**SHAPE), LAYERS, scan=scan)
     created = nn.unbox(stack.init(jax.random.key(0), X, deterministic=True))["params"]
     first, second = (layer["bias"] for _, layer in sorted(unstack_layers(created).items()))
     assert not np.array_equal(first, second)
@@ -117,7 +123,7 @@ def test_every_layer_has_its_own_values_and_dropout(scan):
     params = {"params": stack_layers(biases) if scan else biases}
     rngs = {"dropout": jax.random.key(1)}
     sums = np.asarray(stack.apply(params, 0 * X, deterministic=False, rngs=rngs))
-    # A kept bias is doubled: all four cases are there only if the two layers drop independently.
+    # A kept bias is doubled. All four sums occur only if the two layers drop independently.
     assert set(np.unique(sums)) == {0, 2, 20, 22}
 
 
@@ -139,7 +145,7 @@ def test_stacking_and_back_keeps_every_layer_in_its_place():
     tree = {"encoder": {**layers, "norm": {"gamma": jnp.ones(3)}}, "embedding": jnp.zeros(4)}
     stacked = stack_layers(tree)
     assert set(stacked["encoder"]) == {"layers", "norm"}
-    # By number, not by name: layer_10 stands after layer_9.
+    # Sorted by number, not by name: layer_10 comes after layer_9.
     assert stacked["encoder"]["layers"]["b"]["c"].tolist() == [float(i) for i in range(12)]
     back = unstack_layers(stacked)
     assert jax.tree.structure(back) == jax.tree.structure(tree)
@@ -178,7 +184,7 @@ def test_every_parameter_names_its_axes(make, scan):
 def test_step_by_step_equals_all_at_once_and_scan_cannot():
     stack = decoder("pre")
     params = random_parameters(stack, X, MEMORY)
-    expected = stack.apply({"params": params}, X, MEMORY, jnp.tri(TARGET, dtype=bool)[None])
+    expected = stack.apply({"params": params}, X, MEMORY)
     caches = stack.apply({"params": params}, MEMORY, TARGET, method="start_cache")
     step = jax.jit(lambda *a: stack.apply({"params": params}, *a, method="step"))
     for t in range(TARGET):

@@ -57,10 +57,10 @@ def assert_close(found, expected, tolerance):
 def test_the_metrics_are_those_of_the_whole_logits():
     states, metrics = run(1)
     batch = random_batch(seed=0)
-    names = "source", "source_segments", "target_input", "target_segments", "source_positions", "target_positions"
+    inputs = Transformer.inputs_of(jax.tree.map(jnp.asarray, batch))
 
     def mean_loss(params):
-        logits = tiny_model().apply({"params": params}, *(jnp.asarray(batch[name]) for name in names))
+        logits = tiny_model().apply({"params": params}, **inputs)
         labels = optax.smooth_labels(jax.nn.one_hot(batch["target_output"], VOCAB), 0.1)
         losses = optax.softmax_cross_entropy(logits, labels)
         cross_entropies = optax.softmax_cross_entropy_with_integer_labels(logits, batch["target_output"])

@@ -23,7 +23,7 @@ LIMITS = jnp.array([9, 7, 3])
 def make_model(**changes):
     config = dict(vocab_size=VOCAB, num_encoder_layers=2, num_decoder_layers=2, d_model=16, d_ff=32, num_heads=2)
     model = Transformer(TransformerConfig(**{**config, "d_k": 8, "d_v": 8, **changes}))
-    return model, nn.unbox(model.init(jax.random.key(1), SOURCE, SEGMENTS, SOURCE, SEGMENTS))["params"]
+    return model, nn.unbox(model.init(jax.random.key(1), SOURCE, SOURCE))["params"]
 
 
 def uncached_step(model, params, beam_size):
@@ -33,7 +33,7 @@ def uncached_step(model, params, beam_size):
         written = written.at[:, : tokens.shape[1], position].set(tokens)
         text = jnp.take_along_axis(written, origins, axis=1).reshape(-1, MAX_LENGTH)
         source, segments = (jnp.repeat(x, tokens.shape[1], axis=0) for x in (SOURCE, SEGMENTS))
-        logits = model.apply({"params": params}, source, segments, text, jnp.ones_like(text))
+        logits = model.apply({"params": params}, source, text, source_segments=segments)
         return StepOutput(logits[:, position].reshape(*tokens.shape, VOCAB), written)
 
     return step, jnp.zeros((SOURCE.shape[0], beam_size, MAX_LENGTH), int)
@@ -66,8 +66,8 @@ def test_a_score_is_the_models_log_probability_divided_by_the_penalty():
     config = DecodingConfig(beam_size=3, alpha=0.6)
     tokens, scores, lengths = (np.asarray(x) for x in search(model, params, config, cached=True))
     target_input = jnp.concatenate([jnp.full((3, 3, 1), BOS_ID), tokens[..., :-1]], axis=2).reshape(9, MAX_LENGTH)
-    arguments = (jnp.repeat(SOURCE, 3, axis=0), jnp.repeat(SEGMENTS, 3, axis=0), target_input)
-    logits = jax.jit(model.apply)({"params": params}, *arguments, jnp.ones_like(target_input))
+    source, segments = jnp.repeat(SOURCE, 3, axis=0), jnp.repeat(SEGMENTS, 3, axis=0)
+    logits = jax.jit(model.apply)({"params": params}, source, target_input, source_segments=segments)
     log_probs = np.take_along_axis(np.asarray(jax.nn.log_softmax(logits)), tokens.reshape(9, -1, 1), axis=2)
     for each, score, length in zip(log_probs[..., 0], scores.reshape(-1), lengths.reshape(-1), strict=True):
         assert score == pytest.approx(each[:length].sum() / ((5 + length) / 6) ** 0.6, rel=1e-5)

@@ -72,7 +72,7 @@ def make_model():
     )
     model = Transformer(config)
     one = jnp.ones((1, 2), int)
-    return model, nn.unbox(model.init(jax.random.key(0), one, one, one, one))["params"]
+    return model, nn.unbox(model.init(jax.random.key(0), one, one))["params"]
 
 
 def make_batch(pairs, width=8):
@@ -95,8 +95,7 @@ PAIRS = [([5, 6, 3], [7, 8, 9, 3]), ([4, 3], [3]), ([9, 9, 9, 9, 3], [30, 3]), (
 def test_the_loss_is_the_mean_over_tokens_however_they_are_batched():
     model, params = make_model()
     batch = make_batch(PAIRS, 12)
-    names = "source", "source_segments", "target_input", "target_segments"
-    log_probs = jax.nn.log_softmax(jax.jit(model.apply)({"params": params}, *(batch[name] for name in names)))
+    log_probs = jax.nn.log_softmax(jax.jit(model.apply)({"params": params}, **model.inputs_of(batch)))
     total = -sum(float(log_probs[row, i, token]) for row, (_, ids) in enumerate(PAIRS) for i, token in enumerate(ids))
     expected = total / sum(len(target) for _, target in PAIRS)
     assert mean_loss(model, params, [make_batch(PAIRS)]) == pytest.approx(expected, rel=1e-5)

@@ -33,7 +33,7 @@ def make_translator(tokenizer):
         config = dict(config, num_heads=2, d_k=8, d_v=8, tie_embeddings="none")
         model = Transformer(TransformerConfig(**{**config, **changes}))
         one = jnp.ones((1, 2), int)
-        params = nn.unbox(model.init(jax.random.key(3), one, one, one, one))["params"]
+        params = nn.unbox(model.init(jax.random.key(3), one, one))["params"]
         # Sharper than at the start, so that no two tokens are nearly equal and the text depends on the line.
         params["output_embedding"] = jax.tree.map(lambda x: x * 3, params["output_embedding"])
         params["decoder"] = jax.tree_util.tree_map_with_path(

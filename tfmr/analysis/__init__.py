@@ -19,8 +19,16 @@ from tfmr.analysis.text_attention import (
     plot_text_attention,
     sentence_attention,
 )
-from tfmr.models.account import forward_flops, parameter_count, parameter_table, training_flops_per_token
-from tfmr.models.breakdown import attention_share, cache_bytes, training_bytes, weight_breakdown
+from tfmr.models.account import (
+    attention_share,
+    cache_bytes,
+    forward_flops,
+    parameter_count,
+    parameter_table,
+    training_bytes,
+    training_flops_per_token,
+    weight_breakdown,
+)
 
 __all__ = [
     "Curve",

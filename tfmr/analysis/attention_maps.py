@@ -39,7 +39,7 @@ def attention_weights(
         if not len(ids) or (longest is not None and len(ids) > longest):
             limit = f" and at most {longest}" if longest is not None else ""
             raise InputError(f"a text of {len(ids)} tokens: must have at least 1{limit}")
-    inputs = [array for ids in tokens for array in _with_segments(ids)]
+    inputs = [jnp.asarray(ids, jnp.int32)[None] for ids in tokens]
     stacks = _intermediates(config, params, *inputs)
     return {
         f"{stack}/layer_{i}/{name}": np.asarray(stacks[stack][f"layer_{i}"][name]["attention_weights"][0][0])
@@ -54,8 +54,3 @@ def attention_weights(
 def _intermediates(config: ModelConfig, params: Any, *inputs: jax.Array) -> Any:
     _, state = build_model(config).apply({"params": params}, *inputs, mutable=["intermediates"])
     return unstack_layers(state["intermediates"])
-
-
-def _with_segments(ids: Sequence[int]) -> tuple[jnp.ndarray, jnp.ndarray]:
-    tokens = jnp.asarray(ids, jnp.int32)[None]
-    return tokens, jnp.ones_like(tokens)

@@ -62,7 +62,7 @@ def _config(arguments: list[str]) -> Config:
 
 
 def _print_breakdown(config: Config) -> None:
-    from tfmr.models.breakdown import attention_share, weight_breakdown
+    from tfmr.models.account import attention_share, weight_breakdown
 
     table = weight_breakdown(config.model)
     total = sum(table.values())
@@ -73,7 +73,7 @@ def _print_breakdown(config: Config) -> None:
 
 
 def _print_memory(config: Config) -> None:
-    from tfmr.models.breakdown import cache_bytes, training_bytes
+    from tfmr.models.account import cache_bytes, training_bytes
 
     length, has_average = config.data.max_length, config.training.ema_decay > 0
     state = training_bytes(config.model, moving_average=has_average) / 2**30

@@ -316,7 +316,7 @@ def _next_tokens(
     mask = _look_back(here, pads, caches[0].value.shape[-2])
     positions = jnp.maximum(here - pads[:, None], 0)
     apply: Any = model.apply
-    logits, caches = apply({"params": params}, tokens, caches, index, positions, mask, method="step")
+    logits, caches = apply({"params": params}, tokens, caches, index, positions=positions, mask=mask, method="step")
     numbers = jnp.arange(logits.shape[-1])
     unknown = numbers >= known
     if marks.unk is not None:

@@ -1,4 +1,4 @@
-"""The models that are built from `tfmr.nn`."""
+"""The models built from `tfmr.nn`."""
 
 from tfmr.config import CausalLMConfig, ModelConfig, TransformerConfig
 from tfmr.models.causal_lm.model import CausalLM
@@ -12,12 +12,13 @@ from tfmr.models.causal_lm.presets import (
     gpt3,
 )
 from tfmr.models.likelihood import log_probs_of, token_log_probs
-from tfmr.models.model import Model, abstract_params, build_model, init_params, register_model
+from tfmr.models.model import Account, Model, abstract_params, build_model, init_params, register_model
 from tfmr.models.transformer.model import DecodingCache, Transformer
 from tfmr.models.transformer.presets import TABLE_3, Table3Row, transformer_base, transformer_big
 
 __all__ = [
     "TABLE_3",
+    "Account",
     "CausalLM",
     "CausalLMConfig",
     "DecodingCache",

@@ -1,76 +1,38 @@
-"""Where a Transformer's parameters are and what it costs to run, in closed form.
+"""Where a model's parameters are, and what the model costs to train and to run.
 
-A matrix product of [m, k] and [k, n] counts 2 m k n floating-point operations.
+Parameters are counted from the shapes that the model is initialised with. Operations and cache sizes come from the
+account that each kind of model registers. A matrix product of [m, k] and [k, n] takes 2 m k n floating-point
+operations.
 """
 
-from tfmr.config import CausalLMConfig, ModelConfig, TransformerConfig
+import dataclasses
+import functools
+import math
+import re
+from typing import Any, NamedTuple
+
+from flax.traverse_util import flatten_dict
+
+from tfmr.config import ModelConfig
+from tfmr.models.model import Model, abstract_params, account_of, build_model
+from tfmr.nn.attention import causal_scores
+
+_ORDER = "embedding source_embedding output_embedding output_bias positions encoder decoder self_attention "
+_ORDER += "cross_attention query key value output feed_forward up gate down norms"
+_USES = {"source_embedding": "embedding", "output_embedding": "unembedding"}
+_USES |= {"up": "up projection", "down": "down projection"}
+_ATTENTION = ("query", "key", "value", "output")
 
 
 def parameter_table(config: ModelConfig) -> dict[str, int]:
-    """Returns the number of parameters of each part, biases with their matrices.
+    """Returns the number of parameters of each part, with biases counted in the part of their matrices.
 
-    The parts of all layers of a stack are summed: `encoder/self_attention/query` is the query projections of all
-    encoder layers. Parts that the model does not have are left out.
+    All layers of a stack are summed: `encoder/self_attention/query` is the query projections of all encoder layers.
     """
-    parts = _causal_lm_parts(config) if isinstance(config, CausalLMConfig) else _transformer_parts(config)
-    return {name: count for name, count in parts.items() if count}
-
-
-def _transformer_parts(config: TransformerConfig) -> dict[str, int]:
-    d_model, vocab, final_norm = config.d_model, config.vocab_size, config.norm == "pre"
-    table = {
-        "embedding": vocab * d_model,
-        "source_embedding": vocab * d_model if config.tie_embeddings != "all" else 0,
-        "output_embedding": vocab * d_model if config.tie_embeddings == "none" else 0,
-        "output_bias": vocab if config.output_bias else 0,
-        "positions": 2 * config.max_length * d_model if config.positions == "learned" else 0,
-    }
-    stacks = {
-        "encoder": (config.num_encoder_layers, ["self_attention"]),
-        "decoder": (config.num_decoder_layers, ["self_attention", "cross_attention"]),
-    }
-    weights, biases = attention_matrices(config), _attention_biases(config)
-    for stack, (num_layers, attentions) in stacks.items():
-        for attention in attentions:
-            for name in weights:
-                table[f"{stack}/{attention}/{name}"] = num_layers * (weights[name] + biases[name])
-        table[f"{stack}/feed_forward/up"] = num_layers * (d_model + 1) * config.d_ff
-        table[f"{stack}/feed_forward/down"] = num_layers * (config.d_ff + 1) * d_model
-        norms = num_layers * (len(attentions) + 1) + final_norm
-        table[f"{stack}/norms"] = norms * 2 * d_model
+    table: dict[str, int] = {}
+    for parameter in _parameters(config):
+        table[parameter.part] = table.get(parameter.part, 0) + parameter.size
     return table
-
-
-def _causal_lm_parts(config: CausalLMConfig) -> dict[str, int]:
-    d_model, d_ff, layers = config.d_model, config.d_ff, config.num_layers
-    up = (d_model + config.bias) * d_ff
-    weights, biases = attention_matrices(config), _attention_biases(config)
-    attention = {f"decoder/self_attention/{name}": layers * (weights[name] + biases[name]) for name in weights}
-    return {
-        "embedding": config.vocab_size * d_model,
-        "output_embedding": 0 if config.tie_embeddings else config.vocab_size * d_model,
-        "positions": config.max_length * d_model if config.positions == "learned" else 0,
-        **attention,
-        "decoder/feed_forward/up": layers * up,
-        "decoder/feed_forward/gate": layers * up if config.gated else 0,
-        "decoder/feed_forward/down": layers * (d_ff + config.bias) * d_model,
-        "decoder/norms": (2 * layers + (config.norm == "pre")) * (1 + config.bias) * d_model,
-    }
-
-
-def attention_matrices(config: ModelConfig) -> dict[str, int]:
-    """Returns the sizes of the four matrices of one attention block, biases not counted."""
-    keys = config.d_model * config.num_heads * config.d_k
-    values = config.d_model * config.num_heads * config.d_v
-    return {"query": keys, "key": keys, "value": values, "output": values}
-
-
-def _attention_biases(config: ModelConfig) -> dict[str, int]:
-    """Returns the sizes of the biases of one attention block."""
-    keys, values = config.num_heads * config.d_k, config.num_heads * config.d_v
-    sizes = {"query": keys, "key": keys, "value": values, "output": config.d_model}
-    there = config.bias if isinstance(config, CausalLMConfig) else config.attention_bias
-    return {name: size if there else 0 for name, size in sizes.items()}
 
 
 def parameter_count(config: ModelConfig) -> int:
@@ -78,61 +40,136 @@ def parameter_count(config: ModelConfig) -> int:
     return sum(parameter_table(config).values())
 
 
+def weight_breakdown(config: ModelConfig) -> dict[str, int]:
+    """Returns the sizes of the matrices by their use, over all layers.
+
+    It counts as breakdowns of GPT-3 usually do: only matrices, without biases, norms and positions. A tied output
+    embedding is counted again as the unembedding.
+    """
+    table: dict[str, int] = {}
+    for parameter in _parameters(config):
+        part = parameter.part.split("/")[-1]
+        if not parameter.is_vector and part not in ("positions", "norms"):
+            use = _USES.get(part, part)
+            table[use] = table.get(use, 0) + parameter.size
+    if getattr(config, "tie_embeddings", False):
+        table.setdefault("unembedding", config.vocab_size * config.d_model)
+    return table | {"unembedding": table.pop("unembedding")} if "unembedding" in table else table
+
+
+def attention_share(config: ModelConfig) -> float:
+    """Returns the share of the attention projections in `weight_breakdown`: a third for GPT-3."""
+    table = weight_breakdown(config)
+    return sum(table.get(name, 0) for name in _ATTENTION) / sum(table.values())
+
+
 def forward_flops(config: ModelConfig, source_length: int, target_length: int) -> dict[str, int]:
-    """Returns the floating-point operations of the matrix products of a forward pass over one pair of sentences.
+    """Returns the floating-point operations of the matrix products in a forward pass, by part.
 
-    Or over one text, which is the target: a language model has no source.
+    The pass is over a pair of sentences with n source and m target tokens. A language model has no source, and its text
+    is the target.
 
-    For sequences of n and m tokens:
-
-    - projections: 2 operations a weight and token. Keys and values of the cross-attention are made of the source, its
-      queries and outputs of the target.
-    - attention: 2 n m h (d_k + d_v) for the scores and the weighted sums. The look-ahead mask saves nothing, as scores
-      are computed first and masked then.
+    - projections: 2 operations for each weight and token. Keys and values of cross-attention are computed from the
+      source, its queries and outputs from the target.
+    - attention: 2 h (d_k + d_v) for each score, its part of the weighted sum included. There are n^2 scores in the
+      encoder's self-attention and m n in cross-attention. Causal self-attention has m^2 below 128 positions, of which
+      the mask excludes almost half after they are computed; from 256 positions on, only 5/8 of m^2 are computed
+      (`tfmr.nn.attention.causal_scores`).
     - feed_forward: 4 n d_model d_ff; with a gate 6 n d_model d_ff.
     - logits: 2 m d_model V.
 
-    Softmax, norms, biases, dropout and residual sums are left out: they grow with d_model, not with its square.
+    Softmax, norms, biases, dropout and residual sums are not counted: they grow with d_model, not with its square.
+
+    Raises:
+      InputError: if the kind of model has no account.
     """
-    if isinstance(config, CausalLMConfig):
-        return _causal_lm_flops(config, target_length)
-    attention, pair_cost = attention_matrices(config), 2 * config.num_heads * (config.d_k + config.d_v)
-    queries, keys = attention["query"] + attention["output"], attention["key"] + attention["value"]
-    encoder, decoder = config.num_encoder_layers, config.num_decoder_layers
-    feed_forward = 4 * config.d_model * config.d_ff
-    self_projections, cross_keys = 2 * (queries + keys), 2 * keys
-    return {
-        "encoder/projections": encoder * source_length * self_projections,
-        "encoder/attention": encoder * source_length**2 * pair_cost,
-        "encoder/feed_forward": encoder * source_length * feed_forward,
-        "decoder/projections": decoder
-        * (target_length * (self_projections + 2 * queries) + source_length * cross_keys),
-        "decoder/attention": decoder * target_length * (target_length + source_length) * pair_cost,
-        "decoder/feed_forward": decoder * target_length * feed_forward,
-        "logits": 2 * target_length * config.d_model * config.vocab_size,
-    }
-
-
-def _causal_lm_flops(config: CausalLMConfig, length: int) -> dict[str, int]:
-    layers, projections = config.num_layers, 2 * sum(attention_matrices(config).values())
-    feed_forward = (3 if config.gated else 2) * 2 * config.d_model * config.d_ff
-    return {
-        "decoder/projections": layers * length * projections,
-        "decoder/attention": layers * length**2 * 2 * config.num_heads * (config.d_k + config.d_v),
-        "decoder/feed_forward": layers * length * feed_forward,
-        "logits": 2 * length * config.d_model * config.vocab_size,
-    }
+    return account_of(config).forward_flops(config, source_length, target_length)
 
 
 def training_flops_per_token(config: ModelConfig, source_length: int = 32, target_length: int = 32) -> float:
-    """Returns the floating-point operations of training on one target token, its share of the source included.
+    """Returns the floating-point operations of training on one target token and its share of the source.
 
-    Three times the forward pass: each matrix product has two in the backward pass, of the same size. Layers that are
-    recomputed (`remat`) are not counted again: these are the operations that the model needs, not those that are spent.
+    This is three times the forward pass: each matrix product has two of the same size in the backward pass. Layers that
+    are recomputed (`remat`) are counted once: these are the operations that the model needs, not those that are spent.
 
     Args:
       config: the shape of the model.
-      source_length: tokens of the source.
-      target_length: tokens of the target.
+      source_length: number of source tokens.
+      target_length: number of target tokens.
     """
     return 3 * sum(forward_flops(config, source_length, target_length).values()) / target_length
+
+
+def cache_bytes(config: ModelConfig, length: int) -> int:
+    """Returns the size in bytes of the keys and values of one text of `length` tokens.
+
+    For an encoder-decoder these are the keys and values of a target and of a source, both of this length.
+
+    Raises:
+      InputError: if the kind of model has no account.
+    """
+    return account_of(config).cache_bytes(config, length)
+
+
+def training_bytes(config: ModelConfig, *, moving_average: bool) -> int:
+    """Returns the size in bytes of parameters, gradients and Adam's two moments, all in float32; no activations.
+
+    With `moving_average` the moving average of the parameters is included.
+    """
+    return (4 + moving_average) * 4 * parameter_count(config)
+
+
+def projection_sizes(config: Any) -> dict[str, int]:
+    """Returns the sizes of the four matrices of an attention block, without biases."""
+    keys = config.d_model * config.num_heads * config.d_k
+    values = config.d_model * config.num_heads * config.d_v
+    return {"query": keys, "key": keys, "value": values, "output": values}
+
+
+def flops_per_score(config: Any) -> int:
+    """Returns the operations of one attention score in all heads of a layer, its part of the weighted sum included."""
+    return 2 * config.num_heads * (config.d_k + config.d_v)
+
+
+def causal_attention_flops(config: Any, length: int) -> int:
+    """Returns the operations of the scores and weighted sums of one layer of causal self-attention."""
+    return causal_scores(length) * flops_per_score(config)
+
+
+class _Parameter(NamedTuple):
+    part: str
+    size: int
+    is_vector: bool
+
+
+def _parameters(config: ModelConfig) -> list[_Parameter]:
+    if hasattr(config, "scan_layers"):
+        # Scanned layers have the same parameters, and only one of them is traced.
+        config = dataclasses.replace(config, scan_layers=True)  # pyright: ignore
+    return _parameters_of(build_model(config))
+
+
+@functools.lru_cache
+def _parameters_of(model: Model) -> list[_Parameter]:
+    """Returns every parameter of a model."""
+    shapes: dict[tuple[str, ...], Any] = flatten_dict(abstract_params(model))
+    found = []
+    for path, leaf in shapes.items():
+        *parents, name = path
+        names = [parent for parent in parents if not re.fullmatch(r"layers|layer_\d+", parent)]
+        owner = name.removesuffix("_bias")
+        if name in ("gamma", "beta"):
+            names = [*names[:-1], "norms"]
+        elif owner != name and (*parents, owner) in shapes:
+            names.append(owner)
+        elif name not in ("kernel", "bias", "embedding"):
+            names.append(name)
+        if names[-1].endswith("positions"):
+            names = ["positions"]
+        found.append(_Parameter("/".join(names), math.prod(leaf.shape), name.endswith(("bias", "gamma", "beta"))))
+    order = _ORDER.split()
+
+    def rank(parameter: _Parameter) -> list[int]:
+        return [order.index(name) if name in order else len(order) for name in parameter.part.split("/")]
+
+    return sorted(found, key=rank)

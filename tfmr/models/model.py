@@ -1,15 +1,15 @@
-"""What every model has in common, and models from their configurations."""
+"""The base class of models, and the registry that builds a model from its configuration."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
 import jax
 
 from tfmr.config import ModelConfig
-
-_MODELS: dict[type[ModelConfig], type["Model"]] = {}
+from tfmr.errors import InputError
 
 
 class Model(nn.Module):
@@ -27,19 +27,46 @@ class Model(nn.Module):
     @staticmethod
     @abc.abstractmethod
     def inputs_of(batch: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the arrays of a batch that the model takes, by the names of its arguments."""
+        """Returns the model's arguments from the arrays of a batch, by name."""
         raise NotImplementedError
 
     @staticmethod
     @abc.abstractmethod
     def example_inputs() -> dict[str, Any]:
-        """Returns the smallest inputs that the model can be initialised with."""
+        """Returns the smallest arguments that the model can be initialised with, by name."""
         raise NotImplementedError
 
 
-def register_model(config_class: type[ModelConfig], model_class: type[Model]) -> None:
-    """Makes `build_model` build `model_class(config)` from a `config_class`."""
-    _MODELS[config_class] = model_class
+@dataclass(frozen=True)
+class Account:
+    """What a kind of model costs to run, as functions of its configuration. See `tfmr.models.account`."""
+
+    forward_flops: Callable[[Any, int, int], dict[str, int]]
+    """Floating-point operations of a forward pass by part, from the configuration and the source and target lengths."""
+    cache_bytes: Callable[[Any, int], int]
+    """Size of the keys and values of one text, from the configuration and the text's length."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    model_class: type[Model]
+    account: Account | None
+
+
+_KINDS: dict[type[ModelConfig], _Kind] = {}
+
+
+def register_model(
+    config_class: type[ModelConfig], model_class: type[Model], *, account: Account | None = None
+) -> None:
+    """Makes `build_model` return `model_class(config)` for a `config_class`.
+
+    Args:
+      config_class: the configuration of the kind.
+      model_class: the module of the kind.
+      account: what the model costs to run; `tfmr inspect` and `tfmr compile` need it.
+    """
+    _KINDS[config_class] = _Kind(model_class, account)
 
 
 def build_model(config: ModelConfig) -> Any:
@@ -48,9 +75,27 @@ def build_model(config: ModelConfig) -> Any:
     Raises:
       TypeError: if no model is registered for this kind of configuration.
     """
-    if type(config) not in _MODELS:
+    return _kind_of(config).model_class(config)
+
+
+def account_of(config: ModelConfig) -> Account:
+    """Returns the account of a configuration's kind.
+
+    Raises:
+      TypeError: if the kind is not registered.
+      InputError: if it is registered without an account.
+    """
+    account = _kind_of(config).account
+    if account is None:
+        name = type(config).__name__
+        raise InputError(f"{name}: its FLOPs and cache size are unknown; pass account= to tfmr.models.register_model")
+    return account
+
+
+def _kind_of(config: ModelConfig) -> _Kind:
+    if type(config) not in _KINDS:
         raise TypeError(f"{type(config).__name__}: no model is registered for it; call tfmr.models.register_model")
-    return _MODELS[type(config)](config)
+    return _KINDS[type(config)]
 
 
 def init_params(model: Model, key: Any) -> Any:

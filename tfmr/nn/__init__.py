@@ -1,4 +1,4 @@
-"""The paper's building blocks as Linen modules. Needs jax and flax only."""
+"""The paper's building blocks as Linen modules. They depend on jax, flax and jaxtyping only."""
 
 from tfmr.nn.attention import (
     KeyValue,
@@ -11,7 +11,7 @@ from tfmr.nn.dropout import Dropout
 from tfmr.nn.embedding import LearnedPositions, TokenEmbedding, sinusoidal_positions
 from tfmr.nn.feed_forward import PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
-from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer
+from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer, LayerConfig
 from tfmr.nn.masks import look_ahead_mask, padding_mask, segment_mask
 from tfmr.nn.stacks import Decoder, Encoder, stack_layers, unstack_layers
 
@@ -24,6 +24,7 @@ __all__ = [
     "EncoderLayer",
     "KeyValue",
     "KeyValueCache",
+    "LayerConfig",
     "LayerNorm",
     "LearnedPositions",
     "MultiHeadAttention",

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention, several heads of it, and its key/value cache (section 3.2)."""
+"""Scaled dot-product attention, multi-head attention, and its key/value cache (section 3.2)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from tfmr.nn.parameters import parameter
 from tfmr.nn.projection import project
 
 _SHORTEST = 32
-"""Places of a cache that are always looked at, written or not."""
+"""The fewest slots of a cache that a step reads, written or not."""
 
 
 def scaled_dot_product_attention(
@@ -30,11 +30,11 @@ def scaled_dot_product_attention(
     """softmax(Q K^T / sqrt(d_k)) V (section 3.2.1, equation 1).
 
     Args:
-      query: what looks.
-      key: what is looked at.
-      value: what is taken from there.
-      mask: True where a query may look at a key; None: everywhere. A query that may look nowhere gets the mean value.
-      dropout: applied to the weights before they meet the values.
+      query: the queries.
+      key: the keys.
+      value: the values, one for each key.
+      mask: True where a query may attend to a key; None: everywhere. A query without any key gets the mean value.
+      dropout: applied to the weights before they are multiplied by the values.
 
     Returns:
       The weighted sums of the values, and the weights (float32, before dropout).
@@ -42,7 +42,7 @@ def scaled_dot_product_attention(
     scale = query.shape[-1] ** -0.5
     scores = jnp.einsum("...hqd,...hkd->...hqk", query * scale, key, preferred_element_type=jnp.float32)
     if mask is not None:
-        # Finite, so that a row with nothing to look at stays finite too.
+        # Finite, so that the softmax of a fully masked row is finite too.
         scores = jnp.where(mask, scores, jnp.finfo(jnp.float32).min)
     weights = jax.nn.softmax(scores, axis=-1)
     kept = weights if dropout is None else dropout(weights)
@@ -57,30 +57,39 @@ def causal_attention(
     *,
     dropout: Callable[[Array], Array] | None = None,
 ) -> tuple[Float[Array, "*batch heads length d_v"], Float[Array, "*batch heads length length"]]:
-    """Scaled dot-product attention in which no place looks at a later one (section 3.2.3).
+    """Scaled dot-product attention in which no position attends to a later one (section 3.2.3).
 
-    The queries go in up to four blocks, each with the keys up to its own end: three eighths of all scores are then not
-    even computed. Arguments and results are those of `scaled_dot_product_attention`; the mask may forbid more.
+    Arguments and results are those of `scaled_dot_product_attention`; the mask may exclude more keys. Long sequences
+    are split into blocks of queries, and the scores after the end of a block are not computed; see `causal_scores`.
     """
     length = query.shape[-2]
-    blocks = max(1, min(4, length // 64))
-    ends = [length * (i + 1) // blocks for i in range(blocks)]
     outputs, weights = [], []
-    for start, end in zip([0, *ends], ends, strict=False):
+    for start, end in _causal_blocks(length):
         rows, columns = slice(start, end), slice(end)
         allowed = (jnp.arange(length)[rows, None] >= jnp.arange(length)[columns])[None]
         if mask is not None:
             allowed = allowed & jnp.broadcast_to(mask, (*mask.shape[:-2], length, length))[..., rows, columns]
-        seen = key[..., columns, :], value[..., columns, :]
-        output, looks = scaled_dot_product_attention(query[..., rows, :], *seen, allowed, dropout=dropout)
+        earlier = key[..., columns, :], value[..., columns, :]
+        output, block = scaled_dot_product_attention(query[..., rows, :], *earlier, allowed, dropout=dropout)
         outputs.append(output)
-        weights.append(jnp.pad(looks, [(0, 0)] * (looks.ndim - 1) + [(0, length - end)]))
+        weights.append(jnp.pad(block, [(0, 0)] * (block.ndim - 1) + [(0, length - end)]))
     return jnp.concatenate(outputs, axis=-2), jnp.concatenate(weights, axis=-2)
+
+
+def causal_scores(length: int) -> int:
+    """Returns how many scores `causal_attention` computes for a head: length^2, from 256 positions on 5/8 of that."""
+    return sum((end - start) * end for start, end in _causal_blocks(length))
+
+
+def _causal_blocks(length: int) -> list[tuple[int, int]]:
+    """Returns the start and end of each block of queries: up to four blocks of at least 64."""
+    count = max(1, min(4, length // 64))
+    return [(length * i // count, length * (i + 1) // count) for i in range(count)]
 
 
 @flax.struct.dataclass
 class KeyValue:
-    """Keys and values of a sequence, head by head."""
+    """The keys and values of a sequence, for each head."""
 
     key: Float[Array, "*batch heads length d_k"]
     value: Float[Array, "*batch heads length d_v"]
@@ -88,42 +97,43 @@ class KeyValue:
 
 @flax.struct.dataclass
 class KeyValueCache:
-    """Keys and values of a sequence that is written place by place.
+    """The keys and values of a sequence that grows token by token, one slot for each token.
 
-    Keys lie with the places last: a few queries times many keys is several times faster so on a CPU.
+    The slots are the last axis of `key`: on a CPU this makes the product of a few queries and many keys several times
+    faster.
     """
 
     key: Float[Array, "*batch heads d_k length"]
     value: Float[Array, "*batch heads length d_v"]
 
-    def write(self, new: KeyValue, place: Int[Array, ""]) -> "KeyValueCache":
-        """Returns a copy in which the places from `place` on hold `new`."""
+    def write(self, new: KeyValue, index: Int[Array, ""]) -> "KeyValueCache":
+        """Returns a copy with `new` in the slots from `index` on."""
         return KeyValueCache(
-            key=lax.dynamic_update_slice_in_dim(self.key, new.key.swapaxes(-1, -2), place, axis=-1),
-            value=lax.dynamic_update_slice_in_dim(self.value, new.value, place, axis=-2),
+            key=lax.dynamic_update_slice_in_dim(self.key, new.key.swapaxes(-1, -2), index, axis=-1),
+            value=lax.dynamic_update_slice_in_dim(self.value, new.value, index, axis=-2),
         )
 
     def first(self, length: int) -> KeyValue:
-        """Returns the first places."""
+        """Returns the keys and values of the first `length` slots."""
         return KeyValue(key=self.key[..., :length].swapaxes(-1, -2), value=self.value[..., :length, :])
 
 
 class MultiHeadAttention(nn.Module):
-    """Attention in `num_heads` subspaces at once, joined by W^O (section 3.2.2).
+    """Attention in `num_heads` subspaces in parallel, joined by W^O (section 3.2.2).
 
-    The weights are sown as `attention_weights` into the collection `intermediates`.
+    The attention weights are sown as `attention_weights` into the collection `intermediates`.
 
     Attributes:
-      num_heads: h.
+      num_heads: number of heads, h.
       d_model: width of the inputs and of the output.
-      d_k: width of a head's queries and keys; None: d_model / num_heads.
-      d_v: width of a head's values; None: d_model / num_heads.
-      dropout_rate: dropout on the attention weights.
+      d_k: width of the queries and keys of each head; None: d_model / num_heads.
+      d_v: width of the values of each head; None: d_model / num_heads.
+      dropout_rate: dropout rate for the attention weights.
       dtype: type of the computation; parameters and softmax are float32.
-      use_bias: biases on the four projections, which the paper's formulas do not have.
-      causal: no place looks at a later one; for self-attention.
-      input_init: initialiser of queries, keys and values; None: uniform, by Glorot and Bengio.
-      output_init: that of the output.
+      use_bias: add biases to the four projections. The paper's formulas have none.
+      causal: no position attends to a later one; for self-attention only.
+      input_init: initialiser of the query, key and value projections; None: Glorot uniform.
+      output_init: initialiser of the output projection; None: Glorot uniform.
     """
 
     num_heads: int
@@ -176,10 +186,10 @@ class MultiHeadAttention(nn.Module):
         """Attends from one sequence to another, or to itself.
 
         Args:
-          query_input: the sequence that looks.
-          key_value_input: the sequence that is looked at; None: query_input.
-          mask: True where a query may look at a key.
-          deterministic: False drops attention weights, with the random stream `dropout`.
+          query_input: the sequence that the queries are computed from.
+          key_value_input: the sequence that the keys and values are computed from; None: query_input.
+          mask: True where a query may attend to a key; None: everywhere.
+          deterministic: False applies dropout to the attention weights, with the random stream `dropout`.
           return_weights: also return the attention weights, before dropout.
         """
         if key_value_input is None:
@@ -203,7 +213,7 @@ class MultiHeadAttention(nn.Module):
         *,
         deterministic: bool = True,
     ) -> tuple[Float[Array, "*batch query d_model"], Float[Array, "*batch heads query key"]]:
-        """Attends to keys and values made before; returns the output and the weights."""
+        """Attends to keys and values from `keys_values`; returns the output and the attention weights."""
         query = self._project(query_input, self.query_kernel, self.query_bias)
         dropout = None
         if self.dropout_rate > 0.0 and not deterministic:
@@ -213,8 +223,8 @@ class MultiHeadAttention(nn.Module):
         self.sow("intermediates", "attention_weights", weights)
         return self._join(heads), weights
 
-    def empty_cache(self, batch: tuple[int, ...], length: int) -> KeyValueCache:
-        """Returns keys and values of zeros for `length` places of self-attention."""
+    def start_cache(self, batch: tuple[int, ...], length: int) -> KeyValueCache:
+        """Returns an empty cache of `length` slots for self-attention."""
         d_k, d_v = self.key_kernel.shape[-1], self.value_kernel.shape[-1]
         return KeyValueCache(
             key=jnp.zeros((*batch, self.num_heads, d_k, length), self.dtype),
@@ -225,31 +235,39 @@ class MultiHeadAttention(nn.Module):
         self,
         x: Float[Array, "*batch new d_model"],
         cache: KeyValueCache,
-        place: Int[Array, ""],
+        index: Int[Array, ""],
         mask: Bool[Array, "*#batch #heads new length"] | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], KeyValueCache]:
-        """Self-attention of new places, written to the cache from `place` on.
+        """Computes self-attention for new tokens, whose keys and values are written to the cache from `index` on.
 
-        Returns the output and the cache with the new places written. Without a mask there is one new place, which
-        looks at itself and all before it. No place behind the new ones may be looked at.
+        Args:
+          x: the new tokens: a single one without a mask.
+          cache: keys and values of the tokens so far.
+          index: slot of the first new token.
+          mask: True where a new token may attend to a slot, never after the new tokens' own slots. None: the new token
+            attends to its own slot and all earlier ones.
+
+        Returns:
+          The output, and the cache with the new tokens written.
         """
-        cache = cache.write(self.keys_values(x), place)
+        cache = cache.write(self.keys_values(x), index)
         new, length = x.shape[-2], cache.value.shape[-2]
         if mask is None:
-            mask = (jnp.arange(length) <= place)[None, None, :]
+            mask = (jnp.arange(length) <= index)[None, None, :]
         query = self._project(x, self.query_kernel, self.query_bias)
 
-        def look_at(length: int) -> Callable[[], Array]:
-            def look() -> Array:
-                seen = cache.first(length)
-                return scaled_dot_product_attention(query, seen.key, seen.value, mask[..., :length])[0]
+        def attend_to(length: int) -> Callable[[], Array]:
+            def attend() -> Array:
+                first = cache.first(length)
+                return scaled_dot_product_attention(query, first.key, first.value, mask[..., :length])[0]
 
-            return look
+            return attend
 
-        # A cache is mostly empty at first: of the lengths that double, the shortest that holds all is looked at.
+        # Most of a cache is empty at first, so a step reads only the shortest of the doubling lengths that reaches the
+        # new tokens.
         lengths = _doubling(_SHORTEST * new, length)
-        chosen = sum((place + new > shorter).astype(int) for shorter in lengths[:-1])
-        heads = lax.switch(chosen, [look_at(length) for length in lengths])
+        chosen = sum((index + new > shorter).astype(int) for shorter in lengths[:-1])
+        heads = lax.switch(chosen, [attend_to(length) for length in lengths])
         return self._join(heads), cache
 
     def _project(
@@ -273,7 +291,7 @@ class MultiHeadAttention(nn.Module):
 
 
 def _doubling(shortest: int, longest: int) -> list[int]:
-    """Returns shortest, twice that, ... below `longest`, and `longest`."""
+    """Returns `shortest` and its doubles below `longest`, then `longest`."""
     lengths = []
     while shortest < longest:
         lengths.append(shortest)

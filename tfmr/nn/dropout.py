@@ -1,9 +1,9 @@
-"""Dropout (Srivastava et al. 2014), as the paper uses it (section 5.4), with random bits that cost next to nothing.
+"""Dropout (Srivastava et al. 2014), as the paper uses it (section 5.4), with cheap random bits.
 
-JAX's own bits come from Threefry, some hundred operations for each element, which XLA computes apart and keeps in
-memory: on a CPU a fifth of the time of a training step. Here a bit is a hash of the key and of the element's place: a
-dozen operations, which disappear in the loop that drops, forward and backward. Like JAX's, the bits depend on nothing
-else, so not on how the array is split over devices.
+JAX's own random bits come from Threefry, which takes about a hundred operations for each element. XLA computes them
+separately and stores them, which costs a fifth of a training step on a CPU. Here a bit is a hash of the key and of the
+element's index: a dozen operations, which XLA fuses into the loop that drops elements, forward and backward. Like JAX's
+bits, they depend on nothing else, so they do not change with the way the array is split over devices.
 """
 
 import flax.linen as nn
@@ -14,17 +14,17 @@ from jaxtyping import Float, Key, UInt32
 
 
 class Dropout(nn.Module):
-    """Sets elements to 0 at random and divides the others by the share that stays.
+    """Sets random elements to 0 and divides the others by the probability that an element is kept.
 
     Attributes:
-      rate: probability of an element to be dropped, from 0 to 1.
+      rate: probability that an element is dropped, from 0 to 1.
     """
 
     rate: float
 
     @nn.compact
     def __call__(self, x: Float[Array, "*shape"], *, deterministic: bool) -> Float[Array, "*shape"]:
-        """Returns x as it is where `deterministic`; drops with the random stream `dropout` elsewhere."""
+        """Returns x unchanged if `deterministic`; otherwise drops elements with the random stream `dropout`."""
         if deterministic or self.rate == 0.0:
             return x
         if self.rate == 1.0:
@@ -34,18 +34,21 @@ class Dropout(nn.Module):
 
 
 def random_bits(key: Key[Array, ""], shape: tuple[int, ...]) -> UInt32[Array, "*shape"]:
-    """Returns 32 random bits for each place of an array of up to 2^32 elements; good for dropout, not for secrets."""
+    """Returns 32 random bits for each element of an array of this shape, which has at most 2^32 elements.
+
+    The bits are good enough for dropout, but not for cryptography.
+    """
     words = jax.random.key_data(key)
-    place, stride = jnp.zeros(shape, jnp.uint32), 1
+    index, stride = jnp.zeros(shape, jnp.uint32), 1
     for axis in reversed(range(len(shape))):
-        place += lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride % 2**32)
+        index += lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride % 2**32)
         stride *= shape[axis]
-    # Mixed twice, so that two keys do not give the same bits in another order.
-    return _mixed(_mixed(place + words[0]) ^ words[-1])
+    # Mixed twice: mixed once, two keys would give the same bits in another order.
+    return _mixed(_mixed(index + words[0]) ^ words[-1])
 
 
 def _mixed(x: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
-    """A permutation of the 32-bit numbers in which each bit changes half of all; constants by Wellons (2018)."""
+    """Permutes the 32-bit integers: each input bit flips half of the output bits. Constants by Wellons (2018)."""
     x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
     x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
     return x ^ (x >> 16)

@@ -1,4 +1,4 @@
-"""Token embeddings shared with the output (section 3.4) and positions (section 3.5)."""
+"""Token embeddings, which the output may share (section 3.4), and position encodings (section 3.5)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,14 +14,14 @@ from tfmr.nn.parameters import parameter
 
 
 class TokenEmbedding(nn.Module):
-    """One matrix that turns tokens into vectors and, transposed, vectors into logits.
+    """A matrix that maps tokens to vectors and, transposed, vectors to logits.
 
     Attributes:
       vocab_size: number of tokens.
       d_model: width of a vector.
       dtype: type of the vectors; the matrix is float32.
-      scaled: vectors are the rows times sqrt(d_model), as in the paper; GPT takes the rows as they are.
-      initializer: of the matrix; None: normal, rows of expected length 1.
+      scaled: multiply the rows by sqrt(d_model), as in the paper. GPT does not.
+      initializer: initialiser of the matrix; None: normal, with rows of expected length 1.
     """
 
     vocab_size: int
@@ -31,30 +31,31 @@ class TokenEmbedding(nn.Module):
     initializer: Callable[..., Any] | None = None
 
     def setup(self):
-        # Rows of expected length 1: times sqrt(d_model) they match the positions in size. The embed axis has a name
-        # of its own, so that no mesh axis of the batch ever shards the table there (XLA would copy it whole).
+        # Rows of expected length 1 match the position encodings in size after scaling by sqrt(d_model). The embed axis
+        # has its own logical name, so that no mesh axis that shards the batch ever shards the table along it: XLA would
+        # replicate the whole table.
         init = self.initializer or nn.initializers.normal(stddev=self.d_model**-0.5)
         self.embedding = parameter(self, "embedding", init, ("vocab", "table_embed"), (self.vocab_size, self.d_model))
 
     def __call__(self, tokens: Int[Array, "*batch"]) -> Float[Array, "*batch d_model"]:
-        """Returns the tokens' rows, times sqrt(d_model) where they are scaled."""
+        """Returns the rows of the tokens, multiplied by sqrt(d_model) if `scaled`."""
         rows = self.embedding[tokens].astype(self.dtype)
         return rows * self.d_model**0.5 if self.scaled else rows
 
     def attend(self, x: Float[Array, "*batch d_model"]) -> Float[Array, "*batch vocab"]:
-        """Returns the logits of every token, in float32: x times the matrix transposed."""
+        """Returns the logits of all tokens, x @ embedding.T, in float32."""
         table = self.embedding.astype(self.dtype)
         return jnp.einsum("...d,vd->...v", x, table, preferred_element_type=jnp.float32)
 
 
 def sinusoidal_positions(positions: Int[Array, "*length"], d_model: int) -> Float[Array, "*length d_model"]:
-    """Sinusoids of geometrically growing wavelengths, sine and cosine interleaved.
+    """Returns sinusoids whose wavelengths grow geometrically, sine and cosine interleaved.
 
-    PE(pos, 2i) = sin(pos / 10000^(2i / d_model)), PE(pos, 2i + 1) = cos(the same). `d_model` is even. Accurate to
-    1e-6 for positions up to 1000, and to 1e-9 times the position beyond.
+    PE(pos, 2i) = sin(pos / 10000^(2i / d_model)), PE(pos, 2i + 1) = cos(pos / 10000^(2i / d_model)). `d_model` must be
+    even. The error is at most 1e-6 for positions up to 1000, and 1e-9 times the position beyond.
     """
-    # Angles as turns in 32-bit fixed point: the product wraps around where the sine does, and what is left of it is
-    # exact. A float32 angle is off by up to 6e-5 at position 1000.
+    # Angles are turns in 32-bit fixed point: the product wraps around where the sine does, so the remainder is exact.
+    # A float32 angle is off by up to 6e-5 at position 1000.
     turns = 10_000.0 ** (-np.arange(0, d_model, 2) / d_model) / (2 * np.pi)
     product = positions[..., None].astype(jnp.uint32) * np.round(turns * 2**32).astype(np.uint32)
     angles = product.astype(jnp.int32) * (2 * np.pi / 2**32)
@@ -62,12 +63,12 @@ def sinusoidal_positions(positions: Int[Array, "*length"], d_model: int) -> Floa
 
 
 class LearnedPositions(nn.Module):
-    """A learned vector for each place up to `max_length` (Table 3, row E).
+    """A learned vector for each position below `max_length` (Table 3, row E).
 
     Attributes:
-      max_length: number of places.
+      max_length: number of positions.
       d_model: width of a vector.
-      initializer: of the matrix; None: normal, rows of expected length 1.
+      initializer: initialiser of the matrix; None: normal, with rows of expected length 1.
     """
 
     max_length: int
@@ -76,7 +77,7 @@ class LearnedPositions(nn.Module):
 
     @nn.compact
     def __call__(self, positions: Int[Array, "*length"]) -> Float[Array, "*length d_model"]:
-        """Returns the vectors of the places. A place beyond the table is NaN, never a silent neighbour."""
+        """Returns the vectors of the positions: NaN beyond the table, not the vector of another position."""
         init = self.initializer or nn.initializers.normal(self.d_model**-0.5)
         table = parameter(self, "embedding", init, ("positions", "table_embed"), (self.max_length, self.d_model))
         return jnp.asarray(table).at[positions].get(mode="fill", fill_value=jnp.nan)

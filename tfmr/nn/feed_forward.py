@@ -18,17 +18,18 @@ _ACTIVATIONS = {"relu": nn.relu, "gelu": functools.partial(nn.gelu, approximate=
 
 
 class PositionwiseFeedForward(nn.Module):
-    """FFN(x) = max(0, x W_1 + b_1) W_2 + b_2, the same at every position (equation 2).
+    """FFN(x) = max(0, x W_1 + b_1) W_2 + b_2, applied to each position alike (equation 2).
 
     Attributes:
       d_ff: inner width.
       dtype: type of the computation; parameters are float32.
-      activation: what stands for max(0, x): "relu" is just that; "gelu" is x Phi(x) in the tanh form,
-        0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), as in GPT-2; "swish" is x / (1 + exp(-x)).
-      use_bias: b_1 and b_2.
-      gated: what goes down is activation(x W_gate) * (x W_1): one more matrix of the same size (Shazeer 2020).
-      up_init: initialiser of what goes up; None: uniform, by Glorot and Bengio.
-      down_init: that of what goes down.
+      activation: "relu", max(0, x), as in the paper; "gelu", x Phi(x) in the tanh approximation of GPT-2,
+        0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); or "swish", x / (1 + exp(-x)).
+      use_bias: add the biases b_1 and b_2.
+      gated: the input of the down-projection is activation(x W_gate) * (x W_1), with a third matrix of the same size
+        (Shazeer 2020).
+      up_init: initialiser of the up-projection and the gate; None: Glorot uniform.
+      down_init: initialiser of the down-projection; None: Glorot uniform.
     """
 
     d_ff: int

@@ -1,4 +1,4 @@
-"""Layer normalisation (Ba, Kiros and Hinton, 2016), used around every sub-layer."""
+"""Layer normalisation (Ba, Kiros and Hinton, 2016), which every sub-layer has."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ class LayerNorm(nn.Module):
     Attributes:
       epsilon: added to the (biased) variance.
       dtype: type of the result; the statistics are always computed in float32.
-      use_bias: beta.
+      use_bias: whether there is a beta.
     """
 
     epsilon: float = 1e-6

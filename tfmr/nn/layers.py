@@ -17,27 +17,29 @@ from tfmr.nn.feed_forward import Activation, PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
 
 
-class TransformerLayer(nn.Module):
-    """What encoder and decoder layers have in common.
+@dataclasses.dataclass(frozen=True)
+class LayerConfig:
+    """The shape and options of a layer, shared by all layers of a stack.
 
     Attributes:
-      num_heads: attention heads.
+      num_heads: number of attention heads.
       d_model: width of the layer's input and output.
       d_ff: inner width of the feed-forward network.
-      d_k: width of a head's queries and keys; None: d_model / num_heads.
-      d_v: width of a head's values; None: d_model / num_heads.
-      dropout_rate: dropout on every sub-layer's output (section 5.4).
-      attention_dropout_rate: dropout on attention weights.
-      norm: "post", LayerNorm(x + Sublayer(x)) as in the paper, or "pre", x + Sublayer(LayerNorm(x)).
-      norm_epsilon: LayerNorm's epsilon.
+      d_k: width of the queries and keys of each head; None: d_model / num_heads.
+      d_v: width of the values of each head; None: d_model / num_heads.
+      dropout_rate: dropout rate for the output of every sub-layer (section 5.4).
+      attention_dropout_rate: dropout rate for the attention weights.
+      norm: "post", LayerNorm(x + Sublayer(x)), as in the paper; or "pre", x + Sublayer(LayerNorm(x)).
+      norm_epsilon: epsilon of LayerNorm.
       dtype: type of the computation; parameters are float32.
-      attention_bias: biases on the projections of the attention blocks.
-      activation: of the feed-forward network, see `PositionwiseFeedForward`.
-      feed_forward_bias: biases in the feed-forward network.
-      gated: the feed-forward network has a gate.
-      norm_bias: the beta of the norms.
-      kernel_init: initialiser of the matrices that read from the residual stream; None: as the blocks have it.
-      residual_init: that of the two that write to it, attention's output and what goes down.
+      attention_bias: whether the attention projections have biases.
+      activation: activation of the feed-forward network, see `PositionwiseFeedForward`.
+      feed_forward_bias: whether the feed-forward network has biases.
+      gated: whether the feed-forward network has a gate.
+      norm_bias: whether the norms have a beta.
+      kernel_init: initialiser of the matrices that read from the residual stream; None: the blocks' default.
+      residual_init: initialiser of the two matrices that write to the residual stream, the output projection of
+        attention and the down-projection; None: the blocks' default.
     """
 
     num_heads: int
@@ -58,33 +60,45 @@ class TransformerLayer(nn.Module):
     kernel_init: Callable[..., Any] | None = None
     residual_init: Callable[..., Any] | None = None
 
+
+class TransformerLayer(nn.Module):
+    """The base class of encoder and decoder layers.
+
+    Attributes:
+      config: the layer's shape and options.
+    """
+
+    config: LayerConfig
+
     def _attention(self, causal: bool = False) -> MultiHeadAttention:
+        config = self.config
         return MultiHeadAttention(
-            num_heads=self.num_heads,
-            d_model=self.d_model,
-            d_k=self.d_k,
-            d_v=self.d_v,
-            dropout_rate=self.attention_dropout_rate,
-            dtype=self.dtype,
-            use_bias=self.attention_bias,
+            num_heads=config.num_heads,
+            d_model=config.d_model,
+            d_k=config.d_k,
+            d_v=config.d_v,
+            dropout_rate=config.attention_dropout_rate,
+            dtype=config.dtype,
+            use_bias=config.attention_bias,
             causal=causal,
-            input_init=self.kernel_init,
-            output_init=self.residual_init,
+            input_init=config.kernel_init,
+            output_init=config.residual_init,
         )
 
     def _feed_forward(self) -> PositionwiseFeedForward:
+        config = self.config
         return PositionwiseFeedForward(
-            d_ff=self.d_ff,
-            dtype=self.dtype,
-            activation=self.activation,
-            use_bias=self.feed_forward_bias,
-            gated=self.gated,
-            up_init=self.kernel_init,
-            down_init=self.residual_init,
+            d_ff=config.d_ff,
+            dtype=config.dtype,
+            activation=config.activation,
+            use_bias=config.feed_forward_bias,
+            gated=config.gated,
+            up_init=config.kernel_init,
+            down_init=config.residual_init,
         )
 
     def _norm(self) -> LayerNorm:
-        return LayerNorm(self.norm_epsilon, self.dtype, self.norm_bias)
+        return LayerNorm(self.config.norm_epsilon, self.config.dtype, self.config.norm_bias)
 
     def _attend(
         self,
@@ -103,16 +117,16 @@ class TransformerLayer(nn.Module):
         sublayer: Callable[[Array], Array],
         deterministic: bool,
     ) -> Float[Array, "*batch length d_model"]:
-        if self.norm == "pre":
+        if self.config.norm == "pre":
             return x + self.dropout(sublayer(norm(x)), deterministic=deterministic)
         return norm(x + self.dropout(sublayer(x), deterministic=deterministic))
 
 
 class EncoderLayer(TransformerLayer):
-    """Self-attention, then feed-forward, each in a residual connection with a norm.
+    """Self-attention and a feed-forward network, each with a residual connection and a norm.
 
     Attributes:
-      causal: no place looks at a later one.
+      causal: no position attends to a later one.
     """
 
     causal: bool = False
@@ -122,16 +136,16 @@ class EncoderLayer(TransformerLayer):
         self.self_attention_norm = self._norm()
         self.feed_forward = self._feed_forward()
         self.feed_forward_norm = self._norm()
-        self.dropout = Dropout(self.dropout_rate)
+        self.dropout = Dropout(self.config.dropout_rate)
 
     def __call__(
         self,
         x: Float[Array, "*batch length d_model"],
-        mask: Bool[Array, "*#batch #heads #length #length"] | None = None,
         *,
+        mask: Bool[Array, "*#batch #heads #length #length"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch length d_model"]:
-        """Returns the layer's output; `deterministic=False` drops with the random stream `dropout`."""
+        """Returns the layer's output. With `deterministic=False` dropout uses the random stream `dropout`."""
 
         def attend(x: Array) -> Array:
             return self._attend(self.self_attention, x, x, mask, deterministic)
@@ -140,17 +154,18 @@ class EncoderLayer(TransformerLayer):
         return self._residual(x, self.feed_forward_norm, self.feed_forward, deterministic)
 
     def start_cache(self, batch: tuple[int, ...], length: int) -> KeyValueCache:
-        """Returns a cache for `length` places, for layers under a look-ahead mask."""
-        return self.self_attention.empty_cache(batch, length)
+        """Returns an empty cache of `length` slots, for causal layers."""
+        return self.self_attention.start_cache(batch, length)
 
     def step(
         self,
         x: Float[Array, "*batch new d_model"],
         cache: KeyValueCache,
-        place: Int[Array, ""],
+        index: Int[Array, ""],
+        *,
         mask: Bool[Array, "*#batch #heads new length"] | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], KeyValueCache]:
-        """Returns the layer's output at new places, `place` the first of them, and the cache that now holds them.
+        """Returns the layer's output for new tokens, and the cache with their keys and values written from `index` on.
 
         See `MultiHeadAttention.step` for the mask.
         """
@@ -158,7 +173,7 @@ class EncoderLayer(TransformerLayer):
 
         def attend(x: Array) -> Array:
             nonlocal written
-            output, written = self.self_attention.step(x, cache, place, mask)
+            output, written = self.self_attention.step(x, cache, index, mask)
             return output
 
         x = self._residual(x, self.self_attention_norm, attend, True)
@@ -167,36 +182,39 @@ class EncoderLayer(TransformerLayer):
 
 @flax.struct.dataclass
 class DecoderLayerCache:
-    """What a decoder layer keeps between two steps of decoding."""
+    """The keys and values that a decoder layer keeps between decoding steps."""
 
     self_attention: KeyValueCache
-    """Of the places decoded so far; zeros after them."""
+    """Of the target tokens so far; the slots after them are zero."""
     cross_attention: KeyValue
     """Of the encoder's output, computed once."""
 
 
 class DecoderLayer(TransformerLayer):
-    """Masked self-attention, attention to the encoder's output, then feed-forward."""
+    """Causal self-attention, attention to the encoder's output, and a feed-forward network."""
 
     def setup(self):
-        self.self_attention = self._attention()
+        self.self_attention = self._attention(causal=True)
         self.self_attention_norm = self._norm()
         self.cross_attention = self._attention()
         self.cross_attention_norm = self._norm()
         self.feed_forward = self._feed_forward()
         self.feed_forward_norm = self._norm()
-        self.dropout = Dropout(self.dropout_rate)
+        self.dropout = Dropout(self.config.dropout_rate)
 
     def __call__(
         self,
         x: Float[Array, "*batch target d_model"],
         memory: Float[Array, "*batch source d_model"],
+        *,
         self_mask: Bool[Array, "*#batch #heads #target #target"] | None = None,
         cross_mask: Bool[Array, "*#batch #heads #target #source"] | None = None,
-        *,
         deterministic: bool = True,
     ) -> Float[Array, "*batch target d_model"]:
-        """Returns the layer's output for a whole target; the look-ahead mask is part of `self_mask`."""
+        """Returns the layer's output for a whole target.
+
+        No position attends to a later one; `self_mask` needs no look-ahead mask.
+        """
 
         def attend_to_self(x: Array) -> Array:
             return self._attend(self.self_attention, x, x, self_mask, deterministic)
@@ -209,9 +227,9 @@ class DecoderLayer(TransformerLayer):
         return self._residual(x, self.feed_forward_norm, self.feed_forward, deterministic)
 
     def start_cache(self, memory: Float[Array, "*batch source d_model"], length: int) -> DecoderLayerCache:
-        """Returns a cache for targets of up to `length` places."""
+        """Returns the cache of an empty target, with `length` slots."""
         return DecoderLayerCache(
-            self_attention=self.self_attention.empty_cache(memory.shape[:-2], length),
+            self_attention=self.self_attention.start_cache(memory.shape[:-2], length),
             cross_attention=self.cross_attention.keys_values(memory),
         )
 
@@ -219,16 +237,20 @@ class DecoderLayer(TransformerLayer):
         self,
         x: Float[Array, "*batch new d_model"],
         cache: DecoderLayerCache,
-        place: Int[Array, ""],
-        cross_mask: Bool[Array, "*#batch #heads #new #source"] | None = None,
+        index: Int[Array, ""],
+        *,
         self_mask: Bool[Array, "*#batch #heads new length"] | None = None,
+        cross_mask: Bool[Array, "*#batch #heads #new #source"] | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], DecoderLayerCache]:
-        """Returns the layer's output at one new place, the `position`-th, and the cache that now holds it."""
+        """Returns the layer's output for new tokens, and the cache with their keys and values written from `index` on.
+
+        See `MultiHeadAttention.step` for `self_mask`.
+        """
         written = cache.self_attention
 
         def attend_to_self(x: Array) -> Array:
             nonlocal written
-            output, written = self.self_attention.step(x, cache.self_attention, place, self_mask)
+            output, written = self.self_attention.step(x, cache.self_attention, index, self_mask)
             return output
 
         def attend_to_memory(x: Array) -> Array:

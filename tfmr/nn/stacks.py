@@ -1,12 +1,11 @@
-"""Encoder and decoder: N layers one after the other (section 3.1).
+"""Encoder and decoder: stacks of N layers (section 3.1).
 
-The layers are a plain loop, each with its own parameters (`layer_0`, `layer_1`, ...),
-or one layer scanned over stacked parameters (`layers`), which compiles in the time of
-one layer. `stack_layers` and `unstack_layers` turn the parameters of one into the other's.
+By default the layers run in a Python loop, each with its own parameters (`layer_0`, `layer_1`, ...). With `scan` a
+single layer is scanned over stacked parameters (`layers`), which takes no longer to compile than one layer.
+`stack_layers` and `unstack_layers` convert the parameters from one form to the other.
 """
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -17,23 +16,23 @@ from jaxtyping import Bool, Float, Int
 
 from tfmr.nn.attention import KeyValueCache
 from tfmr.nn.layer_norm import LayerNorm
-from tfmr.nn.layers import DecoderLayerCache
+from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer, LayerConfig
 
 ACTIVATION_AXES = ("batch", "length", "activation_embed")
 
 
 class Stack(nn.Module):
-    """What the two stacks have in common.
+    """The base class of the two stacks. Override `make_layer` to stack layers of another class.
 
     Attributes:
-      make_layer: returns a layer, given its name; `functools.partial(EncoderLayer, num_heads=8, ...)` for example.
-      num_layers: N.
-      final_norm: a LayerNorm after the last layer, as pre-norm layers need.
+      config: the shape and options of every layer.
+      num_layers: number of layers, N.
+      final_norm: apply a LayerNorm after the last layer, as pre-norm layers need.
       scan: scan over stacked parameters instead of looping over layers.
       remat: recompute each layer in the backward pass.
     """
 
-    make_layer: Callable[..., Any]
+    config: LayerConfig
     num_layers: int
     final_norm: bool = False
     scan: bool = False
@@ -41,122 +40,138 @@ class Stack(nn.Module):
 
     def setup(self):
         if self.scan:
-            self.layers = self.make_layer(name="layers")
+            self.layers = self.make_layer("layers")
         else:
             self.layer = [self.make_layer() for _ in range(self.num_layers)]
         if self.final_norm:
-            template = self.layers if self.scan else self.layer[0]
-            self.norm = LayerNorm(template.norm_epsilon, template.dtype, template.norm_bias)
+            self.norm = LayerNorm(self.config.norm_epsilon, self.config.dtype, self.config.norm_bias)
 
-    def _run(self, x: Array, *context: Array | None, deterministic: bool) -> Array:
-        """Sends x through all layers; `context` are the layers' other arguments, the same for each."""
+    def make_layer(self, name: str | None = None) -> Any:
+        """Returns a new layer."""
+        raise NotImplementedError
 
-        def run_layer(layer: nn.Module, x: Array, *context: Array | None) -> Array:
-            x = layer(x, *context, deterministic=deterministic)
+    def _run(self, x: Array, *, deterministic: bool, **context: Array | None) -> Array:
+        """Applies all layers to x; `context` contains the layers' other arguments, by name."""
+
+        def run_layer(layer: Any, x: Array, context: dict[str, Array | None]) -> Array:
+            x = layer(x, **context, deterministic=deterministic)
             return nn.with_logical_constraint(x, ACTIVATION_AXES) if x.ndim == 3 else x
 
         if self.remat:
             run_layer = nn.remat(run_layer, prevent_cse=not self.scan)
         if self.scan:
             scanned: Any = nn.scan(
-                lambda layer, x, *context: (run_layer(layer, x, *context), None),
+                lambda layer, x, context: (run_layer(layer, x, context), None),
                 variable_axes={"params": 0, "intermediates": 0},
                 split_rngs={"params": True, "dropout": True},
                 in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType]
                 length=self.num_layers,
                 metadata_params={nn.PARTITION_NAME: "layers"},
             )
-            x, _ = scanned(self.layers, x, *context)
+            x, _ = scanned(self.layers, x, context)
         else:
             for layer in self.layer:
-                x = run_layer(layer, x, *context)
+                x = run_layer(layer, x, context)
         return self.norm(x) if self.final_norm else x
+
+    def _step(self, x: Array, caches: tuple, index: Array, **masks: Array | None) -> tuple[Array, tuple]:
+        written = []
+        for layer, cache in zip(self._looped(), caches, strict=True):
+            x, cache = layer.step(x, cache, index, **masks)
+            written.append(cache)
+        return (self.norm(x) if self.final_norm else x), tuple(written)
+
+    def _looped(self) -> Any:
+        if self.scan:
+            raise ValueError("scan=True cannot decode step by step: use scan=False and unstack_layers(params)")
+        return self.layer
 
 
 class Encoder(Stack):
-    """N encoder layers; under a look-ahead mask they are a decoder without an encoder, and can go step by step."""
+    """N encoder layers. With `causal` they are a decoder without cross-attention, and can decode step by step.
+
+    Attributes:
+      causal: no position attends to a later one.
+    """
+
+    causal: bool = False
+
+    def make_layer(self, name: str | None = None) -> Any:
+        """Returns a new `EncoderLayer`."""
+        return EncoderLayer(self.config, self.causal, name=name)
 
     def __call__(
         self,
         x: Float[Array, "*batch length d_model"],
-        mask: Bool[Array, "*#batch #heads #length #length"] | None = None,
         *,
+        mask: Bool[Array, "*#batch #heads #length #length"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch length d_model"]:
-        """Returns the last layer's output. `make_layer` makes each `EncoderLayer`."""
-        return self._run(x, mask, deterministic=deterministic)
+        """Returns the last layer's output."""
+        return self._run(x, mask=mask, deterministic=deterministic)
 
     def start_cache(self, batch: tuple[int, ...], length: int) -> tuple[KeyValueCache, ...]:
-        """Returns each layer's cache for `length` places.
+        """Returns an empty cache of `length` slots for each layer.
 
         Raises:
-          ValueError: with scan; decode with a loop and `unstack_layers` of the parameters.
+          ValueError: with scan; use a loop and `unstack_layers(params)`.
         """
-        _refuse_scan(self.scan)
-        return tuple(layer.start_cache(batch, length) for layer in self.layer)
+        return tuple(layer.start_cache(batch, length) for layer in self._looped())
 
     def step(
         self,
         x: Float[Array, "*batch new d_model"],
         caches: tuple[KeyValueCache, ...],
-        place: Int[Array, ""],
+        index: Int[Array, ""],
+        *,
         mask: Bool[Array, "*#batch #heads new length"] | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], tuple[KeyValueCache, ...]]:
-        """Returns the output at new places and the layers' caches that now hold them; see `EncoderLayer.step`."""
-        written = []
-        for layer, cache in zip(self.layer, caches, strict=True):
-            x, cache = layer.step(x, cache, place, mask)
-            written.append(cache)
-        return (self.norm(x) if self.final_norm else x), tuple(written)
+        """Returns the output for new tokens, and the caches with these written; see `EncoderLayer.step`."""
+        return self._step(x, caches, index, mask=mask)
 
 
 class Decoder(Stack):
     """N decoder layers."""
 
+    def make_layer(self, name: str | None = None) -> Any:
+        """Returns a new `DecoderLayer`."""
+        return DecoderLayer(self.config, name=name)
+
     def __call__(
         self,
         x: Float[Array, "*batch target d_model"],
         memory: Float[Array, "*batch source d_model"],
+        *,
         self_mask: Bool[Array, "*#batch #heads #target #target"] | None = None,
         cross_mask: Bool[Array, "*#batch #heads #target #source"] | None = None,
-        *,
         deterministic: bool = True,
     ) -> Float[Array, "*batch target d_model"]:
-        """Returns the last layer's output. `make_layer` makes each `DecoderLayer`."""
-        return self._run(x, memory, self_mask, cross_mask, deterministic=deterministic)
+        """Returns the last layer's output. No position attends to a later one."""
+        return self._run(x, memory=memory, self_mask=self_mask, cross_mask=cross_mask, deterministic=deterministic)
 
     def start_cache(self, memory: Float[Array, "*batch source d_model"], length: int) -> tuple[DecoderLayerCache, ...]:
-        """Returns each layer's cache for targets of up to `length` places.
+        """Returns the cache of an empty target for each layer, with `length` slots.
 
         Raises:
-          ValueError: with scan; decode with a loop and `unstack_layers` of the parameters.
+          ValueError: with scan; use a loop and `unstack_layers(params)`.
         """
-        _refuse_scan(self.scan)
-        return tuple(layer.start_cache(memory, length) for layer in self.layer)
+        return tuple(layer.start_cache(memory, length) for layer in self._looped())
 
     def step(
         self,
         x: Float[Array, "*batch new d_model"],
         caches: tuple[DecoderLayerCache, ...],
-        place: Int[Array, ""],
-        cross_mask: Bool[Array, "*#batch #heads #new #source"] | None = None,
+        index: Int[Array, ""],
+        *,
         self_mask: Bool[Array, "*#batch #heads new length"] | None = None,
+        cross_mask: Bool[Array, "*#batch #heads #new #source"] | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], tuple[DecoderLayerCache, ...]]:
-        """Returns the output at one new place and the layers' caches that now hold it."""
-        written = []
-        for layer, cache in zip(self.layer, caches, strict=True):
-            x, cache = layer.step(x, cache, place, cross_mask, self_mask)
-            written.append(cache)
-        return (self.norm(x) if self.final_norm else x), tuple(written)
-
-
-def _refuse_scan(scan: bool) -> None:
-    if scan:
-        raise ValueError("scan=True cannot decode step by step: use scan=False and unstack_layers(params)")
+        """Returns the output for new tokens, and the caches with these written; see `DecoderLayer.step`."""
+        return self._step(x, caches, index, self_mask=self_mask, cross_mask=cross_mask)
 
 
 def stack_layers(params: Any) -> Any:
-    """Turns `layer_0`, `layer_1`, ... anywhere in a tree of arrays into `layers` with a leading axis."""
+    """Converts `layer_0`, `layer_1`, ..., anywhere in a tree of arrays, to `layers` with a leading axis."""
     if not isinstance(params, dict):
         return params
     names = sorted((name for name in params if re.fullmatch(r"layer_\d+", name)), key=lambda name: int(name[6:]))
@@ -167,7 +182,7 @@ def stack_layers(params: Any) -> Any:
 
 
 def unstack_layers(params: Any) -> Any:
-    """Turns `layers` with a leading axis anywhere in a tree of arrays into `layer_0`, `layer_1`, ..."""
+    """Converts `layers` with a leading axis, anywhere in a tree of arrays, to `layer_0`, `layer_1`, ..."""
     if not isinstance(params, dict):
         return params
     rest = {name: unstack_layers(value) for name, value in params.items() if name != "layers"}

@@ -90,8 +90,15 @@ def cross_attention(
 ) -> Float[Array, "rows width width"]:
     """Returns the attention of target tokens to source tokens in a batch of pairs; see `PairBatch`."""
     apply: Any = model.apply
-    arrays = source, source_segments, target_input, target_segments
     # The compiler removes what is not returned: the logits and the weights of the other layers.
-    _, sown = apply({"params": params}, *arrays, method="states_and_output_table", mutable=["intermediates"])
+    _, sown = apply(
+        {"params": params},
+        source,
+        target_input,
+        source_segments=source_segments,
+        target_segments=target_segments,
+        method="states_and_output_table",
+        mutable=["intermediates"],
+    )
     (weights,) = sown["intermediates"]["decoder"][f"layer_{layer}"]["cross_attention"]["attention_weights"]
     return weights.mean(axis=1) if head is None else weights[:, head]

@@ -51,18 +51,18 @@ def model_step(
       attention: also return the last layer's attention to the source, averaged over heads.
     """
     apply: Any = functools.partial(model.apply, {"params": params})
-    memory = apply(source, source_segments, method="encode")
-    start = apply(memory, source_segments, max_length * beam_size, method="start_cache")
+    memory = apply(source, source_segments=source_segments, method="encode")
+    start = apply(memory, max_length * beam_size, source_segments=source_segments, method="start_cache")
 
     def step(tokens, origins, cache, position):
         # The cache is ordered by position, then by slot of the beam.
         own = origins[..., None] == jnp.arange(beam_size)
         past = (jnp.arange(max_length) <= position)[:, None]
         self_mask = (own & past).reshape(-1, 1, tokens.shape[1], max_length * beam_size)
-        arguments = (tokens, cache, position, self_mask)
+        decode = functools.partial(apply, tokens, cache, position, self_mask=self_mask, method="decode_beam_step")
         if not attention:
-            return StepOutput(*apply(*arguments, method="decode_beam_step"))
-        output, sown = apply(*arguments, method="decode_beam_step", mutable="intermediates")
+            return StepOutput(*decode())
+        output, sown = decode(mutable="intermediates")
         return StepOutput(*output, attention=_last_attention(model, sown["intermediates"], cache.cross_mask))
 
     return step, start

@@ -86,7 +86,10 @@ def _log_probs_and_costs(
     """Returns the log-probabilities of the tokens, and the coverage penalty of each row."""
     arrays = source, source_segments, target_input, target_output, target_segments
     members = list(zip(models, params, strict=True))
-    log_probs = log_of_mean([token_log_probs(model, each, *arrays) for model, each in members])
+    segments = dict(source_segments=source_segments, target_segments=target_segments)
+    log_probs = log_of_mean(
+        [token_log_probs(model, each, source, target_input, target_output, **segments) for model, each in members]
+    )
     if coverage_penalty == 0:
         return log_probs, jnp.zeros(len(source))
     attention = [

@@ -1,10 +1,10 @@
-"""Well-known language models: GPT-2 in its four sizes, GPT-3, and two for characters."""
+"""Well-known language models: GPT-2 in four sizes, GPT-3, and two models of characters."""
 
 from tfmr.config import CausalLMConfig
 
 
 def _of_width(num_layers: int, num_heads: int, d_model: int, **others) -> CausalLMConfig:
-    """As in GPT: heads share d_model, and the feed-forward networks are four times as wide."""
+    """Returns a model with GPT's proportions: heads of d_model / num_heads, and d_ff = 4 d_model."""
     width = d_model // num_heads
     return CausalLMConfig(
         num_layers=num_layers,
@@ -38,7 +38,7 @@ def gpt2_xl() -> CausalLMConfig:
 
 
 def gpt3() -> CausalLMConfig:
-    """Returns the largest GPT-3 (Brown et al. 2020, table 2.1), its attention dense: 175 billion parameters."""
+    """Returns the largest GPT-3 (Brown et al. 2020, table 2.1), with dense attention: 175 billion parameters."""
     return _of_width(96, 96, 12_288, vocab_size=50_257, max_length=2048, dropout_rate=0.0, attention_dropout_rate=0.0)
 
 

@@ -1,7 +1,6 @@
 """The encoder-decoder Transformer (section 3, figure 1)."""
 
 import dataclasses
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,40 +12,37 @@ from jaxtyping import Bool, Float, Int
 
 from tfmr.config import TransformerConfig
 from tfmr.models.model import Model, register_model
+from tfmr.models.token_model import embed, layer_config, token_embedding
+from tfmr.models.transformer.account import ACCOUNT
 from tfmr.nn import (
     Decoder,
-    DecoderLayer,
     DecoderLayerCache,
     Dropout,
     Encoder,
-    EncoderLayer,
     LearnedPositions,
     TokenEmbedding,
-    look_ahead_mask,
     padding_mask,
     segment_mask,
-    sinusoidal_positions,
 )
 from tfmr.nn.parameters import parameter
-from tfmr.nn.stacks import ACTIVATION_AXES
 
 
 @flax.struct.dataclass
 class DecodingCache:
-    """What the model keeps between two steps of decoding. Every array has the batch as its first axis."""
+    """What the model keeps between decoding steps. The batch is the first axis of every array."""
 
     layers: tuple[DecoderLayerCache, ...]
-    """Keys and values, layer by layer."""
+    """The keys and values of each layer."""
     cross_mask: Bool[Array, "batch 1 1 source"]
-    """Which places of the source are not padding."""
+    """True where the source is not padding."""
 
 
 class Transformer(Model):
-    """Turns a source and the target so far into logits of the next token, at every place of the target at once.
+    """Predicts, from a source and the target so far, the logits of the next token at every target position.
 
-    All methods are used through `init` and `apply`. Segments are 0 for padding and 1 for the sentence, or
-    1, 2, 3, ... for the sentences of a packed row; a place of the target looks at its own segment of the source.
-    Positions count from 0 in each segment; None: 0, 1, 2, ...
+    All methods are used through `init` and `apply`. Segments are 0 for padding and 1 for the sentence, or 1, 2, 3, ...
+    for the sentences of a packed row; a target attends only to its own segment of the source. None: all 1, without
+    padding. Positions count from 0 in each segment. None: 0, 1, 2, ...
 
     Attributes:
       config: the model's shape; its `vocab_size` must be set.
@@ -56,96 +52,102 @@ class Transformer(Model):
 
     def setup(self):
         config = self.config
-        if config.vocab_size == 0:
-            raise ValueError("TransformerConfig.vocab_size is 0: set it to the tokenizer's")
-        dtype = jnp.dtype(config.dtype)
-        embedding = functools.partial(TokenEmbedding, config.vocab_size, config.d_model, dtype)
-        self.embedding = embedding()
+        self.embedding = token_embedding(config)
         if config.tie_embeddings != "all":
-            self.source_embedding = embedding()
+            self.source_embedding = token_embedding(config)
         if config.tie_embeddings == "none":
-            self.output_embedding = embedding()
+            self.output_embedding = token_embedding(config)
         if config.output_bias:
             zeros = nn.initializers.zeros
             self.output_bias = parameter(self, "output_bias", zeros, ("vocab",), (config.vocab_size,))
         if config.positions == "learned":
             self.source_positions = LearnedPositions(config.max_length, config.d_model)
             self.target_positions = LearnedPositions(config.max_length, config.d_model)
-        layer: dict[str, Any] = dict(
-            num_heads=config.num_heads,
-            d_model=config.d_model,
-            d_ff=config.d_ff,
-            d_k=config.d_k,
-            d_v=config.d_v,
-            dropout_rate=config.dropout_rate,
-            attention_dropout_rate=config.attention_dropout_rate,
-            norm=config.norm,
-            norm_epsilon=config.norm_epsilon,
-            dtype=dtype,
-            attention_bias=config.attention_bias,
-            activation=config.activation,
-        )
+        layer = layer_config(config)
         stack: dict[str, Any] = dict(final_norm=config.norm == "pre", scan=config.scan_layers, remat=config.remat)
-        self.encoder = Encoder(functools.partial(EncoderLayer, **layer), config.num_encoder_layers, **stack)
-        self.decoder = Decoder(functools.partial(DecoderLayer, **layer), config.num_decoder_layers, **stack)
+        self.encoder = Encoder(layer, config.num_encoder_layers, **stack)
+        self.decoder = Decoder(layer, config.num_decoder_layers, **stack)
         self.dropout = Dropout(config.dropout_rate)
 
     @staticmethod
     def inputs_of(batch: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the arrays of a batch that the model takes, by the names of its arguments."""
+        """Returns the model's arguments from the arrays of a batch, by name."""
         names = ("source", "target_input", "source_segments", "target_segments", "source_positions", "target_positions")
         return {name: batch[name] for name in names}
 
     @staticmethod
     def example_inputs() -> dict[str, Any]:
-        """Returns the smallest inputs that the model can be initialised with."""
+        """Returns the smallest arguments that the model can be initialised with, by name."""
         token = jnp.ones((1, 1), jnp.int32)
-        return dict(source=token, source_segments=token, target_input=token, target_segments=token)
+        return dict(source=token, target_input=token)
 
     def __call__(
         self,
         source: Int[Array, "batch source"],
-        source_segments: Int[Array, "batch source"],
         target_input: Int[Array, "batch target"],
-        target_segments: Int[Array, "batch target"],
-        source_positions: Int[Array, "batch source"] | None = None,
-        target_positions: Int[Array, "batch target"] | None = None,
         *,
+        source_segments: Int[Array, "batch source"] | None = None,
+        target_segments: Int[Array, "batch target"] | None = None,
+        source_positions: Int[Array, "#batch source"] | None = None,
+        target_positions: Int[Array, "#batch target"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "batch target vocab"]:
-        """Returns the logits of the token that follows each place of `target_input`."""
-        memory = self.encode(source, source_segments, source_positions, deterministic=deterministic)
+        """Returns the logits of the token that follows each position of `target_input`.
+
+        Args:
+          source: token ids of the source.
+          target_input: token ids of the target, shifted right by one behind the BOS token.
+          source_segments: see above.
+          target_segments: see above.
+          source_positions: see above.
+          target_positions: see above.
+          deterministic: False applies dropout, with the random stream `dropout`.
+        """
+        memory = self.encode(
+            source, source_segments=source_segments, source_positions=source_positions, deterministic=deterministic
+        )
         return self.decode(
-            target_input, memory, target_segments, source_segments, target_positions, deterministic=deterministic
+            target_input,
+            memory,
+            source_segments=source_segments,
+            target_segments=target_segments,
+            target_positions=target_positions,
+            deterministic=deterministic,
         )
 
     def encode(
         self,
         source: Int[Array, "batch source"],
-        source_segments: Int[Array, "batch source"],
-        source_positions: Int[Array, "batch source"] | None = None,
         *,
+        source_segments: Int[Array, "batch source"] | None = None,
+        source_positions: Int[Array, "#batch source"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "batch source d_model"]:
         """Returns the encoder's output, the memory that the decoder attends to."""
         embedding = self.embedding if self.config.tie_embeddings == "all" else self.source_embedding
         learned = self.source_positions if self.config.positions == "learned" else None
-        x = self._embed(source, embedding, learned, source_positions, deterministic)
-        return self.encoder(x, segment_mask(source_segments, source_segments), deterministic=deterministic)
+        x = embed(source, source_positions, embedding, learned, self.dropout, deterministic=deterministic)
+        mask = None if source_segments is None else segment_mask(source_segments, source_segments)
+        return self.encoder(x, mask=mask, deterministic=deterministic)
 
     def decode(
         self,
         target_input: Int[Array, "batch target"],
         memory: Float[Array, "batch source d_model"],
-        target_segments: Int[Array, "batch target"],
-        source_segments: Int[Array, "batch source"],
-        target_positions: Int[Array, "batch target"] | None = None,
         *,
+        source_segments: Int[Array, "batch source"] | None = None,
+        target_segments: Int[Array, "batch target"] | None = None,
+        target_positions: Int[Array, "#batch target"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "batch target vocab"]:
-        """Returns the logits of the token that follows each place of `target_input`."""
+        """Returns the logits of the token that follows each position of `target_input`."""
         states = self.decoder_states(
-            target_input, memory, target_segments, source_segments, target_positions, deterministic=deterministic
+            target_input,
+            memory,
+            source_segments=source_segments,
+            target_segments=target_segments,
+            target_positions=target_positions,
+            deterministic=deterministic,
         )
         return self._logits(states)
 
@@ -153,37 +155,51 @@ class Transformer(Model):
         self,
         target_input: Int[Array, "batch target"],
         memory: Float[Array, "batch source d_model"],
-        target_segments: Int[Array, "batch target"],
-        source_segments: Int[Array, "batch source"],
-        target_positions: Int[Array, "batch target"] | None = None,
         *,
+        source_segments: Int[Array, "batch source"] | None = None,
+        target_segments: Int[Array, "batch target"] | None = None,
+        target_positions: Int[Array, "#batch target"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "batch target d_model"]:
-        """Returns the decoder's output, which times the output embedding makes the logits."""
-        learned = self.target_positions if self.config.positions == "learned" else None
-        x = self._embed(target_input, self.embedding, learned, target_positions, deterministic)
-        self_mask = segment_mask(target_segments, target_segments) & look_ahead_mask(target_input.shape[-1])
-        cross_mask = segment_mask(target_segments, source_segments)
-        return self.decoder(x, memory, self_mask, cross_mask, deterministic=deterministic)
+        """Returns the decoder's output; the logits are its product with the output embedding."""
+        x = self._embed_target(target_input, target_positions, deterministic)
+        if source_segments is None:
+            source_segments = jnp.ones(memory.shape[:2], jnp.int32)
+        if target_segments is None:
+            target_segments = jnp.ones_like(target_input)
+        return self.decoder(
+            x,
+            memory,
+            self_mask=segment_mask(target_segments, target_segments),
+            cross_mask=segment_mask(target_segments, source_segments),
+            deterministic=deterministic,
+        )
 
     def states_and_output_table(
         self,
         source: Int[Array, "batch source"],
-        source_segments: Int[Array, "batch source"],
         target_input: Int[Array, "batch target"],
-        target_segments: Int[Array, "batch target"],
-        source_positions: Int[Array, "batch source"] | None = None,
-        target_positions: Int[Array, "batch target"] | None = None,
         *,
+        source_segments: Int[Array, "batch source"] | None = None,
+        target_segments: Int[Array, "batch target"] | None = None,
+        source_positions: Int[Array, "#batch source"] | None = None,
+        target_positions: Int[Array, "#batch target"] | None = None,
         deterministic: bool = True,
     ) -> tuple[Float[Array, "batch target width"], Float[Array, "vocab width"]]:
-        """Returns the two factors of the logits, for a loss that never holds all logits at once.
+        """Returns the two factors of the logits, for a loss that never materialises all logits at once.
 
-        An output bias is one more column of the table, and 1 one more of the states.
+        An output bias adds a column to the table and a column of ones to the states.
         """
-        memory = self.encode(source, source_segments, source_positions, deterministic=deterministic)
+        memory = self.encode(
+            source, source_segments=source_segments, source_positions=source_positions, deterministic=deterministic
+        )
         states = self.decoder_states(
-            target_input, memory, target_segments, source_segments, target_positions, deterministic=deterministic
+            target_input,
+            memory,
+            source_segments=source_segments,
+            target_segments=target_segments,
+            target_positions=target_positions,
+            deterministic=deterministic,
         )
         table = self._output_embedding().embedding
         if self.config.output_bias:
@@ -194,16 +210,19 @@ class Transformer(Model):
     def start_cache(
         self,
         memory: Float[Array, "batch source d_model"],
-        source_segments: Int[Array, "batch source"],
         max_length: int,
+        *,
+        source_segments: Int[Array, "batch source"] | None = None,
     ) -> DecodingCache:
-        """Returns the cache for targets of up to `max_length` places, with cross-attention's keys and values."""
+        """Returns the cache of empty targets with `max_length` slots, and the keys and values of cross-attention."""
+        if source_segments is None:
+            source_segments = jnp.ones(memory.shape[:2], jnp.int32)
         return DecodingCache(self.decoder.start_cache(memory, max_length), padding_mask(source_segments))
 
     def decode_step(
         self, token: Int[Array, " batch"], cache: DecodingCache, position: Int[Array, ""]
     ) -> tuple[Float[Array, "batch vocab"], DecodingCache]:
-        """Returns the logits of what follows `token`, which stands at `position`, and the cache with it."""
+        """Returns the logits of the token that follows `token` at `position`, and the cache with `token` written."""
         logits, cache = self.decode_beam_step(token[:, None], cache, position)
         return logits[:, 0], cache
 
@@ -212,42 +231,37 @@ class Transformer(Model):
         tokens: Int[Array, "batch beam"],
         cache: DecodingCache,
         position: Int[Array, ""],
-        self_mask: Bool[Array, "batch 1 beam places"] | None = None,
+        *,
+        self_mask: Bool[Array, "batch 1 beam slots"] | None = None,
     ) -> tuple[Float[Array, "batch beam vocab"], DecodingCache]:
-        """`decode_step` for several targets of each source, which share one cache.
+        """Makes a `decode_step` for `beam` targets of each source, which share a cache.
 
-        The cache has `beam` places for each position, all of which stand at `position`; `self_mask` says at which of
-        the places each target looks. None: `beam` is 1, and all places so far are looked at.
+        Args:
+          tokens: the newest token of each target.
+          cache: the cache, with `beam` slots for each position.
+          position: position of the tokens in their targets.
+          self_mask: True where a target attends to a slot. None: `beam` is 1, and the target attends to all slots so
+            far.
         """
-        learned = self.target_positions if self.config.positions == "learned" else None
-        x = self._embed(tokens, self.embedding, learned, jnp.broadcast_to(position, tokens.shape), True)
-        x, layers = self.decoder.step(x, cache.layers, position * tokens.shape[1], cache.cross_mask, self_mask)
+        x = self._embed_target(tokens, jnp.broadcast_to(position, tokens.shape), True)
+        x, layers = self.decoder.step(
+            x, cache.layers, position * tokens.shape[1], self_mask=self_mask, cross_mask=cache.cross_mask
+        )
         return self._logits(x), dataclasses.replace(cache, layers=layers)
+
+    def _embed_target(
+        self, tokens: Int[Array, "batch length"], positions: Int[Array, "#batch length"] | None, deterministic: bool
+    ) -> Float[Array, "batch length d_model"]:
+        learned = self.target_positions if self.config.positions == "learned" else None
+        return embed(tokens, positions, self.embedding, learned, self.dropout, deterministic=deterministic)
 
     def _output_embedding(self) -> TokenEmbedding:
         return self.output_embedding if self.config.tie_embeddings == "none" else self.embedding
 
     def _logits(self, states: Float[Array, "*batch d_model"]) -> Float[Array, "*batch vocab"]:
         logits = self._output_embedding().attend(states)
-        # In the type that the table is multiplied in, as the loss has it.
+        # Rounded to the type in which the loss multiplies the bias as a column of the table.
         return logits + self.output_bias.astype(self.config.dtype) if self.config.output_bias else logits
 
-    def _embed(
-        self,
-        tokens: Int[Array, "batch length"],
-        embedding: TokenEmbedding,
-        learned_positions: LearnedPositions | None,
-        positions: Int[Array, "batch length"] | None,
-        deterministic: bool,
-    ) -> Float[Array, "batch length d_model"]:
-        if positions is None:
-            positions = jnp.arange(tokens.shape[-1])[None, :]
-        if learned_positions is None:
-            position_vectors = sinusoidal_positions(positions, self.config.d_model)
-        else:
-            position_vectors = learned_positions(positions)
-        x = embedding(tokens) + position_vectors.astype(embedding.dtype)
-        return nn.with_logical_constraint(self.dropout(x, deterministic=deterministic), ACTIVATION_AXES)
 
-
-register_model(TransformerConfig, Transformer)
+register_model(TransformerConfig, Transformer, account=ACCOUNT)

@@ -1,0 +1,30 @@
+"""What an encoder-decoder Transformer costs to run."""
+
+from tfmr.config import TransformerConfig
+from tfmr.models.account import causal_attention_flops, flops_per_score, projection_sizes
+from tfmr.models.model import Account
+from tfmr.models.token_model import dtype_of
+
+
+def _forward_flops(config: TransformerConfig, source_length: int, target_length: int) -> dict[str, int]:
+    encoder, decoder, sizes = config.num_encoder_layers, config.num_decoder_layers, projection_sizes(config)
+    queries, keys = 2 * (sizes["query"] + sizes["output"]), 2 * (sizes["key"] + sizes["value"])
+    feed_forward = 4 * config.d_model * config.d_ff
+    per_score, self_attention = flops_per_score(config), causal_attention_flops(config, target_length)
+    return {
+        "encoder/projections": encoder * source_length * (queries + keys),
+        "encoder/attention": encoder * source_length**2 * per_score,
+        "encoder/feed_forward": encoder * source_length * feed_forward,
+        "decoder/projections": decoder * (target_length * (2 * queries + keys) + source_length * keys),
+        "decoder/attention": decoder * (self_attention + target_length * source_length * per_score),
+        "decoder/feed_forward": decoder * target_length * feed_forward,
+        "logits": 2 * target_length * config.d_model * config.vocab_size,
+    }
+
+
+def _cache_bytes(config: TransformerConfig, length: int) -> int:
+    numbers = 2 * config.num_decoder_layers * length * config.num_heads * (config.d_k + config.d_v)
+    return numbers * dtype_of(config).itemsize
+
+
+ACCOUNT = Account(_forward_flops, _cache_bytes)
