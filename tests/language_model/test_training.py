@@ -278,7 +278,10 @@ def test_weight_decay_is_on_matrices_alone(base):
     params = jax.tree.map(lambda x: x + 1.0, params)
     rate = dataclasses.replace(base.training, schedule="constant", warmup_steps=0, weight_decay=0.1)
     optimizer = make_optimizer(rate, make_schedule(rate, model.config.d_model))
-    updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
+    update = jax.jit(
+        lambda params: optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
+    )
+    updates, _ = update(params)
     for path, update in jax.tree.leaves_with_path(updates):
         name = path[-1].key
         vector = name.endswith("bias") or name in ("gamma", "beta")

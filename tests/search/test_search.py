@@ -108,8 +108,12 @@ def table_search(table: dict, limit: int, config: DecodingConfig, num_hypotheses
         history = jnp.asarray(children)[jnp.take_along_axis(cache[..., 0], origin, axis=1), tokens]
         return StepOutput(jnp.asarray(log_probs)[history], cache.at[:, : tokens.shape[1], 0].set(history))
 
-    arguments = (step, jnp.zeros((1, config.beam_size, 1), int), Constraints(jnp.array([limit])), limit, config)
-    return greedy_search(*arguments) if num_hypotheses is None else beam_search(*arguments, num_hypotheses)
+    @jax.jit
+    def run(cache, limits):
+        arguments = step, cache, Constraints(limits), limit, config
+        return greedy_search(*arguments) if num_hypotheses is None else beam_search(*arguments, num_hypotheses)
+
+    return run(jnp.zeros((1, config.beam_size, 1), int), jnp.array([limit]))
 
 
 def test_beam_search_finds_what_greedy_search_misses():
@@ -168,7 +172,9 @@ def test_ends_early_only_where_nothing_better_can_come():
 
         steps.clear()
         cache = start_contexts(jnp.arange(8), 4, 30)
-        result = beam_search(step, cache, Constraints(jnp.full(8, 30)), 30, config, number)
+        result = jax.jit(lambda limits: beam_search(step, cache, Constraints(limits), 30, config, number))(
+            jnp.full(8, 30)
+        )
         jax.effects_barrier()
         return len(steps), result
 

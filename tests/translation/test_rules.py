@@ -41,6 +41,25 @@ def has_word(word: str, tokens) -> bool:
     return re.search(rf"\b{word}\b", text_of(tokens)) is not None
 
 
+def padded(words, states: int = 12):
+    """Tables with states that are never reached, so that words of any length share a program."""
+
+    def pad(array):
+        axis = array.ndim - 2 if array.shape[-1] == VOCAB else array.ndim - 1
+        return np.pad(array, [(0, states - size if i == axis else 0) for i, size in enumerate(array.shape)])
+
+    return jax.tree.map(pad, words)
+
+
+def forbid(*words: str):
+    return padded(forbidden_words(word_table(words, PIECES)))
+
+
+def require(words: dict[str, list[int]]):
+    tables = [word_table([word], PIECES) for word in words]
+    return padded(required_words(tables, list(words.values()), space=-1))
+
+
 def assert_finds_all_allowed(config, allowed, **rules):
     """The whole list, best first; and the first of it when fewer are asked for."""
     every = search(LOGITS, LIMITS, config, WIDE, **rules)
@@ -85,18 +104,17 @@ def test_no_ngram_twice_in_a_long_greedy_text():
 
 @pytest.mark.parametrize("word", ["a", "ab", "abb", "a ab"])
 def test_forbidden_words_however_they_are_cut(word):
-    forbidden = forbidden_words(word_table([word], PIECES))
     config = DecodingConfig(beam_size=WIDE)
-    assert_finds_all_allowed(config, lambda tokens: not has_word(word, tokens), forbidden=forbidden)
+    assert_finds_all_allowed(config, lambda tokens: not has_word(word, tokens), forbidden=forbid(word))
 
 
 def test_several_forbidden_words_with_greedy_search():
     words = ["ab", "a", "unk"]
-    forbidden = forbidden_words(word_table(words, PIECES))
     logits = make_logits(5, VOCAB)
     logits[:, EOS_ID] -= 2
     for limit in range(1, 8):
-        ((((tokens, score),),)) = search(logits, [limit], DecodingConfig(beam_size=1), forbidden=forbidden)
+        rules = dict(forbidden=forbid(*words), max_length=7)
+        ((((tokens, score),),)) = search(logits, [limit], DecodingConfig(beam_size=1), **rules)
         assert not any(has_word(word, tokens) for word in words)
         assert score == pytest.approx(
             log_probability(logits, 0, tokens) / penalty(len(tokens), DecodingConfig()), rel=2e-5
@@ -105,18 +123,16 @@ def test_several_forbidden_words_with_greedy_search():
 
 @pytest.mark.parametrize("words", [{"ab": [6]}, {"abb": [6, 5]}, {"a": [4], "ab": [6]}])
 def test_required_words(words):
-    required = required_words([word_table([word], PIECES) for word in words], list(words.values()), space=-1)
-
     def allowed(tokens):
         return all(has_word(word, tokens) for word in words)
 
-    assert_finds_all_allowed(DecodingConfig(beam_size=WIDE), allowed, required=required)
+    assert_finds_all_allowed(DecodingConfig(beam_size=WIDE), allowed, required=require(words))
 
 
 @pytest.mark.parametrize("beam_size", [1, 2, 4])
 def test_required_words_are_written_with_a_narrow_beam_too(beam_size):
     words = {"abb": [6, 5], "a": [4]}
-    required = required_words([word_table([word], PIECES) for word in words], list(words.values()), space=-1)
+    required = require(words)
     config = DecodingConfig(beam_size=beam_size)
     limits = [4, 5, 9, 12]
     for seed in range(5):
@@ -246,10 +262,9 @@ def test_a_sample_depends_on_its_key_alone():
 
 
 def test_sampling_keeps_the_rules():
-    forbidden = forbidden_words(word_table(["ab"], PIECES))
     prefix = jnp.array([[4, PAD_ID]])
     config = DecodingConfig(sampling=SamplingConfig(temperature=2.0), min_length=4, no_repeat_ngram=2)
-    (found,) = search(LOGITS, [9], config, keys=sample_keys(1, 200), forbidden=forbidden, prefix=prefix)
+    (found,) = search(LOGITS, [9], config, keys=sample_keys(1, 200), forbidden=forbid("ab"), prefix=prefix)
     for tokens, _ in found:
         assert len(tokens) >= 4
         assert tokens[0] == 4
@@ -260,10 +275,13 @@ def test_sampling_keeps_the_rules():
 
 def test_rows_that_are_done_leave_the_batch_and_change_nothing():
     logits = make_logits(2, VOCAB)
-    limits = [3] * 60 + [12] * 4  # most rows end long before the others
-    rows = (0, 17, 60, 61, 63)
-    for config, number in ((DecodingConfig(beam_size=3), 3), (DecodingConfig(beam_size=1), None)):
-        found = search(logits, limits, config, number)
-        assert [found[row] for row in rows] == [
-            search(logits, [limits[row]], config, number, first_row=row)[0] for row in rows
-        ]
+    limits = [3] * 28 + [12] * 4  # most rows end long before the others
+    rows = (0, 17, 28, 29, 31)
+    keys = sample_keys(32, 2)
+    sampling = DecodingConfig(sampling=SamplingConfig(temperature=1.0))
+    for config, number in ((DecodingConfig(beam_size=3), 3), (DecodingConfig(beam_size=1), None), (sampling, None)):
+        drawn = config is sampling
+        found = search(logits, limits, config, number, keys=keys if drawn else None)
+        for row in rows:
+            options = dict(first_row=row, max_length=12, keys=keys[row : row + 1] if drawn else None)
+            assert search(logits, [limits[row]], config, number, **options) == [found[row]]
