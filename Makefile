@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo notebooks test test-all test-long docs lint format types check clean
@@ -30,9 +31,10 @@ notebooks: $(VENV)/ready ## run the notebooks and save their outputs (up to 2 CP
 	$(BIN)/python tests/executed_notebooks.py
 
 test: $(VENV)/ready ## run the tests (under 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
 
-test-all: test docs ## run the tests, notebooks, documented commands, site and long multi-process tests (20 minutes)
+test-all: docs ## run the tests, notebooks, documented commands, site and long multi-process tests (20 minutes)
+	$(PYTEST)
 
 test-long: $(VENV)/ready ## kill a training run 20 times and compare its result with an uninterrupted run (4-10 minutes)
 	$(BIN)/python -m pytest -s tests/long/kills.py

@@ -1,33 +1,23 @@
-"""GPT-3 (Brown et al. 2020), as an account: 175 billion parameters, which nobody trains from here.
+"""GPT-3 (Brown et al. 2020): 175 billion parameters, for `tfmr inspect` rather than for training.
 
     tfmr inspect configs/gpt3.py --chip v5p --chips 1024
 
-Sizes and training are those of its tables 2.1 and appendix B; its attention is dense here, theirs is partly sparse.
+The shape and the training are those of table 2.1 and appendix B. All layers use dense attention; those of GPT-3
+alternate with sparse ones.
 """
 
-from tfmr import CausalLMConfig, Config, RunningTextConfig, TrainingConfig
+import dataclasses
+
+from tfmr import Config, RunningTextConfig, TrainingConfig
+from tfmr.models import gpt3
 
 TOKENS_PER_BATCH = 3_200_000
 
 
 def get_config() -> Config:
-    """Returns the recipe."""
+    """Returns the configuration."""
     return Config(
-        model=CausalLMConfig(
-            vocab_size=50_257,
-            num_layers=96,
-            num_heads=96,
-            d_model=12_288,
-            d_k=128,
-            d_v=128,
-            d_ff=49_152,
-            max_length=2048,
-            dropout_rate=0.0,
-            attention_dropout_rate=0.0,
-            scan_layers=True,
-            remat=True,
-            dtype="bfloat16",
-        ),
+        model=dataclasses.replace(gpt3(), scan_layers=True, remat=True, dtype="bfloat16"),
         data=RunningTextConfig(
             vocab_size=50_257, batching="blocks", max_length=2048, tokens_per_batch=TOKENS_PER_BATCH
         ),

@@ -1,10 +1,10 @@
-"""WMT 2014 English to French: the paper's big model (Table 2: 41.8 BLEU, tokenised).
+"""WMT 2014 English-French with the paper's big model (Table 2: 41.8 BLEU, tokenised).
 
     python train.py configs/wmt14_en_fr_big.py --data.dir FOLDER
 
-FOLDER is where tensorflow-datasets finds or keeps the downloaded archives of wmt14_translate/fr-en.
-The paper trains 300 000 steps of about 25 000 source and 25 000 target tokens on 8 GPUs, and averages the last 20
-checkpoints, 10 minutes apart: `tfmr average RUN --last 20`.
+FOLDER is the folder in which tensorflow-datasets finds or saves the archives of wmt14_translate/fr-en. The paper trains
+for 300 000 steps of about 25 000 source and 25 000 target tokens on 8 GPUs, and averages the last 20 checkpoints, which
+are 10 minutes apart: `tfmr average RUN --last 20`.
 """
 
 from tfmr import Config, DecodingConfig, PairsConfig, TrainingConfig
@@ -12,7 +12,7 @@ from tfmr.models import transformer_big
 
 
 def get_config() -> Config:
-    """Returns the recipe."""
+    """Returns the configuration."""
     return Config(
         model=transformer_big(dropout_rate=0.1),
         data=PairsConfig(

@@ -9,6 +9,8 @@ import pytest
 from executed_notebooks import METADATA, NOTEBOOKS, REPOSITORY, execute
 from nbclient.exceptions import CellExecutionError
 
+pytestmark = pytest.mark.slow
+
 MOST_BYTES = 700_000
 LITTLE_COMPUTED = ("01_attention", "02_the_transformer")
 """Notebooks that mostly compile. The test compiles their programs without optimisation, like those of other tests."""

@@ -26,6 +26,8 @@ from tfmr.cli import _dispatch
 from tfmr.cli.config_file import parse_config
 from tfmr.cli.train import main as train_main
 
+pytestmark = pytest.mark.slow
+
 INSTEAD = {
     # Nothing here stands outside of the folder, and no bucket is there.
     r"gs://|^/shared/": "",

@@ -20,6 +20,8 @@ from tfmr.runs.metrics import read_metric_lines
 from tfmr.runs.parameters import state_steps
 from tfmr.runs.run_directory import RunDirectory
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).resolve().parent
 DEVICES = 4
 LOST_AFTER = 10

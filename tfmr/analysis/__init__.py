@@ -1,5 +1,9 @@
 """Analysis of models: parameter and FLOP counts, compiled programs, and plots."""
 
+from tfmr.errors import require_packages
+
+require_packages("matplotlib")
+
 from tfmr.analysis.attention_maps import attention_weights
 from tfmr.analysis.attention_pictures import plot_attention, plot_attention_layers
 from tfmr.analysis.beam_pictures import plot_beam_tree

@@ -10,7 +10,7 @@ from typing import Any
 
 from tfmr.cli.memory import use_huge_pages
 from tfmr.config import default_cache
-from tfmr.errors import InputError, nearest
+from tfmr.errors import TRAIN_PACKAGES, InputError, MissingPackage, nearest
 
 COMMANDS = {
     "prepare": "tokenise the corpus of a config",
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def run(command: Callable[[list[str]], None], arguments: list[str]) -> None:
-    """Calls a command. An InputError becomes one line on stderr and exit status 2."""
+    """Calls a command. An InputError, or a missing package, becomes one line on stderr and exit status 2."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("tfmr").setLevel(logging.INFO)
     # Compiled programs are cached there. JAX reads this variable when it is imported.
@@ -54,6 +54,11 @@ def run(command: Callable[[list[str]], None], arguments: list[str]) -> None:
         sys.stdout.flush()
     except InputError as error:
         sys.exit(_fail(str(error), 2))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in TRAIN_PACKAGES:
+            raise
+        sys.exit(_fail(str(MissingPackage(package)), 2))
     except BrokenPipeError:
         # The reader of the output closed it, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,5 +1,9 @@
 """Conversion to and from other systems: NumPy, safetensors, Hugging Face Marian and GPT-2, CTranslate2."""
 
+from tfmr.errors import require_packages
+
+require_packages("safetensors", "tokenizers")
+
 from tfmr.interop.ctranslate2 import check_ctranslate2, write_ctranslate2
 from tfmr.interop.gpt2 import GPT2Model, read_gpt2, write_gpt2
 from tfmr.interop.gpt2_config import check_gpt2

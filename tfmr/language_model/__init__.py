@@ -1,5 +1,9 @@
 """Language modeling: generating text, and the task of training it."""
 
+from tfmr.errors import require_packages
+
+require_packages("tokenizers")
+
 from tfmr.language_model.generator import Continuation, Generator, Piece
 
 __all__ = ["Continuation", "Generator", "Piece"]

@@ -1,5 +1,9 @@
 """Training: loss, optimizer, the sharded step, the Task seam, and `fit`, which runs it all."""
 
+from tfmr.errors import require_packages
+
+require_packages("optax", "orbax", "tensorboardX")
+
 from tfmr.training.fit import Diverged, Stopped, fit
 from tfmr.training.loss import LossSums, label_smoothed_cross_entropy
 from tfmr.training.optimizer import make_optimizer, make_schedule

@@ -1,5 +1,9 @@
 """Machine translation: the translator, scores, alignments, BLEU, and the task of training it."""
 
+from tfmr.errors import require_packages
+
+require_packages("tokenizers", "sacrebleu")
+
 from tfmr.translation.alignment import Alignment
 from tfmr.translation.scores import Scores, corpus_scores, evaluate
 from tfmr.translation.scoring import Score
