@@ -1,4 +1,4 @@
-"""A run directory with random weights that are large enough for translations to depend on their lines."""
+"""Run directories with random weights that are large enough for the output to depend on the input."""
 
 import dataclasses
 from pathlib import Path
@@ -22,11 +22,11 @@ DECODING = DecodingConfig(beam_size=4, length_penalty="power", alpha=0.6, extra_
 
 
 def make_run(folder: Path, **changes) -> str:
-    """Makes a run of a model whose config is SMALL but for the changes; returns its path."""
+    """Creates a run of the model SMALL with changes, and returns its path."""
     tokenizer = Tokenizer.train("bpe", LINES, 400)
     config = dataclasses.replace(SMALL, vocab_size=tokenizer.vocab_size + 3, output_bias=True, **changes)
     params = random_parameters(Transformer(config), *SENTENCES)
-    # Ends of about a dozen tokens, so that no limit plays a part.
+    # Translations end after about a dozen tokens, so that no limit plays a part.
     params["output_bias"] = 2 * params["output_bias"].at[EOS_ID].set(2.0)
     for name in [name for name in params if name.endswith("embedding")]:
         params[name]["embedding"] = 2 * params[name]["embedding"]
@@ -39,12 +39,12 @@ def make_run(folder: Path, **changes) -> str:
 
 
 def make_language_model(folder: Path, *, kind: str = "bpe", documents: bool = True, **changes) -> str:
-    """Makes a run of a small language model with random weights; returns its path."""
+    """Creates a run of a small language model with random weights, and returns its path."""
     tokenizer = Tokenizer.train(kind, LINES, 330, running_text=True)
     shape = dict(num_layers=2, d_model=32, d_ff=48, num_heads=4, d_k=8, d_v=8, max_length=96, dropout_rate=0.0)
     config = CausalLMConfig(vocab_size=tokenizer.vocab_size, **{**shape, **changes})
     params = random_parameters(CausalLM(config), SENTENCES[0])
-    # As large as the tokens, and with a last norm of either sign: or a token would be followed by itself.
+    # Positions as large as tokens and a last norm with both signs; otherwise a token would be followed by itself.
     if config.positions == "learned":
         params["positions"]["embedding"] = 3 * params["positions"]["embedding"]
     params["decoder"]["norm"]["gamma"] = 6 * (params["decoder"]["norm"]["gamma"] - 1)

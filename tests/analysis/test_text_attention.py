@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+import small_translators
 from reference import double, random_parameters, relative_error
-from small_translators import make_translator
 
 from tfmr.analysis import attention_weights, plot_sentence_attention, plot_text_attention, sentence_attention
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, Tokenizer
@@ -19,6 +19,9 @@ from tfmr.models import CausalLM, CausalLMConfig
 from tfmr.nn import stack_layers
 
 SHAPE = dict(num_layers=2, d_model=16, d_ff=24, num_heads=3, d_k=4, d_v=6, max_length=8)
+
+
+make_translator = functools.cache(small_translators.make_translator)
 
 
 @functools.cache
@@ -105,9 +108,9 @@ class TestSentence:
             ({"source": " "}, "sentence ' ': must not be blank"),
         ],
     )
-    def test_what_is_not_there_is_named_before_any_work(self, options, message):
+    def test_what_is_not_there_is_named_before_any_work(self, options, message, monkeypatch):
         translator = make_translator()
-        translator.translate = None
+        monkeypatch.setattr(translator, "translate", None)
         with pytest.raises(InputError, match=message):
             plot_sentence_attention(translator, **{"source": "a", **options})
 
@@ -142,7 +145,7 @@ class TestText:
         tokens = [BOS_ID] * has_documents + generator.tokenizer.encode("ab\nc")
         maps = attention_weights(generator.model.config, generator.params, tokens)
         np.testing.assert_array_equal(weights, maps["decoder/layer_1/self_attention"])
-        assert len(drawn(plot_text_attention(generator, "ab", layer=None))[0]) == 6
+        assert len(drawn(plot_text_attention(generator, "ab\nc", layer=None))[0]) == 6
 
     @pytest.mark.parametrize(
         ("text", "options", "message"),
