@@ -21,10 +21,12 @@ from tfmr.translation import task
 
 
 def record_batches(file: Path, seconds: float) -> None:
-    """Records every batch, and makes at most one in this number of seconds."""
+    """Records every batch of training, and makes at most one in this number of seconds."""
     make_arrays = PairSplit.arrays
 
-    def make(split, batch, *, rows_of, **kwargs):
+    def make(split, batch, *, rows_of=None, **kwargs):
+        if rows_of is None:  # a batch of an evaluation, which every process makes as a whole
+            return make_arrays(split, batch, **kwargs)
         time.sleep(seconds)
         wanted = []
         arrays = make_arrays(split, batch, rows_of=lambda rows: wanted.append(rows_of(rows)) or wanted[0], **kwargs)
