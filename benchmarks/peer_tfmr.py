@@ -1,7 +1,7 @@
-"""tfmr beside other systems on the same fixed batches: training steps and translations, tokens per second.
+"""Measures tfmr on the fixed batches of the peer programs: training steps and translations, in tokens per second.
 
-Written to the form of a set of peer programs: `build(peer, work)` returns a session whose `run(i)` makes one step on
-batch i, or decodes it, and returns the tokens that count. `common` comes from the folder of those programs, by
+It has the interface of those programs: `build(peer, work)` returns a session whose `run(i)` trains on batch i, or
+decodes it, and returns the number of tokens that count. The module `common` is in their folder, which must be on
 PYTHONPATH.
 """
 
@@ -32,7 +32,7 @@ from tfmr.translation.search_batch import search_batch  # noqa: E402
 
 
 def build(peer: str, work: str) -> SimpleNamespace:
-    """Returns the session of a workload."""
+    """Returns the session for a workload."""
     if work.startswith("decode"):
         return _decoding(work)
     return _language_model(work) if work.startswith("gpt") else _translation(work)
@@ -54,9 +54,10 @@ def _config(name: str) -> TransformerConfig:
 
 
 def _decoding(work: str) -> SimpleNamespace:
-    """The translator's search with random weights; every output has exactly as many tokens, the end mark one of them.
+    """Returns a session of the translator's search with random weights.
 
-    So many tokens are so many steps of the decoder, as in systems that leave the end mark out and stop before it.
+    Every output has exactly the same number of tokens, EOS included. The decoder takes as many steps, like systems that
+    do not count EOS and stop before it.
     """
     length = common.DECODE["out_len"]
     model = Transformer(_config("B"))
@@ -136,7 +137,7 @@ def _language_model(work: str) -> SimpleNamespace:
 def _training(
     model: Model, training: TrainingConfig, batches: list[tuple[dict[str, np.ndarray], int]], warm: list[int]
 ) -> SimpleNamespace:
-    """The real training step of the real trainer, on batches with their numbers of tokens."""
+    """Returns a session of the trainer's own step, on batches with their numbers of tokens."""
     schedule = make_schedule(training, model.config.d_model)
     optimizer = make_optimizer(training, schedule)
     mesh = make_mesh(MeshConfig())

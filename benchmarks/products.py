@@ -1,6 +1,6 @@
-"""The matrix products of a training step of a language model, and nothing else.
+"""Times the matrix products of a training step of a language model, a lower bound of the time of the step.
 
-Less time than this no step can take. For a size that benchmarks/README.md lists:
+For a size that benchmarks/README.md lists:
 
     python benchmarks/products.py gpt_s
 """
@@ -15,9 +15,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from tfmr.nn.attention import causal_blocks
+
 
 class Size(NamedTuple):
-    """A language model and its batch, as in README.md."""
+    """The sizes of a language model and of its batch, as in README.md."""
 
     rows: int
     length: int
@@ -31,19 +33,20 @@ SIZES = {"gpt_s": Size(12, 64, 4, 128, 4), "gpt_m": Size(16, 256, 6, 384, 6)}
 
 
 def products(size: Size) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
-    """Yields each product, forward and backward, as an einsum and the shapes of its two factors."""
+    """Yields each product of the forward and backward pass: an einsum and the shapes of its two factors."""
     tokens, width, attended = size.rows * size.length, size.d_model, size.rows * size.heads
     matrices = [(width, width)] * 4 * size.layers + [(width, 4 * width), (4 * width, width)] * size.layers
     for d_in, d_out in [*matrices, (width, size.vocab_size)]:
         yield "ti,io->to", (tokens, d_in), (d_in, d_out)
         yield "to,io->ti", (tokens, d_out), (d_in, d_out)
-        # The narrower factor first, as in tfmr.nn.projection.
+        # The narrower factor comes first, as in tfmr.nn.projection.
         yield "ti,to->io", (tokens, min(d_in, d_out)), (tokens, max(d_in, d_out))
-    heads, scores = (attended, size.length, width // size.heads), (attended, size.length, size.length)
-    for _ in range(2 * size.layers):
-        yield "bqd,bkd->bqk", heads, heads
-        yield "bqk,bkd->bqd", scores, heads
-        yield "bqk,bqd->bkd", scores, heads
+    for start, end in 2 * size.layers * causal_blocks(size.length):
+        queries, keys = (attended, end - start, width // size.heads), (attended, end, width // size.heads)
+        scores = (attended, end - start, end)
+        yield "bqd,bkd->bqk", queries, keys
+        yield "bqk,bkd->bqd", scores, keys
+        yield "bqk,bqd->bkd", scores, queries
 
 
 def flops(how: str, first: tuple[int, ...], second: tuple[int, ...]) -> int:
@@ -53,7 +56,7 @@ def flops(how: str, first: tuple[int, ...], second: tuple[int, ...]) -> int:
 
 
 def main(name: str) -> None:
-    """Prints how long the products of a step take in one compiled program, which may run them side by side."""
+    """Prints how long the products of a step take in one compiled program, which may run them in parallel."""
     listed = list(products(SIZES[name]))
     keys = jax.random.split(jax.random.key(0), 2 * len(listed))
     factors = [
@@ -76,5 +79,5 @@ def main(name: str) -> None:
 if __name__ == "__main__":
     from tfmr.cli.memory import use_huge_pages
 
-    use_huge_pages()  # else the results' memory is asked for anew each time
+    use_huge_pages()  # or the memory of the results is allocated anew each time
     main(sys.argv[1])

@@ -9,7 +9,7 @@ alternate with sparse ones.
 import dataclasses
 
 from tfmr import Config, RunningTextConfig, TrainingConfig
-from tfmr.models import gpt3
+from tfmr.config.presets import gpt3
 
 TOKENS_PER_BATCH = 3_200_000
 

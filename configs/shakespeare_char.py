@@ -8,7 +8,7 @@ validation text, which is the last tenth of the corpus.
 """
 
 from tfmr import Config, RunningTextConfig, TrainingConfig
-from tfmr.models import characters
+from tfmr.config.presets import characters
 
 
 def get_config() -> Config:

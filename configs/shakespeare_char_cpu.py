@@ -11,7 +11,7 @@ in PyTorch.
 """
 
 from tfmr import Config, RunningTextConfig, TrainingConfig
-from tfmr.models import characters_small
+from tfmr.config.presets import characters_small
 
 
 def get_config() -> Config:

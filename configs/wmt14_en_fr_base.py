@@ -8,7 +8,7 @@ are 10 minutes apart: `tfmr average RUN --last 5`.
 """
 
 from tfmr import Config, DecodingConfig, PairsConfig, TrainingConfig
-from tfmr.models import transformer_base
+from tfmr.config.presets import transformer_base
 
 
 def get_config() -> Config:

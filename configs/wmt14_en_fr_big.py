@@ -8,7 +8,7 @@ are 10 minutes apart: `tfmr average RUN --last 20`.
 """
 
 from tfmr import Config, DecodingConfig, PairsConfig, TrainingConfig
-from tfmr.models import transformer_big
+from tfmr.config.presets import transformer_big
 
 
 def get_config() -> Config:

@@ -1,6 +1,8 @@
 """Translators of a few letters with random parameters, and what they say in float64."""
 
-import jax.numpy as jnp
+import functools
+
+import jax
 import numpy as np
 import reference
 from reference import double, random_parameters
@@ -17,11 +19,20 @@ BEAM = DecodingConfig()
 
 def make_translator(decoding: DecodingConfig = BEAM, letters: str = LETTERS, seed: int = 0, **changes) -> Translator:
     """Returns a translator of letters; `changes` are of the model's shape."""
-    tokenizer = Tokenizer.train("characters", [letters], 40)
+    tokenizer = tokenizer_of(letters)
     shape = dict(num_encoder_layers=1, num_decoder_layers=2, d_model=16, d_ff=24, num_heads=2, d_k=8, d_v=8)
     model = Transformer(TransformerConfig(**{**shape, "vocab_size": tokenizer.vocab_size, **changes}))
-    one = jnp.ones((1, 2), int)
-    return Translator(model, random_parameters(model, one, one, seed=seed), tokenizer, decoding)
+    return Translator(model, jax.tree.map(lambda x: x, params_of(model, seed)), tokenizer, decoding)
+
+
+@functools.cache
+def tokenizer_of(letters: str) -> Tokenizer:
+    return Tokenizer.train("characters", [letters], 40)
+
+
+@functools.cache
+def params_of(model: Transformer, seed: int) -> dict:
+    return random_parameters(model, seed=seed, **model.example_inputs())
 
 
 def true_log_probs(translator: Translator, source: list[int], target: list[int]) -> np.ndarray:

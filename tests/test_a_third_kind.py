@@ -7,6 +7,7 @@ import os
 import signal
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -41,20 +42,13 @@ class Classifier(Model):
     def inputs_of(batch):
         return {name: batch[name] for name in ("tokens", "segments")}
 
-    @staticmethod
-    def example_inputs():
-        return dict(tokens=jnp.ones((1, 1), jnp.int32), segments=jnp.ones((1, 1), jnp.int32))
-
 
 @dataclasses.dataclass(frozen=True)
 class LabelledConfig(DataConfig):
     task = f"{__name__}:Classification"
     models = (ClassifierConfig,)
     metrics = {"loss": "min", "accuracy": "max"}  # noqa: RUF012 - never changed
-    cache: str = ""
     max_length: int = 12
-    tokens_per_batch: int = 192
-    seed: int = 0
 
 
 class Labelled:
@@ -72,8 +66,7 @@ class Labelled:
         return "digits"
 
     def plan(self, config):
-        sizes = dict(tokens_per_batch=config.tokens_per_batch, max_length=config.max_length)
-        return make_plan(self.lengths, self.lengths, num_buckets=1, seed=config.seed, **sizes)
+        return make_plan(self.lengths, self.lengths, tokens_per_batch=192, num_buckets=1, max_length=12, seed=0)
 
     def arrays(self, batch, *, rows_multiple=1, rows_of=range):
         rows = with_rows(batch.bucket, rows_multiple).rows
@@ -81,9 +74,8 @@ class Labelled:
         segments[: len(batch.indices)] = np.arange(12) < self.lengths[batch.indices][:, None]
         tokens[: len(batch.indices)] = self.digits[batch.indices]
         labels = ((tokens == 3) & (segments > 0)).any(axis=1).astype(np.int32)
-        return {
-            name: x[list(rows_of(rows))] for name, x in dict(tokens=tokens, segments=segments, labels=labels).items()
-        }
+        wanted = list(rows_of(rows))
+        return dict(tokens=tokens[wanted], segments=segments[wanted], labels=labels[wanted])
 
 
 class Classification(Task):
@@ -91,11 +83,11 @@ class Classification(Task):
         return Labelled(400, seed=0)
 
     def loss(self, model, params, batch, *, label_smoothing, chunk, dropout_key=None):
-        drop = dict(deterministic=dropout_key is None, rngs=dropout_key is not None and {"dropout": dropout_key})
-        logits = model.apply({"params": params}, **model.inputs_of(batch), **drop)
-        real = batch["segments"][:, 0] > 0
-        loss = jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, batch["labels"]), where=real)
-        return LossSums(loss, loss, real.sum().astype(jnp.float32))
+        rngs = {} if dropout_key is None else {"dropout": dropout_key}
+        logits = model.apply({"params": params}, **model.inputs_of(batch), deterministic=not rngs, rngs=rngs)
+        real = batch["segments"][:, 0].astype(jnp.float32)
+        loss = real @ optax.softmax_cross_entropy_with_integer_labels(logits, batch["labels"])
+        return LossSums(loss, loss, real.sum())
 
     def validation(self, model, corpus, config, mesh):
         return functools.partial(self.scores, model)
@@ -104,7 +96,7 @@ class Classification(Task):
         return self.scores(build_model(run.config.model), read_params(run, run.config.model, options.checkpoint))
 
     def scores(self, model, params):
-        batch = Labelled(50, seed=1).arrays(Batch(Bucket(50, 12, 12), np.arange(50)))
+        batch = jax.device_put(Labelled(50, seed=1).arrays(Batch(Bucket(50, 12, 12), np.arange(50))))
         sums = self.loss(model, params, batch, label_smoothing=0.0, chunk=1)
         found = model.apply({"params": params}, **model.inputs_of(batch)).argmax(axis=1)
         return {"loss": float(sums.loss / sums.tokens), "accuracy": float((found == batch["labels"]).mean())}
@@ -115,8 +107,8 @@ def test_it_trains_stops_continues_and_is_evaluated(mesh, tmp_path, capsys):
     register_kind("classifier", ClassifierConfig)
     register_kind("labelled", LabelledConfig)
     register_model(ClassifierConfig, Classifier)
-    training = dict(steps=60, schedule="constant", learning_rate=0.02, warmup_steps=5, evaluate_every=20, log_every=1)
-    training = TrainingConfig(**training, best_metric="accuracy")
+    often = dict(evaluate_every=20, log_every=1, best_metric="accuracy")
+    training = TrainingConfig(steps=60, schedule="constant", learning_rate=0.02, warmup_steps=5, **often)
     config = Config(str(tmp_path / "whole"), ClassifierConfig(), LabelledConfig(), training, mesh)
     whole = fit(task_for(config), config)
     config = dataclasses.replace(config, workdir=str(tmp_path / "stopped"))

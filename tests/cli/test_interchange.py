@@ -115,7 +115,7 @@ def test_a_format_for_the_other_kind_of_model_is_refused(run, tmp_path):
     assert "gpt2: cannot store a model of kind transformer" in refused("export", run, "--format", "gpt2", *output)
     language_model = make_language_model(tmp_path / "run", gated=True)
     for kind in ("marian", "ctranslate2"):
-        assert "choose another format: gpt2" in refused("export", language_model, "--format", kind, *output)
+        assert "choose one of gpt2" in refused("export", language_model, "--format", kind, *output)
     assert "model.gated = True" in refused("export", language_model, "--format", "gpt2", *output)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 

@@ -217,6 +217,6 @@ class TestWrongFolders:
         (folder / "tokenizer.json").write_text(json.dumps(content))
         with pytest.raises(InputError, match="the tokenizers library cannot read it"):
             _dispatch(["import", str(folder), str(tmp_path / "run")])
-        with pytest.raises(InputError, match="leave this out"):
+        with pytest.raises(InputError, match="omit this option"):
             _dispatch(["import", str(FOLDER), str(tmp_path / "run"), "--tokenizer", "x.json"])
         assert [path.name for path in tmp_path.iterdir()] == ["gpt2"]

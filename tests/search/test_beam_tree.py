@@ -92,7 +92,8 @@ def test_holds_what_a_plain_search_holds_step_by_step(beam_size):
     ids=lambda changes: ",".join(changes) or "plain",
 )
 def test_a_translators_tree_ends_in_its_translations_and_its_log_probabilities_are_the_formulas(changes):
-    translator = make_translator(DecodingConfig(**{"beam_size": 3, "extra_length": 4, **changes}))
+    config = DecodingConfig(**{"beam_size": 3, "extra_length": 4, **changes})
+    translator = make_translator(config, num_decoder_layers=1)
     for line in ("abcab", "j"):
         number = translator.config.beam_size
         tree = translator.beam_tree(line, number)
@@ -108,8 +109,9 @@ def test_a_translators_tree_ends_in_its_translations_and_its_log_probabilities_a
 
 
 def test_begins_with_the_prefix():
-    tree = make_translator().beam_tree("abc", prefix="bc")
-    expected = list(make_translator().tokenizer.encode("bc"))
+    translator = make_translator(num_decoder_layers=1)
+    tree = translator.beam_tree("abc", prefix="bc")
+    expected = list(translator.tokenizer.encode("bc"))
     assert {tuple(tree.tokens(index)[:2]) for index, node in enumerate(tree.nodes) if node.depth > 1} == {
         tuple(expected[:2])
     }
@@ -125,7 +127,7 @@ def test_what_cannot_be_searched_is_named():
 
 
 def test_a_model_may_have_more_tokens_than_its_tokenizer():
-    translator = make_translator(DecodingConfig(beam_size=4, extra_length=6), vocab_size=200)
+    translator = make_translator(DecodingConfig(beam_size=4, extra_length=6), vocab_size=200, num_decoder_layers=1)
     nodes = translator.beam_tree("abc").nodes
     beyond = [node for node in nodes if node.token >= translator.tokenizer.vocab_size]
     assert beyond

@@ -1,8 +1,8 @@
 """One process of several on this machine: python one_of_many.py RECIPE [--section.field VALUE ...].
 
-Beside training it writes down, in files named after $RECORD, the rows of each batch that it made, and the translations
-of each evaluation; it makes no more than a batch in $SECONDS_A_BATCH, and cannot read the arrays of the checkpoint of
-the step $UNREADABLE.
+In addition to training, it records the rows of each batch and the translations of each evaluation in files named after
+$RECORD. It makes at most one batch in $SECONDS_A_BATCH, and cannot read the arrays of the checkpoint of step
+$UNREADABLE.
 """
 
 import json
@@ -17,14 +17,16 @@ from tfmr.cli import run
 from tfmr.cli.train import main
 from tfmr.data.pairs import PairSplit
 from tfmr.runs import checkpoint_items
-from tfmr.translation import validation
+from tfmr.translation import task
 
 
 def record_batches(file: Path, seconds: float) -> None:
-    """Has every batch written down, and made no faster than one in so many seconds."""
+    """Records every batch of training, and makes at most one in this number of seconds."""
     make_arrays = PairSplit.arrays
 
-    def make(split, batch, *, rows_of, **kwargs):
+    def make(split, batch, *, rows_of=None, **kwargs):
+        if rows_of is None:  # a batch of an evaluation, which every process makes as a whole
+            return make_arrays(split, batch, **kwargs)
         time.sleep(seconds)
         wanted = []
         arrays = make_arrays(split, batch, rows_of=lambda rows: wanted.append(rows_of(rows)) or wanted[0], **kwargs)
@@ -36,18 +38,18 @@ def record_batches(file: Path, seconds: float) -> None:
 
 
 def record_translations(file: Path) -> None:
-    """Has the translations of every evaluation written down."""
-    corpus_scores = validation.corpus_scores
+    """Records the translations of every evaluation."""
+    corpus_scores = task.corpus_scores
 
     def score(hypotheses, *args):
         append(file, hypotheses)
         return corpus_scores(hypotheses, *args)
 
-    validation.corpus_scores = score
+    task.corpus_scores = score
 
 
 def refuse_checkpoint(step: str) -> None:
-    """Has the arrays of a step's checkpoint fail to be read, by this process alone."""
+    """Makes reading the arrays of a step's checkpoint fail in this process."""
     read_tree = checkpoint_items._read_tree
 
     def read(checkpoint, *args):

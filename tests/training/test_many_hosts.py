@@ -156,7 +156,7 @@ def test_a_signal_to_one_stops_all_at_one_step(handed_on):
     stopped, begun = handed_on.stopped, handed_on.begun
     assert handed_on.statuses == [128 + signal.SIGTERM] * 2, handed_on.two.told()
     for log in handed_on.two.logs:
-        assert f"stopped by SIGTERM after step {stopped}, which is saved" in log.read_text()
+        assert f"stopped by SIGTERM after step {stopped}; a checkpoint was saved" in log.read_text()
     assert begun[-1]["step"] == stopped
     assert [line["step"] for line in begun if "loss" in line] == list(range(1, stopped + 1))
 
@@ -197,7 +197,7 @@ def test_damage_that_one_process_sees_is_set_aside_by_all(handed_on):
     four, stopped = handed_on.four, handed_on.stopped
     for i, log in enumerate(four.logs):
         reason = "ValueError: not readable here" if i == 3 else "another host cannot read its part"
-        assert f"checkpoints/{stopped}: is damaged ({reason}); set aside as" in log.read_text(), four.told()
+        assert f"checkpoints/{stopped}: damaged ({reason}); moved to" in log.read_text(), four.told()
     assert f"Continuing from step {handed_on.resumed}\n" in four.logs[0].read_text()
     assert (four.run.damaged / str(stopped)).is_dir()
     assert handed_on.resumed < stopped <= state_steps(four.run)[-1]

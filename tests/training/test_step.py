@@ -57,7 +57,7 @@ def assert_close(found, expected, tolerance):
 def test_the_metrics_are_those_of_the_whole_logits():
     states, metrics = run(1)
     batch = random_batch(seed=0)
-    inputs = Transformer.inputs_of(jax.tree.map(jnp.asarray, batch))
+    inputs = tiny_model().inputs_of(jax.tree.map(jnp.asarray, batch))
 
     def mean_loss(params):
         logits = tiny_model().apply({"params": params}, **inputs)

@@ -18,7 +18,7 @@ SHAPES = [{"seed": 1}, {"seed": 2, "num_decoder_layers": 1, "positions": "learne
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_model_with_itself_is_itself(beam_size):
-    alone = make_translator(DecodingConfig(beam_size=beam_size, extra_length=4))
+    alone = make_translator(DecodingConfig(beam_size=beam_size, extra_length=4), num_decoder_layers=1)
     together = Translator.ensemble([alone, alone])
     assert together.translate(LINES) == alone.translate(LINES)
     assert len(together.members) == 2

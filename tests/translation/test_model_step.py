@@ -10,7 +10,7 @@ import pytest
 
 from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID
-from tfmr.models import Transformer
+from tfmr.models import Transformer, init_params
 from tfmr.search import Constraints, StepOutput, beam_search, greedy_search
 from tfmr.translation.model_step import model_step
 
@@ -21,9 +21,9 @@ LIMITS = jnp.array([9, 7, 3])
 
 
 def make_model(**changes):
-    config = dict(vocab_size=VOCAB, num_encoder_layers=2, num_decoder_layers=2, d_model=16, d_ff=32, num_heads=2)
+    config = dict(vocab_size=VOCAB, num_encoder_layers=1, num_decoder_layers=2, d_model=16, d_ff=32, num_heads=2)
     model = Transformer(TransformerConfig(**{**config, "d_k": 8, "d_v": 8, **changes}))
-    return model, nn.unbox(model.init(jax.random.key(1), SOURCE, SOURCE))["params"]
+    return model, nn.unbox(jax.jit(lambda: init_params(model, jax.random.key(1)))())
 
 
 def uncached_step(model, params, beam_size):

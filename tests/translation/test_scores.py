@@ -7,14 +7,13 @@ import math
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, Tokenizer
 from tfmr.errors import InputError
-from tfmr.models import Transformer
+from tfmr.models import Transformer, init_params
 from tfmr.training.evaluation import evaluate_loss, mean_loss, perplexity
 from tfmr.translation import Translator
 from tfmr.translation.scores import corpus_scores, evaluate
@@ -71,8 +70,7 @@ def make_model():
         vocab_size=40, num_encoder_layers=1, num_decoder_layers=1, d_model=16, d_ff=16, num_heads=2, d_k=8, d_v=8
     )
     model = Transformer(config)
-    one = jnp.ones((1, 2), int)
-    return model, nn.unbox(model.init(jax.random.key(0), one, one))["params"]
+    return model, nn.unbox(jax.jit(lambda: init_params(model, jax.random.key(0)))())
 
 
 def make_batch(pairs, width=8):

@@ -19,7 +19,7 @@ SAMPLES = DecodingConfig(beam_size=1, extra_length=4, min_length=4, sampling=Sam
 
 
 def translator(config=BEAM, **changes):
-    return make_translator(dataclasses.replace(config, **changes), LETTERS)
+    return make_translator(dataclasses.replace(config, **changes), LETTERS, num_decoder_layers=1)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_required_words_stand_in_every_translation(plain, beam_size):
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_words_are_followed_where_the_model_has_more_tokens_than_the_tokenizer(beam_size):
     config = dataclasses.replace(BEAM, beam_size=beam_size, required=("cab",), forbidden=("e",))
-    for text in make_translator(config, LETTERS, vocab_size=40).translate(LINES):
+    for text in make_translator(config, LETTERS, vocab_size=40, num_decoder_layers=1).translate(LINES):
         words = re.findall(r"\w+", text)
         assert "cab" in words
         assert "e" not in words
@@ -70,11 +70,13 @@ def test_more_translations_leave_the_first_as_they_are(plain):
 
 
 def test_an_empty_line_has_no_translations():
-    assert translator().n_best(["", "ab", " "], 2)[::2] == [[], []]
+    found = translator().n_best(["", *LINES, " "], 2)
+    assert (found[0], found[-1]) == ([], [])
+    assert all(found[1:-1])
 
 
 def test_samples_depend_on_seed_and_line_alone():
-    lines = [random.Random(i).choice(LINES) for i in range(20)]
+    lines = [random.Random(i).choice(LINES) for i in range(16)]
 
     def draw(number, **changes):
         drawn = translator(SAMPLES, **changes).n_best(lines, number)

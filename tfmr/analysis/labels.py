@@ -34,8 +34,8 @@ def _visible(label: str) -> str:
     shown = "".join(
         _code_point(c) if category in invisible else c for c, category in zip(inner, categories, strict=True)
     )
-    mark = "◌" if categories and categories[0][0] == "M" else ""
-    return SPACE * len(start) + mark + shown + SPACE * len(end)
+    base = "◌" if categories and categories[0][0] == "M" else ""
+    return SPACE * len(start) + base + shown + SPACE * len(end)
 
 
 def _code_point(character: str) -> str:

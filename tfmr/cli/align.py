@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import tyro
-
-from tfmr.cli.arguments import parse_with_run
+from tfmr.cli.arguments import Run, parse_with_run
 
 if TYPE_CHECKING:
     from tfmr.translation import Alignment
@@ -18,7 +16,7 @@ class Arguments:
     """Writes one line per pair of sentences: the cross-attention weights of a decoder layer, or an alignment derived
     from them. `tfmr plot` draws the weights."""
 
-    run: tyro.conf.Positional[str]
+    run: Run
     """The run directory."""
     checkpoint: str = ""
     """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import io
 import itertools
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tfmr.runs import RunDirectory
 
 T = TypeVar("T")
+
+Run = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+"""The first argument of a command that takes a run directory."""
 
 _BOOLS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 """The spellings of a boolean value, in any case."""

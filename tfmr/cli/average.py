@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 
-import tyro
+from tfmr.cli.arguments import Run, parse
 
 
 @dataclass(frozen=True)
 class Arguments:
     """Averages the parameters of a run's newest checkpoints (section 6.1 of the paper)."""
 
-    run: tyro.conf.Positional[str]
+    run: Run
     """The run directory."""
     last: int = 5
     """Number of newest checkpoints to average."""
@@ -19,8 +19,6 @@ class Arguments:
 
 def main(arguments: list[str]) -> None:
     """Writes the average to the run directory as the checkpoint "averaged"."""
-    from tfmr.cli.arguments import parse
-
     options = parse(Arguments, arguments, prog="tfmr average")
     from tfmr.runs.averaging import average_checkpoints
     from tfmr.runs.run_directory import RunDirectory

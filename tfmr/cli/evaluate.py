@@ -3,9 +3,7 @@
 import json
 from dataclasses import dataclass
 
-import tyro
-
-from tfmr.cli.arguments import parse_with_run
+from tfmr.cli.arguments import Run, parse_with_run
 from tfmr.training.task import EvaluationOptions, task_for
 
 
@@ -14,7 +12,7 @@ class Arguments(EvaluationOptions):
     """Computes BLEU, chrF and the loss of a translation model, or the loss of a language model. The last line of the
     output is a JSON object."""
 
-    run: tyro.conf.Positional[str]
+    run: Run
     """The run directory."""
 
 

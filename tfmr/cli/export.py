@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import tyro
-
+from tfmr.cli.arguments import Run, parse
 from tfmr.errors import InputError
 
 
@@ -12,7 +11,7 @@ from tfmr.errors import InputError
 class Arguments:
     """Writes the model of a run in the format of another program."""
 
-    run: tyro.conf.Positional[str]
+    run: Run
     """The run directory."""
     format: Literal["marian", "gpt2", "ctranslate2", "safetensors"] = "safetensors"
     """marian: a folder for Hugging Face transformers (post-norm translation models with sinusoids). gpt2: a folder for
@@ -26,8 +25,6 @@ class Arguments:
 
 def main(arguments: list[str]) -> None:
     """Writes the complete model, or nothing if an error occurs."""
-    from tfmr.cli.arguments import parse
-
     options = parse(Arguments, arguments, prog="tfmr export")
     if not options.output:
         raise InputError("--output: missing; give the folder or file to write")

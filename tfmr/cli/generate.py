@@ -3,8 +3,7 @@
 import sys
 from dataclasses import dataclass, fields
 
-import tyro
-
+from tfmr.cli.arguments import Run, parse
 from tfmr.config import GenerationConfig
 
 
@@ -12,7 +11,7 @@ from tfmr.config import GenerationConfig
 class Arguments(GenerationConfig):
     """Writes a prompt and its continuation by a language model, token by token. Several samples follow each other."""
 
-    run: tyro.conf.Positional[str]
+    run: Run
     """The run directory."""
     prompt: str = ""
     """The beginning of the text. Empty: start a new document, if the model was trained on documents."""
@@ -24,8 +23,6 @@ class Arguments(GenerationConfig):
 
 def main(arguments: list[str]) -> None:
     """Writes prompt and continuation to standard output, with a line of --- between samples."""
-    from tfmr.cli.arguments import parse
-
     options = parse(Arguments, arguments, prog="tfmr generate")
     from tfmr.language_model.generator import Generator
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
-from tfmr.cli.arguments import parse
+from tfmr.cli.arguments import Run, parse
 from tfmr.config import Config, PairsConfig, RunningTextConfig
 from tfmr.data.tokenizer import OURS, Tokenizer
 from tfmr.errors import InputError
@@ -19,11 +19,11 @@ _Model = tuple[Config, Tokenizer, Any]
 class Arguments:
     """Creates a run directory from the folder of a Marian or GPT-2 model, or from weights written by `tfmr export`."""
 
-    source: tyro.conf.Positional[str]
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
     """A Marian folder with config.json, model.safetensors, vocab.json, source.spm and target.spm, such as OPUS-MT's; a
     GPT-2 folder with config.json, model.safetensors and tokenizer.json (or vocab.json and merges.txt); or a safetensors
     file with flat names."""
-    run: tyro.conf.Positional[str]
+    run: Run
     """The run directory to create. It must not exist."""
     tokenizer: str = ""
     """For a safetensors file: its tokenizer.json."""

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-import tyro
-
-from tfmr.cli.arguments import parse_with_run
+from tfmr.cli.arguments import Run, parse_with_run
 from tfmr.config import DecodingConfig, PairsConfig, RunningTextConfig
 from tfmr.errors import InputError
 
@@ -32,7 +30,7 @@ class Arguments:
     """Draws the pictures that `--what` names, each to a PNG file. The default is the learning curve, and the attention
     while the model translates a sentence or reads a text."""
 
-    run: tyro.conf.Positional[str]
+    run: Run
     """The run directory."""
     what: tuple[Literal["curves", "attention", "beam", "neighbours", "embeddings", "positions", "schedule"], ...] = (
         "curves",

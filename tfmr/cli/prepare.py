@@ -8,5 +8,5 @@ def main(arguments: list[str]) -> None:
     config = parse_config(arguments, "tfmr prepare")
     from tfmr.training.task import task_for
 
-    corpus = task_for(config).prepare(config.data)
-    print(corpus.describe(config.data))
+    task = task_for(config)
+    print(task.describe(task.prepare(config.data), config.data))

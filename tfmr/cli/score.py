@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import tyro
-
-from tfmr.cli.arguments import parse_with_run
+from tfmr.cli.arguments import Run, parse_with_run
 from tfmr.config import DecodingConfig
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ class Arguments:
     """Writes one line per pair of sentences: the log-probability of the translation in nats, a tab, and the score that
     beam search ranks by, which is the log-probability divided by the length penalty."""
 
-    run: tyro.conf.Positional[str]
+    run: Run
     """The run directory."""
     checkpoint: str = ""
     """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import tyro
-
-from tfmr.cli.arguments import parse_with_run
+from tfmr.cli.arguments import Run, parse_with_run
 from tfmr.config import DecodingConfig
 from tfmr.errors import InputError
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 class Arguments:
     """Translates a file or standard input, line by line."""
 
-    run: tyro.conf.Positional[str]
+    run: Run
     """The run directory."""
     checkpoint: str = ""
     """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""

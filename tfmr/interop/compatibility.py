@@ -1,4 +1,4 @@
-"""What other formats cannot store, and what cannot be read from them: all reasons in one message."""
+"""Reasons why another format cannot store a model, or tfmr cannot load one, collected into a single message."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any

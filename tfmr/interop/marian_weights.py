@@ -146,7 +146,7 @@ class _Weight:
     name: str
     """Its name in Marian."""
     residual_axis: int | None
-    """The axis in tfmr that belongs to the residual stream, where Marian has all sines first. None: no axis."""
+    """The axis in tfmr that belongs to the residual stream, along which Marian has all sines first. None: no axis."""
     num_inputs: int
     """Number of leading axes in tfmr that are a matrix's inputs, which Marian has last. 0: not transposed."""
     shape: tuple[int, ...] = ()

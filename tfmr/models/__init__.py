@@ -1,8 +1,9 @@
 """The models built from `tfmr.nn`."""
 
 from tfmr.config import CausalLMConfig, ModelConfig, TransformerConfig
-from tfmr.models.causal_lm.model import CausalLM
-from tfmr.models.causal_lm.presets import (
+from tfmr.config.presets import (
+    TABLE_3,
+    Table3Row,
     characters,
     characters_small,
     gpt2_large,
@@ -10,11 +11,13 @@ from tfmr.models.causal_lm.presets import (
     gpt2_small,
     gpt2_xl,
     gpt3,
+    transformer_base,
+    transformer_big,
 )
+from tfmr.models.causal_lm.model import CausalLM
 from tfmr.models.likelihood import log_probs_of, token_log_probs
 from tfmr.models.model import Account, Model, abstract_params, build_model, init_params, register_model
 from tfmr.models.transformer.model import DecodingCache, Transformer
-from tfmr.models.transformer.presets import TABLE_3, Table3Row, transformer_base, transformer_big
 
 __all__ = [
     "TABLE_3",

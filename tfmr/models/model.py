@@ -1,12 +1,14 @@
 """The base class of models, and the registry that builds a model from its configuration."""
 
 import abc
+import collections
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from tfmr.config import ModelConfig
 from tfmr.errors import InputError
@@ -30,11 +32,10 @@ class Model(nn.Module):
         """Returns the model's arguments from the arrays of a batch, by name."""
         raise NotImplementedError
 
-    @staticmethod
-    @abc.abstractmethod
-    def example_inputs() -> dict[str, Any]:
-        """Returns the smallest arguments that the model can be initialised with, by name."""
-        raise NotImplementedError
+    @classmethod
+    def example_inputs(cls) -> dict[str, Any]:
+        """Returns the smallest arguments that the model can be initialised with, by name: a batch of one token."""
+        return cls.inputs_of(collections.defaultdict(lambda: jnp.ones((1, 1), jnp.int32)))
 
 
 @dataclass(frozen=True)

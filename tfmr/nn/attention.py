@@ -64,7 +64,7 @@ def causal_attention(
     """
     length = query.shape[-2]
     outputs, weights = [], []
-    for start, end in _causal_blocks(length):
+    for start, end in causal_blocks(length):
         rows, columns = slice(start, end), slice(end)
         allowed = (jnp.arange(length)[rows, None] >= jnp.arange(length)[columns])[None]
         if mask is not None:
@@ -77,11 +77,14 @@ def causal_attention(
 
 
 def causal_scores(length: int) -> int:
-    """Returns how many scores `causal_attention` computes for a head: length^2, from 256 positions on 5/8 of that."""
-    return sum((end - start) * end for start, end in _causal_blocks(length))
+    """Returns how many scores `causal_attention` computes for each head.
+
+    It is length^2 for fewer than 128 positions, and 5/8 of length^2 from 256 positions on, rounded to whole blocks.
+    """
+    return sum((end - start) * end for start, end in causal_blocks(length))
 
 
-def _causal_blocks(length: int) -> list[tuple[int, int]]:
+def causal_blocks(length: int) -> list[tuple[int, int]]:
     """Returns the start and end of each block of queries: up to four blocks of at least 64."""
     count = max(1, min(4, length // 64))
     return [(length * i // count, length * (i + 1) // count) for i in range(count)]

@@ -50,10 +50,6 @@ class Corpus(Protocol):
         """Returns a hash of everything that the batches depend on."""
         ...
 
-    def describe(self, config: Any) -> str:
-        """Returns what `tfmr prepare` prints: the folder, the splits, the batches of an epoch."""
-        ...
-
 
 @dataclass(frozen=True)
 class EvaluationOptions:
@@ -129,6 +125,11 @@ class Task(abc.ABC):
     def write_files(self, run: RunDirectory, corpus: Any) -> None:  # noqa: B027 - optional
         """Writes what evaluation and inference need to the run directory, such as the tokenizer."""
 
+    def describe(self, corpus: Any, data: Any) -> str:
+        """Returns what `tfmr prepare` prints about a prepared corpus."""
+        plan = corpus.split("train").plan(data)
+        return f"an epoch    {len(plan.epoch(0)):,} batches: {plan.padding_share():.1%} padding"
+
     @abc.abstractmethod
     def evaluate(self, run: RunDirectory, options: EvaluationOptions) -> dict[str, Any]:
         """Returns the scores of a trained run as JSON values by name. Needs nothing but the run directory.
@@ -174,6 +175,10 @@ class TokenTask(Task):
         tokenizer: Tokenizer = corpus.tokenizer
         digest = hashlib.blake2b(tokenizer.to_json().encode(), digest_size=16).hexdigest()
         return {**super().identity(corpus), "the tokenizer": digest}
+
+    def describe(self, corpus: Any, data: Any) -> str:
+        """Returns the folder, the vocabulary, the splits and the batches of an epoch."""
+        return corpus.describe(data)
 
     def check_continues(self, run: RunDirectory, corpus: Any) -> None:
         """Raises InputError if the corpus changed so that its tokenizer gives token ids another meaning."""

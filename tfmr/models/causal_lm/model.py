@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
@@ -57,11 +56,6 @@ class CausalLM(Model):
         """Returns the model's arguments from the arrays of a batch, by name."""
         names = dict(tokens="target_input", segments="target_segments", positions="target_positions")
         return {argument: batch[name] for argument, name in names.items()}
-
-    @staticmethod
-    def example_inputs() -> dict[str, Any]:
-        """Returns the smallest arguments that the model can be initialised with, by name."""
-        return dict(tokens=jnp.ones((1, 1), jnp.int32))
 
     def __call__(
         self,

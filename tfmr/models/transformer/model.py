@@ -75,12 +75,6 @@ class Transformer(Model):
         names = ("source", "target_input", "source_segments", "target_segments", "source_positions", "target_positions")
         return {name: batch[name] for name in names}
 
-    @staticmethod
-    def example_inputs() -> dict[str, Any]:
-        """Returns the smallest arguments that the model can be initialised with, by name."""
-        token = jnp.ones((1, 1), jnp.int32)
-        return dict(source=token, target_input=token)
-
     def __call__(
         self,
         source: Int[Array, "batch source"],
