@@ -135,7 +135,9 @@ def test_the_base_installation_has_blocks_and_models(base: Path, tmp_path: Path)
 def test_without_train_an_import_says_what_to_install(base: Path, part: str, tmp_path: Path):
     ended = run(base, "-c", f"import tfmr.{part}", cwd=tmp_path, check=False)
     last = ended.stderr.splitlines()[-1]
-    assert last.endswith(': not installed; to train, decode and plot: pip install "tfmr[train]"'), ended.stderr
+    assert last.endswith(': not installed, but needed to train, decode and plot: pip install "tfmr[train]"'), (
+        ended.stderr
+    )
     assert last.startswith("tfmr.errors.MissingPackage: ")
 
 
@@ -148,7 +150,9 @@ def test_without_train_a_command_is_one_line(base: Path, command: str, source: P
     ended = run(*words, *arguments, cwd=source, check=False)
     assert ended.returncode == 2
     assert ended.stdout == ""
-    assert ended.stderr == 'error: tyro: not installed; to train, decode and plot: pip install "tfmr[train]"\n'
+    assert (
+        ended.stderr == 'error: tyro: not installed, but needed to train, decode and plot: pip install "tfmr[train]"\n'
+    )
 
 
 def test_the_source_distribution_installs_with_everything(sdist: Path, source: Path, tmp_path: Path):

@@ -26,7 +26,7 @@ class MissingPackage(InputError, ModuleNotFoundError):
 
     def __init__(self, package: str):
         """Creates the error for the name of a package."""
-        super().__init__(f'{package}: not installed; to train, decode and plot: pip install "tfmr[train]"')
+        super().__init__(f'{package}: not installed, but needed to train, decode and plot: pip install "tfmr[train]"')
         self.name = package
 
 

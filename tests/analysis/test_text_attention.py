@@ -151,7 +151,7 @@ class TestText:
         ("text", "options", "message"),
         [
             ("", {}, "must have at least one token"),
-            ("abcabcabc", {}, "a text of 9 tokens: must have at least 1 and at most 8"),
+            ("abcabcabc", {}, "text of 9 tokens: must have at least 1 and at most 8"),
             ("a", {"layer": -2}, "layer = -2: must be from 0 to 1"),
             ("a", {"head": 3}, "head = 3: must be from 0 to 2"),
         ],

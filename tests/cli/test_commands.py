@@ -123,7 +123,7 @@ def test_plot_writes_each_picture_that_is_named(trained: str, tmp_path: Path, ca
 
 WRONG = {
     "unknown command": (["translat"], "'translat' (did you mean 'translate'?)"),
-    "no config": (["prepare"], "give a file first"),
+    "no config": (["prepare"], "no config file given; it comes first"),
     "missing config": (["prepare", "{folder}/tinny.py"], "tiny.py"),
     "unknown key": (["prepare", "{config}", "--training.stepz", "3"], "did you mean '--training.step"),
     "wrong section": (["prepare", "{config}", "--steps", "3"], "did you mean '--training.steps'?"),
@@ -134,7 +134,7 @@ WRONG = {
     "missing file": (["prepare", "{config}", "--data.source-file", "{folder}/corpus.eng"], "corpus.en"),
     "unequal files": (["prepare", "{config}", "--data.source-file", "{folder}/tiny.py"], "lines but"),
     "bad utf-8": (["prepare", "{config}", "--data.source-file", "{folder}/bad.en"], "line 2 is not UTF-8"),
-    "nothing to export": (["export", "--format", "marian", "--output", "x"], "no RUN: it comes first, as in: tfmr exp"),
+    "nothing to export": (["export", "--format", "marian", "--output", "x"], "missing RUN; usage: tfmr export RUN"),
     "nowhere to import to": (
         ["import", "x", "--tokenizer", "y"],
         "as in: tfmr import SOURCE RUN",
@@ -183,7 +183,7 @@ def test_another_architecture_is_refused(trained: str, workspace: Path, capsys: 
 def test_a_wrong_config_file_is_told_in_one_line(tmp_path: Path):
     cases = {
         "from tfmr import *\ndef get_config(): return Config(training=TrainingConfig(stepp=3))": "mean 'steps'",
-        "def get_config(): return 3": "must be a tfmr.Config",
+        "def get_config(): return 3": "must return a tfmr.Config",
         "def get_confg(): return 3": "get_config",
         "def get_config(:": "SyntaxError",
         "from tfmr import *\ndef get_config(): return Config(training=TrainingConfig(steps=0))": "training.steps = 0",

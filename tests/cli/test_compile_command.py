@@ -41,7 +41,7 @@ def test_the_whole_account_for_host_devices(config: str, capsys: pytest.CaptureF
     assert re.search(r"all-gather +2 ", out)
     assert re.search(r"all-reduce +8 ", out)
     # No row is empty, and nothing is recomputed; the loss has a few products of vectors.
-    assert value("FLOPs of matrix products", out) == pytest.approx(value("FLOPs the model needs", out), rel=0.02)
+    assert value("FLOPs of matrix products", out) == pytest.approx(value("FLOPs required by the model", out), rel=0.02)
     assert "roofline" not in out
     assert re.search(r"compiled in \d+ s", out)
 
@@ -53,18 +53,18 @@ def test_tpus_that_are_not_here(config: str, capsys: pytest.CaptureFixture[str])
     assert "4 x v5e, mesh data=4" in out
     assert re.search(r"peak +[\d.]+ of 16.00 \(\d+%\)", out)
     assert re.search(r"all-reduce +4 ", out)
-    assert re.search(r"all overlaps +step .* ms, MFU .*%, [\d,]+ target tokens/s", out)
+    assert re.search(r"full overlap +step .* ms, MFU .*%, [\d,]+ target tokens/s", out)
 
 
 WRONG = {
-    "no topology": ([], "give the chips, as in: tfmr compile"),
+    "no topology": ([], "name the chips, as in: tfmr compile"),
     "no value": (["--topology"], "--topology: needs a value"),
-    "unknown chip": (["--topology", "v5x:4x4"], "known: v4, v5e, v5p, v6e, cpu"),
-    "no shape": (["--topology", "v5e"], "v5e needs 2 whole numbers, as in v5e:16x16"),
-    "wrong shape": (["--topology", "v5p:4x4"], "v5p needs 3 whole numbers, as in v5p:4x4x4"),
-    "too many": (["--topology", "cpu:99"], "this process has 8 CPU devices"),
+    "unknown chip": (["--topology", "v5x:4x4"], "choose one of v4, v5e, v5p, v6e, cpu"),
+    "no shape": (["--topology", "v5e"], "must give the shape of the v5e devices, as in v5e:16x16"),
+    "wrong shape": (["--topology", "v5p:4x4"], "the shape of the v5p devices, as in v5p:4x4x4"),
+    "too many": (["--topology", "cpu:99"], "this process has only 8 CPU devices"),
     "mesh": (["--topology", "cpu:8", "--mesh.data", "3"], "does not fit 8 devices"),
-    "division": (["--topology", "cpu:8", "--mesh.tensor", "8"], "(16, 2, 8) does not divide"),
+    "division": (["--topology", "cpu:8", "--mesh.tensor", "8"], "(16, 2, 8) cannot be sharded"),
     "unknown key": (["--topology", "cpu:8", "--mesh.tensr", "8"], "did you mean '--mesh.tensor'?"),
 }
 

@@ -159,5 +159,5 @@ def test_runs_with_other_tokenizers_are_no_ensemble(trained: str, tmp_path: Path
     config = RunDirectory.open(trained).config
     other.write_config(config)
     other.write_tokenizer(type(RunDirectory.open(trained).tokenizer).train("characters", ["abc"], 20))
-    with pytest.raises(ValueError, match=r"run and .*other: have different tokenizers"):
+    with pytest.raises(ValueError, match=r"run and .*other have different tokenizers"):
         _dispatch(["translate", trained, "--ensemble", str(tmp_path / "other")])

@@ -38,7 +38,7 @@ def attention_weights(
     for ids in tokens:
         if not len(ids) or (longest is not None and len(ids) > longest):
             limit = f" and at most {longest}" if longest is not None else ""
-            raise InputError(f"a text of {len(ids)} tokens: must have at least 1{limit}")
+            raise InputError(f"text of {len(ids)} tokens: must have at least 1{limit}")
     inputs = [jnp.asarray(ids, jnp.int32)[None] for ids in tokens]
     stacks = _intermediates(config, params, *inputs)
     return {

@@ -96,7 +96,7 @@ def _heads(
     """Returns the heads to plot; raises InputError if labels or head do not match the weights."""
     for name, labels, length in (("query", query_labels, weights.shape[1]), ("key", key_labels, weights.shape[2])):
         if len(labels) != length:
-            raise InputError(f"{name}_labels: {len(labels)} labels for {length} tokens, must be one per token")
+            raise InputError(f"{name}_labels: {len(labels)} labels for {length} tokens; there must be one per token")
     if head is None:
         return range(len(weights))
     if not 0 <= head < len(weights):

@@ -40,5 +40,5 @@ TPUS = ("v4", "v5e", "v5p", "v6e")
 def chip_named(name: str, known: tuple[str, ...] = tuple(CHIPS)) -> Chip:
     """Returns a chip by name; raises InputError with the nearest known name if the name is unknown."""
     if name not in known:
-        raise InputError(f"unknown chip {name!r}{nearest(name, known)}; must be one of {', '.join(known)}")
+        raise InputError(f"unknown chip {name!r}{nearest(name, known)}; choose one of {', '.join(known)}")
     return CHIPS[name]

@@ -103,7 +103,7 @@ def compile_step(inputs: StepInputs) -> CompiledStep:
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        raise InputError(f"the step does not fit into memory: {_first_sentences(str(error))}") from None
+        raise InputError(f"the step does not fit in memory: {_first_sentences(str(error))}") from None
     seconds = time.perf_counter() - start
     return _read(compiled, matrix_product_flops(traced.jaxpr) / mesh.size, seconds)
 

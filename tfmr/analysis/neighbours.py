@@ -213,4 +213,4 @@ def _check(vectors: Array | np.ndarray, texts: Sequence[str], tokens: Sequence[i
     if not len(tokens):
         raise InputError("tokens: empty, must contain at least one token id")
     if len(texts) != len(vectors):
-        raise InputError(f"texts: {len(texts)} texts for {len(vectors)} vectors, must be one per token")
+        raise InputError(f"texts: {len(texts)} texts for {len(vectors)} vectors; there must be one per vector")

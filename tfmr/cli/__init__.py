@@ -21,9 +21,9 @@ COMMANDS = {
     "evaluate": "compute BLEU, chrF, loss and perplexity of a trained model on a test set",
     "average": "average the newest checkpoints of a run",
     "export": "write a model for transformers (Marian, GPT-2) or CTranslate2, or as safetensors",
-    "import": "create a run directory from a Marian model (OPUS-MT), a GPT-2 or safetensors",
+    "import": "create a run directory from a Marian model (OPUS-MT), a GPT-2 model or safetensors",
     "inspect": "count the parameters and training FLOPs of a config or run",
-    "compile": "compile the training step for TPUs without having them: memory, collectives, speed",
+    "compile": "compile the training step for TPUs without a TPU: memory, collectives, speed",
     "plot": "draw a run as PNG files: learning curves, attention, beam search, embeddings, positions",
 }
 """Each command is a module of this package with `main(arguments)`, imported only when it is called. The module of

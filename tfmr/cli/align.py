@@ -21,7 +21,7 @@ class Arguments:
     checkpoint: str = ""
     """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
     source: str = ""
-    """File of sources, or without `target` a TSV file of sources and targets. Empty: a TSV from standard input."""
+    """File of sources or, without `target`, a TSV file of sources and targets. Empty: TSV on standard input."""
     target: str = ""
     """File of their translations, one per line."""
     layer: int = -1

@@ -66,7 +66,7 @@ def parse_with_run(cls: type[T], arguments: list[str], prog: str) -> "tuple[T, R
     if {"-h", "--help"} & set(arguments):
         parse(cls, arguments, prog=prog)
     if not arguments or arguments[0].startswith("-"):
-        raise InputError(f"no run directory: give it first, as in: {prog} runs/demo")
+        raise InputError(f"no run directory given; it comes first, as in: {prog} runs/demo")
     from tfmr.runs import RunDirectory
 
     run = RunDirectory.open(arguments[0])
@@ -121,8 +121,8 @@ def _checked(cls: Any, arguments: list[str], prog: str, default: Any) -> tuple[l
         options += _option(_dashed(key), fields[key], values or ["False"] * negated)
     required = needed if default is None else []
     if len(words) < len(required):
-        missing = " and no ".join(required[len(words) :])
-        raise InputError(f"no {missing}: it comes first, as in: {prog} {' '.join(required)}")
+        missing = " and ".join(required[len(words) :])
+        raise InputError(f"missing {missing}; usage: {prog} {' '.join(required)}")
     for word in words if len(words) > len(needed) else []:
         if word in after_flag:
             raise InputError(f"{_dashed(after_flag[word])} = {word!r}: must be True or False")

@@ -1,4 +1,4 @@
-"""`tfmr compile CONFIG --topology v5e:16x16`: compiles the training step for chips without having them."""
+"""`tfmr compile CONFIG --topology v5e:16x16`: compiles the training step for chips that need not be present."""
 
 import importlib.util
 import os
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
         parse_config(rest, PROG)
     if not own:
         raise InputError(
-            f"no topology: give the chips, as in: {PROG} {' '.join(rest[:1]) or 'CONFIG'} --topology v5e:16x16"
+            f"no topology given; name the chips, as in: {PROG} {' '.join(rest[:1]) or 'CONFIG'} --topology v5e:16x16"
         )
     chip, shape = parse_topology(parse(Options, own, prog=PROG).topology)
     _prepare_environment(chip, shape)
@@ -50,13 +50,13 @@ def parse_topology(topology: str) -> tuple[str, tuple[int, ...]]:
     known = (*TPUS, "cpu")
     if name not in known:
         raise InputError(
-            f"--topology {topology}: unknown chip {name!r}{nearest(name, known)}; known: {', '.join(known)}"
+            f"--topology {topology}: unknown chip {name!r}{nearest(name, known)}; choose one of {', '.join(known)}"
         )
     sizes = shape.split("x")
     dimensions = {"cpu": 1, "v5e": 2, "v6e": 2}.get(name, 3)
     if len(sizes) != dimensions or not all(size.isdigit() and int(size) > 0 for size in sizes):
         example = {1: "8", 2: "16x16", 3: "4x4x4"}[dimensions]
-        raise InputError(f"--topology {topology}: {name} needs {dimensions} whole numbers, as in {name}:{example}")
+        raise InputError(f"--topology {topology}: must give the shape of the {name} devices, as in {name}:{example}")
     return name, tuple(int(size) for size in sizes)
 
 
@@ -68,7 +68,7 @@ def _prepare_environment(chip: str, shape: tuple[int, ...]) -> None:
             os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}={shape[0]}"
         return
     if importlib.util.find_spec("libtpu") is None:
-        raise InputError("compiling for TPUs needs libtpu, but no TPU: pip install 'tfmr[tpu]'")
+        raise InputError("compiling for TPUs needs libtpu, though no TPU: pip install 'tfmr[tpu]'")
     os.environ.update(TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost", TPU_WORKER_ID="0")
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-16")
     # Only a chip belongs to a single process. Without one, several programs can use the library.
@@ -84,7 +84,7 @@ def topology_devices(chip: str, shape: tuple[int, ...]) -> list[Any]:
     if chip == "cpu":
         devices = jax.devices("cpu")
         if len(devices) < shape[0]:
-            raise InputError(f"--topology {name}: this process has {len(devices)} CPU devices")
+            raise InputError(f"--topology {name}: this process has only {len(devices)} CPU devices; check XLA_FLAGS")
         return devices[: shape[0]]
     try:
         return list(topologies.get_topology_desc(platform="tpu", topology_name=name).devices)
@@ -108,10 +108,12 @@ def _compile(config: Config, chip: str, shape: tuple[int, ...]) -> None:
     print_compiled(inputs, step, known)
     if known is not None and step.peak > known.hbm_bytes:
         needed, has = step.peak / 2**30, known.hbm_bytes / 2**30
-        raise InputError(f"does not fit: needs {needed:.2f} GiB, a {chip} chip has {has:.2f} GiB. {WHAT_TO_CHANGE}")
+        raise InputError(
+            f"does not fit: the step needs {needed:.2f} GiB per chip, but a {chip} has {has:.2f} GiB. {WHAT_TO_CHANGE}"
+        )
 
 
 WHAT_TO_CHANGE = (
-    "Lower --data.tokens-per-batch (global), raise --training.accumulation, give --model.remat True or "
-    "--model.dtype bfloat16, or split the parameters: --mesh.fsdp, --mesh.tensor"
+    "Lower --data.tokens-per-batch (which covers all chips), raise --training.accumulation, set --model.remat True or "
+    "--model.dtype bfloat16, or shard the parameters with --mesh.fsdp or --mesh.tensor"
 )

@@ -26,8 +26,8 @@ def print_inputs(inputs: StepInputs, chip: Chip | None) -> None:
     print(f"batch      {inputs.rows} rows of {of_source}{bucket.target_length} target tokens")
     if inputs.rows > bucket.rows:
         given, needed = inputs.config.data.tokens_per_batch, inputs.rows * bucket.target_length
-        print(f"           {bucket.rows} rows contain data (data.tokens_per_batch = {given}); the others are empty, to")
-        print(f"           divide evenly among devices and accumulation; {needed} tokens would fill all rows")
+        print(f"           {bucket.rows} rows contain data (data.tokens_per_batch = {given}); the others are empty, so")
+        print(f"           that the rows divide evenly among devices and microbatches; {needed} tokens would fill them")
     print("\nper chip                          GiB")
     trees = {"parameters": state.params, "optimizer state": state.opt_state, "moving average": state.ema_params}
     for name, tree in {**trees, "batch": inputs.batch}.items():
@@ -40,11 +40,11 @@ def print_compiled(inputs: StepInputs, step: CompiledStep, chip: Chip | None) ->
     """Prints memory, operations, collectives and, if the chip's peak is known, the roofline."""
     _print_memory(step, chip)
     model_flops = _model_flops(inputs) / inputs.mesh.size
-    print(f"  {'FLOPs the model needs':32}{model_flops:12.3e}   3 x forward, only rows with data")
+    print(f"  {'FLOPs required by the model':32}{model_flops:12.3e}   3 x forward, only rows with data")
     print(f"  {'FLOPs of matrix products':32}{step.matrix_flops:12.3e}   including empty rows and recomputation")
-    print(f"  {'FLOPs by the compiler':32}{step.compiler_flops:12.3e}   all operations; bodies of loops once")
-    print(f"  {'bytes accessed by the compiler':32}{step.bytes_accessed:12.3e}   in any memory; bodies of loops once")
-    print(f"  {'bytes of main memory':32}{step.memory_traffic:12.3e}   read and written; loops in full")
+    print(f"  {'FLOPs (compiler)':32}{step.compiler_flops:12.3e}   all operations; loop bodies counted once")
+    print(f"  {'bytes accessed (compiler)':32}{step.bytes_accessed:12.3e}   in any memory; loop bodies counted once")
+    print(f"  {'main memory traffic in bytes':32}{step.memory_traffic:12.3e}   reads and writes; loops counted in full")
     _print_collectives(step.collectives)
     if chip is not None:
         _print_roofline(inputs, step, chip, model_flops)
@@ -76,13 +76,13 @@ def _print_roofline(inputs: StepInputs, step: CompiledStep, chip: Chip, model_fl
     line = roofline(chip, flops=step.matrix_flops, bytes_accessed=float(step.memory_traffic), bytes_sent=sent)
     tokens = inputs.bucket.rows * inputs.bucket.target_length
     print(f"\nroofline        compute {_ms(line.compute)}, memory {_ms(line.memory)}, network {_ms(line.network)}")
-    for name, seconds in (("all overlaps", line.shortest), ("none overlaps", line.longest)):
+    for name, seconds in (("full overlap", line.shortest), ("no overlap", line.longest)):
         mfu = model_flops / (seconds * chip.flops)
         print(f"  {name:14}step {_ms(seconds)}, MFU {100 * mfu:.1f}%, {tokens / seconds:,.0f} target tokens/s")
     print(f"  bound by {line.bound}. Published figures of a {chip.name}: {chip.flops / 1e12:g} TFLOP/s in bfloat16,")
     memory, links = chip.hbm_bandwidth / 1e9, chip.link_bandwidth / 1e9
-    print(f"  {memory:g} GB/s of memory, {links:g} GB/s sent over all links at once.")
-    print("  Assumptions: collectives use rings without latency; only matrix products take time to compute; each")
+    print(f"  {memory:g} GB/s of memory, {links:g} GB/s sent over all links combined.")
+    print("  Assumptions: collectives use rings with zero latency; only matrix products take compute time; each")
     print("  instruction reads its operands and writes its result once; rows with data are full. MFU counts the FLOPs")
     print("  that the model needs. No step was run or timed.")
     if getattr(inputs.config.model, "dtype", "float32") == "float32":

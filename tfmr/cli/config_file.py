@@ -24,7 +24,7 @@ def parse_config(arguments: list[str], prog: str) -> Config:
         return parse(Config, overrides, prog=f"{prog} {path}", default=config)
     if {"-h", "--help"} & set(arguments):
         return parse(Config, arguments, prog=f"{prog} CONFIG", default=Config())
-    raise InputError(f"no config: give a file first, as in: {prog} configs/demo.py")
+    raise InputError(f"no config file given; it comes first, as in: {prog} configs/demo.py")
 
 
 def load_config(path: str) -> Config:
@@ -36,14 +36,14 @@ def load_config(path: str) -> Config:
     try:
         names = runpy.run_path(str(file))
         if "get_config" not in names:
-            raise InputError("defines no get_config()")
+            raise InputError("does not define get_config()")
         config = names["get_config"]()
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except Exception as error:
         raise InputError(f"{path}: {type(error).__name__}: {error}{_nearest_field(error)}") from error
     if not isinstance(config, Config):
-        raise InputError(f"{path}: get_config() returns {type(config).__name__}, must be a tfmr.Config")
+        raise InputError(f"{path}: get_config() returns {type(config).__name__}; it must return a tfmr.Config")
     return config
 
 

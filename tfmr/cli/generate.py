@@ -9,7 +9,8 @@ from tfmr.config import GenerationConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(GenerationConfig):
-    """Writes a prompt and its continuation by a language model, token by token. Several samples follow each other."""
+    """Writes a prompt and its continuation by a language model, token by token. Multiple samples are written one
+    after another."""
 
     run: Run
     """The run directory."""

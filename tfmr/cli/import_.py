@@ -55,7 +55,9 @@ def _reader(options: Arguments) -> tuple[Any, str]:
     from tfmr.interop.folders import read_json
 
     if options.tokenizer:
-        raise InputError(f"--tokenizer = {options.tokenizer!r}: a folder contains its tokenizer; omit this option")
+        raise InputError(
+            f"--tokenizer = {options.tokenizer!r}: the model folder contains its own tokenizer; omit this option"
+        )
     file = Path(options.source) / "config.json"
     if file.is_file() and read_json(file).get("model_type") == "gpt2":
         return _read_gpt2, "tfmr generate {} --prompt TEXT"
@@ -91,7 +93,7 @@ def _read_file(options: Arguments) -> _Model:
     from tfmr.interop import load_safetensors
 
     if not options.tokenizer:
-        raise InputError("--tokenizer: missing; a safetensors file needs its tokenizer.json")
+        raise InputError("--tokenizer: missing; give the tokenizer.json that belongs to the safetensors file")
     model, params = load_safetensors(options.source)
     tokenizer = Tokenizer.from_file(options.tokenizer)
     if tokenizer.vocab_size > model.vocab_size:
@@ -101,10 +103,11 @@ def _read_file(options: Arguments) -> _Model:
         )
     if type(model) not in PairsConfig.models:
         raise InputError(
-            f"{options.source}: contains a language model without its document format; export it as gpt2 instead"
+            f"{options.source}: contains a language model but not its document format; export it as gpt2 instead"
         )
     if tokenizer.marks != OURS:
         raise InputError(
-            f"--tokenizer = {options.tokenizer!r}: belongs to a language model, but {options.source} translates"
+            f"--tokenizer = {options.tokenizer!r}: belongs to a language model, but "
+            f"{options.source} is a translation model"
         )
     return Config(model=model, data=PairsConfig(corpus="text")), tokenizer, params

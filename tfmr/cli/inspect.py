@@ -14,14 +14,14 @@ PAPERS_STEPS = 100_000
 
 @dataclass(frozen=True)
 class Options:
-    """The hardware for which the duration of training is estimated. All other options belong to the config."""
+    """The hardware for which training time is estimated. All other options belong to the config."""
 
     chip: str = "v5e"
     """The accelerator: v4, v5e, v5p, v6e, p100 (the paper's, float32), a100 or h100."""
     chips: int = 8
     """Number of accelerators."""
     mfu: float = 0.4
-    """Model FLOP utilisation: the share of the peak that training reaches. `tfmr compile` computes a bound."""
+    """Model FLOP utilisation: the fraction of peak FLOP/s that training achieves. `tfmr compile` computes a bound."""
 
     def __post_init__(self):
         if self.chips < 1:
@@ -55,7 +55,9 @@ def _config(arguments: list[str]) -> Config:
     if not arguments or not Path(arguments[0]).is_dir():
         return parse_config(arguments, PROG)
     if len(arguments) > 1:
-        raise InputError(f"{arguments[1]!r}: a run directory takes no options; give its config file instead")
+        raise InputError(
+            f"{arguments[1]!r}: a run directory cannot be combined with options; give its config file instead"
+        )
     from tfmr.runs import RunDirectory
 
     return RunDirectory.open(arguments[0]).config
@@ -66,7 +68,7 @@ def _print_breakdown(config: Config) -> None:
 
     table = weight_breakdown(config.model)
     total = sum(table.values())
-    print("\nmatrices by their use, without biases, norms and positions; a tied unembedding is counted as well")
+    print("\nmatrices by use, excluding biases, norms and positions; a tied output embedding is counted as well")
     for name, count in {**table, "all": total}.items():
         print(f"  {name:30} {count / total:>7.2%} {count:>20,}")
     print(f"  {'attention (query to output)':30} {attention_share(config.model):>7.2%}\n")
@@ -78,9 +80,9 @@ def _print_memory(config: Config) -> None:
     length, has_average = config.data.max_length, config.training.ema_decay > 0
     state = training_bytes(config.model, moving_average=has_average) / 2**30
     parts = "parameters, gradient, two moments" + (", average" if has_average else "")
-    print(f"{'GiB of training, no activations':32} {state:>15.3f}   (float32: {parts})")
+    print(f"{'GiB for training, no activations':32} {state:>15.3f}   (float32: {parts})")
     cache, dtype = cache_bytes(config.model, length) / 2**30, getattr(config.model, "dtype", "float32")
-    print(f"{'GiB of the cache of one text':32} {cache:>15.3f}   ({length:,} tokens, {dtype})")
+    print(f"{'GiB of key/value cache per text':32} {cache:>15.3f}   ({length:,} tokens, {dtype})")
 
 
 def _print_training(config: Config, options: Options) -> None:
@@ -101,7 +103,7 @@ def _print_training(config: Config, options: Options) -> None:
     rows = f"sentences of {source} source and {target} target tokens" if source else f"rows of {target} tokens"
     print(
         f"\nAssumptions: {rows}; data.tokens_per_batch target tokens per step,\n"
-        "without padding; only matrix products count, with 2 operations per multiplication and addition; the backward\n"
+        "without padding; only matrix products count, at 2 FLOPs per multiply-add; the backward\n"
         "pass costs twice the forward pass; no recomputation and no evaluation; a peak of "
         f"{chip.flops / 1e12:g} TFLOP/s per chip."
     )

@@ -27,8 +27,8 @@ _Pictures = Iterator[tuple[str, "Figure"]]
 
 @dataclass(frozen=True)
 class Arguments:
-    """Draws the pictures that `--what` names, each to a PNG file. The default is the learning curve, and the attention
-    while the model translates a sentence or reads a text."""
+    """Draws the pictures named by `--what`, each to a PNG file. The default is the learning curve, and the attention of
+    the model as it translates a sentence or reads a text."""
 
     run: Run
     """The run directory."""
@@ -37,10 +37,10 @@ class Arguments:
         "attention",
     )
     """curves: learning curves. attention: the weights of attention heads. beam: the beam search for a translation, as a
-    tree. neighbours: tokens with similar embeddings, as bars. embeddings: the same as a map. positions: the position
-    vectors and their similarities. schedule: the learning rate."""
+    tree. neighbours: tokens with similar embeddings, as bars. embeddings: the same tokens as a map. positions: the
+    position vectors and their similarities. schedule: the learning rate."""
     compare: tuple[str, ...] = ()
-    """curves and schedule: other run directories to draw in the same picture."""
+    """curves and schedule: more run directories to draw in the same picture."""
     checkpoint: str = ""
     """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
     sentence: str = ""
@@ -84,11 +84,11 @@ def _draw(options: Arguments, directory: "RunDirectory") -> _Pictures:
     """Yields the pictures one by one; raises InputError for one that the run cannot show."""
     run = _RUNS.get(type(directory.config.data), _Run)(options, directory)
     if not options.what:
-        raise InputError(f"--what: names no picture; give some of {', '.join(run.pictures)}")
+        raise InputError(f"--what: no pictures given; choose from {', '.join(run.pictures)}")
     assert run.runs  # opens all of them before anything is drawn
     missing = [what for what in options.what if what not in run.pictures]
     if missing:
-        raise InputError(f"--what {missing[0]}: {run.reason}; {options.run} has {', '.join(run.pictures)}")
+        raise InputError(f"--what {missing[0]}: {run.reason}; {options.run} can draw {', '.join(run.pictures)}")
     for what in dict.fromkeys(options.what):
         yield from run.pictures[what]()
 
@@ -96,7 +96,7 @@ def _draw(options: Arguments, directory: "RunDirectory") -> _Pictures:
 class _Run:
     """A run of any kind. Only what a picture needs is read."""
 
-    reason = "only runs that translate or model text have it"
+    reason = "only translation models and language models have it"
 
     def __init__(self, options: Arguments, directory: "RunDirectory"):
         self.options, self.directory, self.config = options, directory, directory.config
@@ -259,4 +259,4 @@ def _token(word: str, ids: list[int], texts: list[str]) -> int:
     if word in texts:
         return texts.index(word)
     pieces = ", ".join(repr(texts[token]) for token in ids)
-    raise InputError(f"--tokens {word!r}: consists of {len(ids)} tokens, {pieces}; give words that are single tokens")
+    raise InputError(f"--tokens {word!r}: consists of {len(ids)} tokens ({pieces}); give words that are single tokens")

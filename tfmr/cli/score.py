@@ -25,7 +25,7 @@ class Arguments:
     ensemble: tuple[str, ...] = ()
     """More run directories with the same tokenizer. The probabilities of all models are averaged."""
     source: str = ""
-    """File of sources, or without `target` a TSV file of sources and targets. Empty: a TSV from standard input."""
+    """File of sources or, without `target`, a TSV file of sources and targets. Empty: TSV on standard input."""
     target: str = ""
     """File of their translations, one per line."""
     tokens: bool = False

@@ -27,10 +27,10 @@ class Arguments:
     input: str = ""
     """File to translate, plain or gzip. Empty: standard input."""
     prefixes: str = ""
-    """File with the required beginning of each translation, one per line. An empty line requires nothing."""
+    """File with the required beginning of each translation, one per line. An empty line imposes no prefix."""
     n_best: int = 0
-    """Write this many translations per line as line number, score and text, separated by tabs. 0: only the text of the
-    best."""
+    """Write this many translations per line as line number, score and text, separated by tabs. 0: write only
+    the text of the best translation."""
     output: str = ""
     """File to write. Empty: standard output."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
