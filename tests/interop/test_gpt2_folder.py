@@ -203,13 +203,13 @@ class TestWrongFolders:
         write_arrays(folder / "model.safetensors", weights, {})
         values = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps(values | {"vocab_size": 300}))
-        assert "its tokenizer has the token id 320, must be below vocab_size = 300" in self.refused(folder)
+        assert "its tokenizer has token id 320; ids must be below vocab_size = 300" in self.refused(folder)
 
     def test_another_kind_of_tokenizer_is_refused(self, folder):
         content = json.loads((folder / "tokenizer.json").read_text())
         content["model"]["type"] = "Unigram"
         (folder / "tokenizer.json").write_text(json.dumps(content))
-        assert "is a Unigram model with a ByteLevel decoder, must be a byte-level BPE" in self.refused(folder)
+        assert "is a Unigram model with a ByteLevel decoder; it must be a byte-level BPE" in self.refused(folder)
 
     def test_nothing_is_left_of_an_import_that_fails(self, folder, tmp_path):
         content = json.loads((folder / "tokenizer.json").read_text())

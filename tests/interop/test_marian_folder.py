@@ -135,7 +135,7 @@ class TestWrongFolders:
     def test_a_vocabulary_larger_than_the_models_is_named(self, folder):
         vocabulary = json.loads((folder / "vocab.json").read_text())
         (folder / "vocab.json").write_text(json.dumps(vocabulary | {"more": 5000}))
-        assert "ids [5000], must be below vocab_size" in self.refused(folder)
+        assert "has ids [5000]; ids must be below vocab_size" in self.refused(folder)
 
     def test_a_damaged_sentence_piece_model_is_named_and_nothing_is_left(self, folder, tmp_path):
         pytest.importorskip("sentencepiece")

@@ -57,7 +57,7 @@ def read_json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read as JSON ({error}); copy it again") from None
     if not isinstance(values, dict):
-        raise InputError(f"{file}: contains a {type(values).__name__}, must be a JSON object")
+        raise InputError(f"{file}: contains a {type(values).__name__}; it must contain a JSON object")
     return values
 
 

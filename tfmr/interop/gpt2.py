@@ -78,8 +78,8 @@ def read_gpt2(folder: str | os.PathLike) -> GPT2Model:
     names = token_names(tokenizer_json)
     if max(names) >= config.vocab_size:
         raise InputError(
-            f"{folder}: its tokenizer has the token id {max(names)}, must be below vocab_size = {config.vocab_size} "
-            "of its config.json"
+            f"{folder}: its tokenizer has token id {max(names)}; ids must be below vocab_size = {config.vocab_size} "
+            "in its config.json"
         )
     suppressed = read_optional_json(folder / "generation_config.json").get("suppress_tokens") or []
     return GPT2Model(config, params, tokenizer_json, names[eos_id], eos_id not in suppressed)
@@ -102,7 +102,7 @@ def _bos_and_eos(values: Mapping[str, Any], name: str) -> tuple[int, int]:
     ids = [values.get(key) for key in ("bos_token_id", "eos_token_id")]
     bos_id, eos_id = (own if own is not None else other for own, other in zip(ids, ids[::-1], strict=True))
     if type(bos_id) is not int or type(eos_id) is not int:
-        raise InputError(f"{name}: bos_token_id and eos_token_id = {ids} in its config.json, each must be one token id")
+        raise InputError(f"{name}: bos_token_id and eos_token_id = {ids} in its config.json; each must be one token id")
     return bos_id, eos_id
 
 

@@ -67,7 +67,7 @@ def from_gpt2_config(values: Mapping[str, Any], name: str) -> CausalLMConfig:
     Raises:
       InputError: listing everything in its config.json that tfmr does not have.
     """
-    refuse(f"{name}: cannot be converted to a model of tfmr", _unsupported(values))
+    refuse(f"{name}: cannot be converted to a tfmr model", _unsupported(values))
     width = values["n_embd"]
     head = width // values["n_head"]
     return CausalLMConfig(

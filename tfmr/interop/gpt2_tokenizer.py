@@ -68,7 +68,7 @@ def read_gpt2_tokenizer(folder: Path, bos_id: int, eos_id: int) -> str:
     if {token: ids.get(token) for token in _OURS} == _OURS and (bos_id, eos_id) == (BOS_ID, EOS_ID):
         return json.dumps(content, ensure_ascii=False)
     if (kind, decoder) != ("BPE", "ByteLevel"):
-        raise InputError(f"{file}: is a {kind} model with a {decoder} decoder, must be a byte-level BPE")
+        raise InputError(f"{file}: is a {kind} model with a {decoder} decoder; it must be a byte-level BPE")
     wrong = sorted({bos_id, eos_id} - set(ids.values()))
     if wrong:
         raise InputError(
@@ -137,5 +137,5 @@ def _read_merges(file: Path) -> list[str]:
     lines = [line for line in lines[lines[0].startswith("#version") :] if line.strip()]
     for line in lines:
         if len(line.split(" ")) != 2:
-            raise InputError(f"{file}: {line[:40]!r} is not a merge, must be two tokens separated by a space")
+            raise InputError(f"{file}: {line[:40]!r} is not a merge; it must be two tokens separated by a space")
     return lines

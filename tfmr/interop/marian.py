@@ -91,7 +91,9 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
     ours = {theirs: number for number, theirs in reversed(list(enumerate(ids)))}
     beyond = sorted(set(vocabulary.values()) - set(ours))
     if beyond:
-        raise InputError(f"{folder / 'vocab.json'}: ids {beyond[:9]}, must be below vocab_size of its config.json")
+        raise InputError(
+            f"{folder / 'vocab.json'}: has ids {beyond[:9]}; ids must be below vocab_size in its config.json"
+        )
     search = values | read_optional_json(folder / "generation_config.json")
     names = read_optional_json(folder / "tokenizer_config.json")
     return MarianModel(

@@ -79,7 +79,7 @@ def from_marian_config(values: Mapping[str, Any], name: str) -> TransformerConfi
     Raises:
       InputError: listing everything in its config.json that tfmr does not have.
     """
-    refuse(f"{name}: cannot be converted to a model of tfmr", _unsupported(values))
+    refuse(f"{name}: cannot be converted to a tfmr model", _unsupported(values))
     head = values["d_model"] // values["encoder_attention_heads"]
     shared = values.get("share_encoder_decoder_embeddings", True)
     return TransformerConfig(

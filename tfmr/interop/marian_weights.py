@@ -128,7 +128,7 @@ def _check_copies(weights: Mapping[str, np.ndarray], config: TransformerConfig, 
             raise InputError(f"{name}: {copy} differs from {table}, although its config.json ties them")
     for positions in _POSITIONS:
         if positions in weights and not _are_sinusoids(np.asarray(weights[positions], np.float32), config.d_model):
-            raise InputError(f"{name}: {positions} must be the paper's sinusoids, all sines first")
+            raise InputError(f"{name}: {positions} must be the paper's sinusoids, with all sines first")
 
 
 def _are_sinusoids(table: Float[np.ndarray, "..."], d_model: int) -> bool:
