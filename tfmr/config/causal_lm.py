@@ -29,7 +29,7 @@ class CausalLMConfig(ModelConfig):
     d_v: int = 64
     """Width of the values of each head; independent of d_model / num_heads."""
     max_length: int = 1024
-    """Context window: the most tokens from which the next one is predicted."""
+    """Context window: the maximum number of tokens from which the next one is predicted."""
     dropout_rate: float = 0.1
     """Dropout rate for the sum of embeddings and positions and for the output of every sub-layer."""
     attention_dropout_rate: float = 0.1
@@ -58,7 +58,7 @@ class CausalLMConfig(ModelConfig):
     remat: bool = False
     """Recompute each layer in the backward pass instead of storing its activations."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the computation. Parameters, softmax and norms stay in float32."""
+    """Data type of the computation. Parameters, softmax and norms stay in float32."""
 
     def __post_init__(self):
         positive = ("num_layers", "d_model", "d_ff", "num_heads", "d_k", "d_v", "max_length", "norm_epsilon")

@@ -11,7 +11,7 @@ from tfmr.config.model import ModelConfig
 
 
 class DataConfig(abc.ABC):
-    """Which corpus to train on and how to make batches of it. Each kind of data has a subclass, a frozen dataclass."""
+    """Which corpus to train on and how to batch it. Each kind of data has a subclass, a frozen dataclass."""
 
     task: ClassVar[str]
     """The `tfmr.training.Task` that trains on this kind of data, as "module:class"."""
@@ -27,11 +27,11 @@ class DataConfig(abc.ABC):
     cache: str
     """Folder for prepared corpora. Empty: $TFMR_CACHE, or else ~/.cache/tfmr."""
     max_length: int
-    """The most tokens of a sequence."""
+    """Maximum number of tokens per sequence."""
     tokens_per_batch: int
-    """The most tokens of a batch, padding included."""
+    """Maximum number of tokens per batch, including padding."""
     seed: int
-    """Determines the order of the batches."""
+    """Random seed for the order of the batches."""
 
     @property
     def largest_vocabulary(self) -> int:
@@ -60,9 +60,14 @@ def check_tokenized_data(config, unit: str) -> None:
         config.vocab_size >= 260 or config.tokenizer != "bpe",
         "data.vocab_size",
         config.vocab_size,
-        "a byte-level BPE needs at least 260",
+        "must be at least 260 for a byte-level BPE",
     )
-    require(config.vocab_size > 4, "data.vocab_size", config.vocab_size, "must be greater than 4, the special tokens")
+    require(
+        config.vocab_size > 4,
+        "data.vocab_size",
+        config.vocab_size,
+        "must be greater than 4, the number of special tokens",
+    )
     require(config.seed >= 0, "data.seed", config.seed, "must be 0 or greater")
     require(
         config.tokens_per_batch >= config.max_length,

@@ -41,13 +41,13 @@ class GenerationConfig(SamplingConfig):
     temperature: float = 1.0
     """Divides the logits: a higher temperature makes rare tokens more likely. 0: always take the most probable."""
     max_new_tokens: int = 256
-    """The most tokens to generate."""
+    """Maximum number of tokens to generate."""
     stop: tuple[str, ...] = ()
     """Strings that end the output. The output is cut before the first of them."""
     window: bool = False
-    """If the text outgrows the context window, continue from its last half. Otherwise such a request is refused."""
+    """If the text outgrows the context window, continue from its last half. Otherwise such a request is rejected."""
     batch_size: int = 64
-    """Texts that are generated together. Does not affect the output."""
+    """Number of texts generated together. Does not affect the output."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -57,7 +57,7 @@ class GenerationConfig(SamplingConfig):
 
 @dataclass(frozen=True)
 class DecodingConfig:
-    """How translations are searched for (section 6.1)."""
+    """How to search for translations (section 6.1)."""
 
     beam_size: int = 4
     """Number of hypotheses in the beam. 1 is greedy search."""
@@ -71,14 +71,14 @@ class DecodingConfig:
     diversity: float = 0.0
     """Penalty per rank for the 2nd, 3rd, ... continuation of the same hypothesis (Li et al. 2016). 0 disables it."""
     extra_length: int = 50
-    """The longest output is the length of the source plus this number of tokens."""
+    """Maximum number of tokens by which an output may exceed its source in length."""
     max_source_length: int = 1024
-    """The most tokens of a source, EOS included. Longer sources are truncated with a warning. Learned positions may
-    allow fewer. Memory grows with the square of this length."""
+    """Maximum number of source tokens, including EOS. Longer sources are truncated with a warning. Learned positions
+    may allow fewer. Memory grows with the square of this length."""
     min_length: int = 0
-    """The shortest output in tokens, EOS included."""
+    """Minimum output length in tokens, including EOS."""
     max_length: int = 0
-    """The longest output in tokens, EOS included, for any source. 0: only extra_length limits the output."""
+    """Maximum output length in tokens, including EOS, for any source. 0: limited only by extra_length."""
     no_repeat_ngram: int = 0
     """Forbid n-grams of this size from occurring twice in an output. 0 disables it."""
     forbidden: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class DecodingConfig:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """Sample outputs instead of searching for the best."""
     batch_size: int = 64
-    """Sentences that are decoded together. Does not affect the translations."""
+    """Number of sentences decoded together. Does not affect the translations."""
 
     def __post_init__(self):
         require_positive("decoding", self, "beam_size", "extra_length", "batch_size")

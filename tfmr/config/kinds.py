@@ -30,7 +30,7 @@ def register_kind(name: str, cls: type[ModelConfig] | type[DataConfig]) -> None:
     known = kinds.setdefault(name, cls)
     # A notebook's cell that is run again defines the class again.
     if known.__qualname__ != cls.__qualname__:
-        raise ValueError(f"kind {name!r} is {known.__qualname__} already: choose another name for {cls.__qualname__}")
+        raise ValueError(f"kind {name!r} is already {known.__qualname__}; choose another name for {cls.__qualname__}")
     kinds[name] = cls
 
 
@@ -51,7 +51,7 @@ def model_from_dict(values: dict[str, Any]) -> ModelConfig:
 
 def _with_kind(section: str, config: Any) -> dict[str, Any]:
     kind = next((name for name, cls in KINDS[section].items() if cls is type(config)), None)
-    require(kind is not None, section, type(config).__name__, "has no name: call tfmr.config.register_kind")
+    require(kind is not None, section, type(config).__name__, "is not registered; call tfmr.config.register_kind")
     return {"kind": kind, **dataclasses.asdict(config)}
 
 
@@ -59,7 +59,7 @@ def config_from_dict(values: dict) -> Config:
     """Inverts `config_to_dict`.
 
     Raises:
-      InputError: for an unknown key (naming the nearest known one) or a value that a section refuses.
+      InputError: for an unknown key (naming the nearest known one) or a value that a section rejects.
     """
     return _from_dict(Config, values, "")
 

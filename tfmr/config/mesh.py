@@ -29,6 +29,8 @@ class MeshConfig:
         sizes = dataclasses.astuple(self)
         known = math.prod(size for size in sizes if size != -1)
         fits = num_devices % known == 0 if -1 in sizes else num_devices == known
-        require(fits, "mesh", sizes, f"does not fit {num_devices} devices")
+        require(
+            fits, "mesh", sizes, f"does not fit {num_devices} devices; the product of the sizes must be that number"
+        )
         data, fsdp, tensor = (num_devices // known if size == -1 else size for size in sizes)
         return data, fsdp, tensor

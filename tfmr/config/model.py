@@ -19,7 +19,7 @@ class ModelConfig(abc.ABC):
     @property
     @abc.abstractmethod
     def longest_sequence(self) -> int | None:
-        """The most tokens that the model has positions for. None: no limit."""
+        """Maximum number of tokens that the model has positions for. None: no limit."""
 
 
 def check_token_model(config) -> None:
@@ -30,5 +30,5 @@ def check_token_model(config) -> None:
         config.positions != "sinusoidal" or config.d_model % 2 == 0,
         "model.d_model",
         config.d_model,
-        "sinusoidal positions need an even d_model",
+        "must be even for sinusoidal positions",
     )

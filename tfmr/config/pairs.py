@@ -22,9 +22,9 @@ class PairsConfig(DataConfig):
     """The corpus: grammar (built in), multi30k, text (your own files), or the name of a translation dataset of
     tensorflow-datasets, such as wmt14_translate/de-en."""
     source_language: str = "en"
-    """Language to translate from, as files and datasets name it."""
+    """Source language, as in the names of files and datasets."""
     target_language: str = "de"
-    """Language to translate into."""
+    """Target language."""
     dir: str = ""
     """Folder with the corpus's files (multi30k, text, downloaded WMT archives). Empty: download them if possible."""
     source_file: str = ""
@@ -43,19 +43,19 @@ class PairsConfig(DataConfig):
     tokenizer_file: str = ""
     """A tokenizer.json to use instead of training a tokenizer."""
     vocab_size: int = 37_000
-    """Largest vocabulary of a trained tokenizer."""
+    """Maximum vocabulary size of a trained tokenizer."""
     max_length: int = 256
-    """The most tokens of a training sentence, EOS included. Longer pairs are left out and counted."""
+    """Maximum number of tokens per training sentence, including EOS. Longer pairs are left out and counted."""
     batching: Literal["bucketed", "packed"] = "bucketed"
     """bucketed: one pair per row, batched with pairs of similar length. packed: several pairs per row that do not
     attend to each other, in batches of a single shape with almost no padding; rows are as short as the longest pair
     and a fill of 97% allow."""
     tokens_per_batch: int = 4096
-    """Tokens of a batch on its longer side, padding included (rows times length). The paper uses about 25 000."""
+    """Tokens per batch on its longer side, including padding (rows times length). The paper uses about 25 000."""
     num_buckets: int = 8
-    """Number of padded lengths, and so of compiled shapes, of bucketed batches. They are chosen to minimise padding."""
+    """Number of padded lengths, and hence of compiled shapes, for bucketed batches; chosen to minimise padding."""
     seed: int = 0
-    """Determines the order of the batches."""
+    """Random seed for the order of the batches."""
 
     def __post_init__(self):
         require_positive("data", self, "grammar_size", "max_length", "tokens_per_batch", "num_buckets")
@@ -64,7 +64,7 @@ class PairsConfig(DataConfig):
             bool(self.source_file) or not self.target_file,
             "data.target_file",
             self.target_file,
-            "needs data.source_file as well",
+            "requires data.source_file",
         )
 
     @property

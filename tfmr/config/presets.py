@@ -1,4 +1,4 @@
-"""Well-known models: the paper's, GPT-2 in four sizes, GPT-3, and two models of characters."""
+"""Well-known models: the paper's, GPT-2 in four sizes, GPT-3, and two character-level models."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -107,12 +107,12 @@ def gpt2_small() -> CausalLMConfig:
 
 
 def gpt2_medium() -> CausalLMConfig:
-    """Returns the second GPT-2: 355 million parameters."""
+    """Returns the second-smallest GPT-2: 355 million parameters."""
     return _of_width(24, 16, 1024, vocab_size=50_257)
 
 
 def gpt2_large() -> CausalLMConfig:
-    """Returns the third GPT-2: 774 million parameters."""
+    """Returns the second-largest GPT-2: 774 million parameters."""
     return _of_width(36, 20, 1280, vocab_size=50_257)
 
 

@@ -29,14 +29,14 @@ class Config:
     mesh: MeshConfig = field(default_factory=MeshConfig)
     """The device mesh."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
-    """How translations are searched for."""
+    """How to search for translations."""
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
     """The processes of a run on several hosts."""
 
     def __post_init__(self):
         data, model, metric = self.data, self.model, self.training.best_metric
         needed = " or ".join(kind.__name__ for kind in data.models)
-        require(type(model) in data.models, "model", type(model).__name__, f"{type(data).__name__} needs {needed}")
+        require(type(model) in data.models, "model", type(model).__name__, f"{type(data).__name__} requires {needed}")
         limit = model.longest_sequence
         require(
             limit is None or data.max_length <= limit,
@@ -49,5 +49,5 @@ class Config:
             metric in data.metrics,
             "training.best_metric",
             metric,
-            f"{type(data).__name__} has {known}{nearest(metric, data.metrics)}",
+            f"must be one of {known} for {type(data).__name__}{nearest(metric, data.metrics)}",
         )

@@ -33,7 +33,7 @@ class RunningTextConfig(DataConfig):
     tokenizer_file: str = ""
     """A tokenizer.json to use instead of training a tokenizer."""
     vocab_size: int = 32_000
-    """Largest vocabulary of a trained tokenizer."""
+    """Maximum vocabulary size of a trained tokenizer."""
     batching: Literal["crops", "blocks", "packed"] = "blocks"
     """crops: each row is a random crop, and an epoch is as many tokens as the text has. blocks: the text is cut into
     consecutive rows at a random offset, each of them used once an epoch in random order. packed: whole documents,
@@ -46,7 +46,7 @@ class RunningTextConfig(DataConfig):
     """Number of random crops of the validation text on which the loss is also measured, for comparison with published
     figures. 0 disables it."""
     seed: int = 0
-    """Determines the batches and the evaluation's crops."""
+    """Random seed for the batches and the evaluation crops."""
 
     def __post_init__(self):
         require_positive("data", self, "max_length", "tokens_per_batch")

@@ -13,13 +13,13 @@ class TrainingConfig:
     steps: int = 100_000
     """Number of optimizer updates."""
     seed: int = 0
-    """Determines the initial parameters and all dropout."""
+    """Random seed for the initial parameters and dropout."""
     schedule: Literal["noam", "inverse_sqrt", "cosine", "constant"] = "noam"
     """noam: the paper's schedule, learning_rate * d_model^-0.5 * min(step^-0.5, step * warmup^-1.5). inverse_sqrt:
     linear warmup to learning_rate, then learning_rate * sqrt(warmup / step). cosine: linear warmup, then half a cosine
     down to final_learning_rate at the last step. constant: linear warmup, then learning_rate."""
     learning_rate: float = 1.0
-    """Peak learning rate; for noam, the factor in front of the paper's formula."""
+    """Peak learning rate; for noam, a factor that scales the paper's formula."""
     warmup_steps: int = 4000
     """Steps of linear warmup."""
     final_learning_rate: float = 0.0
@@ -33,9 +33,9 @@ class TrainingConfig:
     weight_decay: float = 0.0
     """Decoupled weight decay of matrices; biases and norms are not decayed."""
     gradient_clip: float = 0.0
-    """Largest global norm of the gradient. 0 disables clipping."""
+    """Maximum global norm of the gradient. 0 disables clipping."""
     accumulation: int = 1
-    """Number of pieces that a batch is split into, whose gradients are accumulated for one update."""
+    """Number of microbatches per batch. Their gradients are accumulated for a single update."""
     label_smoothing: float = 0.1
     """Probability mass that is spread uniformly over the vocabulary (section 5.4)."""
     loss_chunk: int = 512
@@ -43,7 +43,7 @@ class TrainingConfig:
     ema_decay: float = 0.0
     """Decay of the exponential moving average of the parameters. 0 disables it."""
     log_every: int = 20
-    """Steps between lines of metrics.jsonl and of the terminal."""
+    """Steps between lines in metrics.jsonl and on the terminal."""
     evaluate_every: int = 1000
     """Steps between evaluations on the validation split. 0: evaluate only at the end."""
     bleu_sentences: int = 500
@@ -55,9 +55,9 @@ class TrainingConfig:
     keep_every: int = 0
     """Steps between checkpoints that are kept permanently, for averaging or as a history. 0 disables it."""
     best_metric: str = "loss"
-    """Validation metric that chooses the best checkpoint: loss; for translation also bleu."""
+    """Validation metric that selects the best checkpoint: loss or, for translation only, bleu."""
     patience: int = 0
-    """Evaluations without an improvement of best_metric after which training stops. 0 disables it."""
+    """Number of evaluations without improvement in best_metric after which training stops. 0 disables it."""
 
     def __post_init__(self):
         require_positive("training", self, "steps", "learning_rate", "adam_epsilon", "accumulation", "loss_chunk")
@@ -72,17 +72,17 @@ class TrainingConfig:
             self.best_metric != "bleu" or self.bleu_sentences != 0,
             "training.best_metric",
             self.best_metric,
-            "needs training.bleu_sentences other than 0",
+            "requires training.bleu_sentences to be nonzero",
         )
         require(
             self.schedule not in ("noam", "inverse_sqrt") or self.warmup_steps > 0,
             "training.warmup_steps",
             self.warmup_steps,
-            f"must be at least 1 for schedule {self.schedule}",
+            f"must be at least 1 for the {self.schedule} schedule",
         )
         require(
             self.schedule != "cosine" or self.warmup_steps < self.steps,
             "training.warmup_steps",
             self.warmup_steps,
-            f"must be less than training.steps = {self.steps} for schedule cosine",
+            f"must be less than training.steps = {self.steps} for the cosine schedule",
         )

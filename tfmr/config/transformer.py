@@ -41,7 +41,7 @@ class TransformerConfig(ModelConfig):
     positions: Literal["sinusoidal", "learned"] = "sinusoidal"
     """Type of position encoding (section 3.5; Table 3, row E)."""
     max_length: int = 1024
-    """Rows of the learned position tables, which limit the length of a sequence. Unused with sinusoids."""
+    """Number of learned positions, which limits the length of a sequence. Unused with sinusoids."""
     tie_embeddings: Literal["all", "decoder", "none"] = "all"
     """Which embedding matrices are shared: source, target and output (all, section 3.4); target and output (decoder);
     or none."""
@@ -56,7 +56,7 @@ class TransformerConfig(ModelConfig):
     remat: bool = False
     """Recompute each layer in the backward pass instead of storing its activations."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the computation. Parameters, softmax and norms stay in float32."""
+    """Data type of the computation. Parameters, softmax and norms stay in float32."""
 
     def __post_init__(self):
         positive = ("d_model", "d_ff", "num_heads", "d_k", "d_v", "max_length", "norm_epsilon")
