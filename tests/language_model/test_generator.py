@@ -119,7 +119,7 @@ def test_a_full_context_is_halved_where_that_is_asked_for():
     [
         ("a" * 14, "prompt 2: 14 tokens and max_new_tokens = 12 exceed the model's context of 24; set window"),
         ("a1b", "prompt 2: the tokenizer does not know '1'"),
-        ("", "prompt 2: is empty, but the model was not trained on documents"),
+        ("", "prompt 2: must not be empty, as the model was not trained on documents"),
     ],
 )
 def test_what_is_refused(prompt, message):

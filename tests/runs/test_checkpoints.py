@@ -291,7 +291,7 @@ def test_where_all_are_damaged_nothing_starts_over(run):
         flip(run.checkpoints / str(step) / "place" / "metadata", 3)
     checkpointer = Checkpointer(run, 10)
     with pytest.raises(
-        InputError, match=r"checkpoints: every checkpoint is damaged: 5 \(.*\), 3 \(.*\); restore a copy"
+        InputError, match=r"checkpoints: every checkpoint is damaged: 5 \(.*\), 3 \(.*\); restore a backup"
     ):
         restore_newest(checkpointer, *start())
     checkpointer.close()
@@ -366,7 +366,7 @@ def test_a_full_disk_is_told_soon_and_loses_nothing(run, no_room):
 
     no_room(3000)
     with pytest.raises(
-        InputError, match=r"run: cannot be written to .*make room .*the checkpoint of step 3 is complete"
+        InputError, match=r"run: cannot be written to .*free up space.*the checkpoint of step 3 is complete"
     ):
         save_and_go_on()
     with contextlib.suppress(InputError):

@@ -34,7 +34,7 @@ def test_looking_whether_it_can_be_written_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG])
 def test_what_the_disk_says_becomes_one_line(tmp_path, number):
-    line = rf"^{tmp_path}: cannot be written to \(.+\); make room .*; it is safe$"
+    line = rf"^{tmp_path}: cannot be written to \(.+\); free up space.*; it is safe$"
     with pytest.raises(InputError, match=line), writing_named(tmp_path, lambda: "it is safe"):
         raise OSError(number, "what the library says\nin two lines")
 

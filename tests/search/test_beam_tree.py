@@ -118,7 +118,7 @@ def test_begins_with_the_prefix():
 
 
 def test_what_cannot_be_searched_is_named():
-    with pytest.raises(InputError, match="there is nothing to translate"):
+    with pytest.raises(InputError, match="must not be blank"):
         make_translator().beam_tree(" ")
     with pytest.raises(InputError, match=r"number = 5: must be from 1 to decoding\.beam_size = 4"):
         make_translator().beam_tree("a", 5)

@@ -91,7 +91,7 @@ def test_of_an_indexed_job_with_an_address_only_the_index_is_taken(monkeypatch, 
         ({}, {"coordinator_address": "a:1", "num_processes": 2, "process_id": 2}, "process_id = 2: must be less than"),
         ({}, {"coordinator_address": "a", "num_processes": 2, "process_id": 1}, "'a': must be HOST:PORT"),
         ({"JAX_PROCESS_ID": "one"}, {"coordinator_address": "a:1"}, "JAX_PROCESS_ID = 'one': must be a whole number"),
-        (KUBERNETES, {}, "the package kubernetes .*: install it, set JAX_COORDINATOR_ADDRESS"),
+        (KUBERNETES, {}, "the kubernetes package .*: install it, set JAX_COORDINATOR_ADDRESS"),
     ],
 )
 def test_what_is_not_whole_is_refused(variables, config, message, monkeypatch, bare):

@@ -195,7 +195,7 @@ def test_a_full_disk_ends_the_run_and_the_same_command_continues(base, finished,
     run = RunDirectory(tmp_path / "run")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     fill = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (6000, limits[1]))
-    refused = pytest.raises(InputError, match=r"run: cannot be written to \(.*make room")
+    refused = pytest.raises(InputError, match=r"run: cannot be written to \(.*free up space")
     with before_batch(20, fill), refused as error:
         train(config)
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -345,7 +345,9 @@ def test_a_row_of_them_ends_the_training(base, tmp_path, poisoned):
     clean = train(dataclasses.replace(changed(base, steps=4), workdir=str(tmp_path / "clean")))
     poisoned(set(range(7, 40)))
     config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
-    with pytest.raises(Diverged, match="step 16: no finite gradient in 10 steps; the last checkpoint is that of step"):
+    with pytest.raises(
+        Diverged, match=r"step 16: no finite gradient in 10 consecutive steps \(newest checkpoint: \d+\)"
+    ):
         train(config)
     run = RunDirectory(Path(config.workdir))
     # What was saved since are the parameters before the row.
@@ -356,7 +358,7 @@ def test_a_row_of_them_ends_the_training(base, tmp_path, poisoned):
 
 def test_a_mesh_that_does_not_divide_the_model_is_refused(base, tmp_path):
     config = dataclasses.replace(base, workdir=str(tmp_path / "run"), mesh=MeshConfig(data=1, tensor=8))
-    with pytest.raises(InputError, match=r"mesh = .*'tensor': 8.*\(16, 2, 8\) does not divide"):
+    with pytest.raises(InputError, match=r"mesh = .*'tensor': 8.*\(16, 2, 8\) cannot be sharded"):
         train(config)
     assert not (tmp_path / "run").exists()
 

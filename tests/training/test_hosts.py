@@ -136,7 +136,7 @@ def test_a_process_that_lags_is_named_once(monkeypatch, caplog):
             steps = (now, now) if now < 10 else (11, 10)
             store.values |= {f"tfmr/beats/{i}": f"{now} {step}" for i, step in enumerate(steps)}
             looked_at(store, hosts, beats, warned, float(now), monkeypatch)
-    assert caplog.messages == ["process 1 on host host1 is slow: at step 10 for 6 s, others wait at 11"]
+    assert caplog.messages == ["process 1 on host host1 is slow: at step 10 for 6 s while others wait at step 11"]
 
 
 def is_caught(number):

@@ -54,7 +54,7 @@ def test_the_fewest_positions_of_all_members_limit_the_source():
 
 
 def test_different_tokenizers_are_refused():
-    with pytest.raises(InputError, match="translator 0 and translator 2: have different tokenizers"):
+    with pytest.raises(InputError, match="translator 0 and translator 2 have different tokenizers"):
         Translator.ensemble([make_translator(), make_translator(seed=1), make_translator(letters="ab")])
     with pytest.raises(InputError, match="no translators"):
         Translator.ensemble([])
@@ -65,5 +65,5 @@ def test_runs_with_different_tokenizers_are_refused_by_name(tmp_path):
         run = RunDirectory.at(tmp_path / name)
         run.write_config(Config())
         run.write_tokenizer(Tokenizer.train("characters", [letters], 40))
-    with pytest.raises(InputError, match=r"/one and .*/two: have different tokenizers"):
+    with pytest.raises(InputError, match=r"/one and .*/two have different tokenizers"):
         Translator.from_runs([tmp_path / "one", tmp_path / "one", tmp_path / "two"])

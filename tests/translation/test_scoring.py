@@ -138,7 +138,7 @@ def test_a_pair_that_is_too_long_is_told_and_has_no_score(changes, limits, caplo
     ("sources", "targets", "message"),
     [
         (["a", "b"], ["a"], "2 sources but 1 targets"),
-        ("ab", ["a", "b"], "put it in a list"),
+        ("ab", ["a", "b"], "not a single string"),
         ([[4, 99]], ["a"], "pair 1: token id 99: must be from 0 to 13"),
         (["a", []], ["a", "a"], "pair 2: its source has no token ids"),
     ],

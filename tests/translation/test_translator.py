@@ -170,7 +170,7 @@ def test_scanned_layers_are_unstacked(make_translator, tokenizer):
 
 
 def test_one_string_is_not_taken_for_lines(make_translator):
-    with pytest.raises(InputError, match="put it in a list"):
+    with pytest.raises(InputError, match="not a single string"):
         make_translator(DecodingConfig()).translate("a line")
 
 

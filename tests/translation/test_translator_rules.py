@@ -93,14 +93,14 @@ def test_samples_depend_on_seed_and_line_alone():
 @pytest.mark.parametrize(
     ("changes", "prefix", "message"),
     [
-        ({"min_length": 0, "max_length": 4}, "abcd", r"line 1: its prefix 'abcd' needs 5 tokens, .* may have 4"),
+        ({"min_length": 0, "max_length": 4}, "abcd", r"line 1: its prefix 'abcd' needs 5 tokens, .* limited to 4"),
         (
             {"min_length": 0, "max_length": 4, "required": ("abcd",)},
             "",
-            r"line 1: the required words .* 6 tokens, .* may have 4",
+            r"line 1: the required words .* 6 tokens, .* limited to 4",
         ),
         ({}, "xyz", r"line 1: the prefix 'xyz': cannot be written because the tokenizer does not know"),
-        ({"forbidden": ("ab",)}, "ab", r"line 1: the prefix 'ab' contains a word of decoding.forbidden"),
+        ({"forbidden": ("ab",)}, "ab", r"line 1: the prefix 'ab' contains a word from decoding.forbidden"),
     ],
 )
 def test_a_rule_that_cannot_be_met_is_told_before_any_work(changes, prefix, message, monkeypatch):
@@ -114,7 +114,10 @@ def test_a_rule_that_cannot_be_met_is_told_before_any_work(changes, prefix, mess
     ("changes", "message"),
     [
         ({"required": ("xyz",)}, "decoding.required 'xyz': cannot be written"),
-        ({"required": ("a b",), "forbidden": ("b",)}, "decoding.required: 'a b' contains a word of decoding.forbidden"),
+        (
+            {"required": ("a b",), "forbidden": ("b",)},
+            "decoding.required: 'a b' contains a word from decoding.forbidden",
+        ),
     ],
 )
 def test_words_that_cannot_be_written_are_refused(changes, message):

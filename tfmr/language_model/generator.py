@@ -136,7 +136,7 @@ class Generator:
             on documents, or is too long for the context together with its continuation; see `config.window`.
         """
         if isinstance(prompts, str):
-            raise InputError(f"generate({prompts[:20]!r}): expects prompts, not one string; put it in a list")
+            raise InputError(f"generate({prompts[:20]!r}): expects a list of prompts, not a single string")
         if samples < 1:
             raise InputError(f"samples = {samples}: must be at least 1")
         encoded = [self._encode(prompt, number) for number, prompt in enumerate(prompts)]
@@ -150,7 +150,7 @@ class Generator:
             raise InputError(f"prompt {number + 1}: the tokenizer does not know {unknown}")
         if not tokens and not self.has_documents:
             raise InputError(
-                f"prompt {number + 1}: is empty, but the model was not trained on documents; start with a line feed"
+                f"prompt {number + 1}: must not be empty, as the model was not trained on documents; try a line feed"
             )
         if self.has_documents and (marks.begins or not tokens):
             tokens = [marks.bos, *tokens]

@@ -72,4 +72,4 @@ def _refuse_translation_options(options: EvaluationOptions) -> None:
         if value := getattr(options, name):
             raise InputError(f"--{name} = {value!r}: only translation models support it; leave it out")
     if options.split not in ("", "validation"):
-        raise InputError(f"--split = {options.split!r}: a language model only has the validation split")
+        raise InputError(f"--split = {options.split!r}: a language model has only a validation split")

@@ -33,7 +33,8 @@ def scaled_dot_product_attention(
       query: the queries.
       key: the keys.
       value: the values, one for each key.
-      mask: True where a query may attend to a key; None: everywhere. A query without any key gets the mean value.
+      mask: True where a query may attend to a key; None: everywhere. A query without any key gets the mean of
+        the values.
       dropout: applied to the weights before they are multiplied by the values.
 
     Returns:
@@ -122,7 +123,7 @@ class KeyValueCache:
 
 
 class MultiHeadAttention(nn.Module):
-    """Attention in `num_heads` subspaces in parallel, joined by W^O (section 3.2.2).
+    """Attention in `num_heads` subspaces in parallel, combined by W^O (section 3.2.2).
 
     The attention weights are sown as `attention_weights` into the collection `intermediates`.
 
@@ -132,7 +133,7 @@ class MultiHeadAttention(nn.Module):
       d_k: width of the queries and keys of each head; None: d_model / num_heads.
       d_v: width of the values of each head; None: d_model / num_heads.
       dropout_rate: dropout rate for the attention weights.
-      dtype: type of the computation; parameters and softmax are float32.
+      dtype: data type of the computation; parameters and softmax are float32.
       use_bias: add biases to the four projections. The paper's formulas have none.
       causal: no position attends to a later one; for self-attention only.
       input_init: initialiser of the query, key and value projections; None: Glorot uniform.

@@ -1,4 +1,4 @@
-"""Token embeddings, which the output may share (section 3.4), and position encodings (section 3.5)."""
+"""Token embeddings, which the output layer may share (section 3.4), and position encodings (section 3.5)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ class TokenEmbedding(nn.Module):
     Attributes:
       vocab_size: number of tokens.
       d_model: width of a vector.
-      dtype: type of the vectors; the matrix is float32.
+      dtype: data type of the vectors; the matrix is float32.
       scaled: multiply the rows by sqrt(d_model), as in the paper. GPT does not.
       initializer: initialiser of the matrix; None: normal, with rows of expected length 1.
     """

@@ -18,11 +18,11 @@ _ACTIVATIONS = {"relu": nn.relu, "gelu": functools.partial(nn.gelu, approximate=
 
 
 class PositionwiseFeedForward(nn.Module):
-    """FFN(x) = max(0, x W_1 + b_1) W_2 + b_2, applied to each position alike (equation 2).
+    """FFN(x) = max(0, x W_1 + b_1) W_2 + b_2, applied to each position identically (equation 2).
 
     Attributes:
       d_ff: inner width.
-      dtype: type of the computation; parameters are float32.
+      dtype: data type of the computation; parameters are float32.
       activation: "relu", max(0, x), as in the paper; "gelu", x Phi(x) in the tanh approximation of GPT-2,
         0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); or "swish", x / (1 + exp(-x)).
       use_bias: add the biases b_1 and b_2.

@@ -14,7 +14,7 @@ class LayerNorm(nn.Module):
 
     Attributes:
       epsilon: added to the (biased) variance.
-      dtype: type of the result; the statistics are always computed in float32.
+      dtype: data type of the result; the statistics are always computed in float32.
       use_bias: whether there is a beta.
     """
 

@@ -31,7 +31,7 @@ class LayerConfig:
       attention_dropout_rate: dropout rate for the attention weights.
       norm: "post", LayerNorm(x + Sublayer(x)), as in the paper; or "pre", x + Sublayer(LayerNorm(x)).
       norm_epsilon: epsilon of LayerNorm.
-      dtype: type of the computation; parameters are float32.
+      dtype: data type of the computation; parameters are float32.
       attention_bias: whether the attention projections have biases.
       activation: activation of the feed-forward network, see `PositionwiseFeedForward`.
       feed_forward_bias: whether the feed-forward network has biases.

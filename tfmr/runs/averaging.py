@@ -50,8 +50,8 @@ def _chosen_steps(run: RunDirectory, last: int | None, steps: list[int] | None) 
     if steps is not None:
         missing = sorted(set(steps) - set(there))
         if missing or not steps:
-            named = ", ".join(map(str, missing)) or "without steps"
-            raise InputError(f"{run.path}: has no checkpoint {named} to average (available: {listed})")
+            problem = f"has no checkpoint {', '.join(map(str, missing))}" if missing else "no checkpoints were given"
+            raise InputError(f"{run.path}: {problem} to average (available: {listed})")
         return sorted(set(steps))
     if last is not None and last < 1:
         raise InputError(f"last = {last}: must be 1 or greater")

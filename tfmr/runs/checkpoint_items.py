@@ -75,7 +75,7 @@ def read_values(checkpoint: AnyPath, name: str) -> dict[str, Any]:
         contents = _read_contents(checkpoint)
         values = _read_json(checkpoint, name)
         if not contents:
-            raise ValueError("it has no contents: incomplete, or saved by an earlier version")
+            raise ValueError("it has no list of its contents: incomplete, or saved by an earlier version")
         if _text_checksum(values) != contents["values"][name]:
             raise ValueError(f"{name} differs from what was saved")
     return values
@@ -98,7 +98,7 @@ def _read_contents(checkpoint: AnyPath) -> dict[str, Any]:
         return {}
     contents = _read_json(checkpoint, "contents")
     if contents.pop("checksum") != _text_checksum(contents):
-        raise ValueError("contents differs from what was saved")
+        raise ValueError("the list of its contents differs from what was saved")
     return contents
 
 

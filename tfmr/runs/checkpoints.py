@@ -98,7 +98,7 @@ class Checkpointer:
             reasons = ", ".join(f"{error.checkpoint.name} ({error.reason})" for error in damaged)
             raise InputError(
                 f"{self._run.checkpoints}: every checkpoint is damaged: {reasons}; "
-                "restore a copy, or move this folder away to start over"
+                "restore a backup, or move this folder away to start over"
             )
         return None
 

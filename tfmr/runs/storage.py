@@ -37,7 +37,7 @@ def storage_path(path: str | os.PathLike) -> AnyPath:
     except ImportError as error:
         raise InputError(f"{text}: {scheme}:// needs: pip install {REMOTE[scheme]} ({error})") from None
     except Exception as error:  # each store has its own
-        raise InputError(f"{text}: the object store does not answer ({first_line(error)})") from error
+        raise InputError(f"{text}: the object store does not respond ({first_line(error)})") from error
     return remote
 
 
@@ -112,7 +112,7 @@ def writing_named(folder: AnyPath, then: Callable[[], str] | None = None) -> Ite
         else:
             raise
         raise InputError(
-            f"{folder}: cannot be written to ({reason}); make room or set its permissions, or give another --workdir"
+            f"{folder}: cannot be written to ({reason}); free up space, fix its permissions or use another --workdir"
             + (f"; {then()}" if then else "")
         ) from error
 

@@ -78,7 +78,7 @@ def sample(
     *,
     shrink: bool = True,
 ) -> SearchResult:
-    """Returns one random hypothesis for each key of a row. Arguments are those of `greedy_search`.
+    """Returns one random hypothesis for each key of a row. The other arguments are those of `greedy_search`.
 
     A hypothesis depends on its key, but not on other rows or keys. Its score is computed from the model's
     probabilities: the temperature and the rules of `config.sampling` change what is drawn, but not its score.

@@ -4,7 +4,7 @@ A hypothesis is a sequence of tokens that ends in EOS. Its score is its log-prob
 both include EOS. The only continuation of a hypothesis that is one token short of its limit is EOS. Every hypothesis
 therefore ends in EOS, and its score is what the model assigns to exactly these tokens, whichever rules restrict them.
 
-Searches never write PAD and BOS, which no training target contains. They may write UNK if the tokenizer trains it.
+Searches never write PAD or BOS, which no training target contains. They may write UNK if the tokenizer trains it.
 """
 
 from collections.abc import Callable

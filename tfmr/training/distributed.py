@@ -58,7 +58,7 @@ def start(config: DistributedConfig) -> None:
         first_line = str(error).split("\n")[0][:300]
         raise InputError(
             f"distributed: the processes did not connect within {seconds:.0f} s ({first_line}); "
-            f"check that all of them run, each with its own process_id, and that {_address(given)} is reachable"
+            f"check that all of them are running, each with its own process_id, and that {_address(given)} is reachable"
         ) from None
     log.info("Process %d of %d on %s", jax.process_index(), jax.process_count(), socket.gethostname())
 
@@ -84,7 +84,7 @@ def detect_cluster() -> str:
             return ""
         if not importlib.util.find_spec("kubernetes"):
             raise InputError(
-                "distributed: JAX needs the package kubernetes to find the other pods of the job: install it, set "
+                "distributed: JAX needs the kubernetes package to find the other pods of the job: install it, set "
                 "JAX_COORDINATOR_ADDRESS and JAX_NUM_PROCESSES, or give --distributed.num-processes 1 for this pod "
                 "alone"
             )
@@ -143,7 +143,7 @@ def _await_coordinator(address: str, process_id: int | None, timeout: int) -> No
             if time.monotonic() > deadline:
                 raise InputError(
                     f"distributed.coordinator_address = {address!r}: no answer within {timeout} s ({error}); "
-                    "check that process 0 runs there and that the port is open"
+                    "check that process 0 is running there and that the port is open"
                 ) from None
             time.sleep(0.2)
 

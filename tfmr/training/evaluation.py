@@ -1,4 +1,4 @@
-"""The loss of a model on token batches, without dropout and label smoothing."""
+"""The loss of a model on token batches, without dropout or label smoothing."""
 
 import functools
 import math
@@ -69,5 +69,5 @@ def negative_log_likelihood(model: Model, params: dict, batch: Batch) -> tuple[F
 
 
 def perplexity(loss: float) -> float:
-    """Returns exp(loss), or infinity if it does not fit into a float."""
+    """Returns exp(loss), or infinity if it overflows a float."""
     return math.exp(loss) if loss < 700 else math.inf

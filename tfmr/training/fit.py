@@ -38,7 +38,7 @@ MOST_SKIPPED = 10
 
 
 class Stopped(Exception):
-    """A signal stopped the training, after a checkpoint."""
+    """A signal stopped training after a checkpoint was saved."""
 
     def __init__(self, signal_number: int, step: int):
         """Takes the number of the signal and the step that was saved."""
@@ -56,7 +56,7 @@ def fit(task: Task, config: Config) -> RunDirectory:
     `task_for(config)` is the task of the kinds of data that come with the package.
 
     Raises:
-      InputError: before the first step, if configuration, corpus and run directory do not fit together.
+      InputError: before the first step, if configuration, corpus and run directory are incompatible.
       Stopped: on SIGINT or SIGTERM, after saving a checkpoint.
       Diverged: if `MOST_SKIPPED` steps in a row had no finite gradient.
     """
@@ -123,7 +123,7 @@ def _size(params: Any) -> int:
 
 def _described(plan: BatchPlan) -> str:
     return (
-        f"{len(plan.epoch(0))} batches an epoch in {len(plan.buckets)} shapes, "
+        f"{len(plan.epoch(0))} batches per epoch in {len(plan.buckets)} shapes, "
         f"{100 * plan.padding_share():.1f}% padding, {plan.left_out} left out"
     )
 
@@ -139,7 +139,9 @@ def _await(run: RunDirectory) -> None:
     deadline = time.monotonic() + 30  # network file systems show new files with a delay
     while not run.config_file.exists():
         if time.monotonic() > deadline:
-            raise InputError(f"{run.path}: the files of process 0 are not visible here; choose a shared --workdir")
+            raise InputError(
+                f"{run.path}: the files of process 0 are not visible here; choose a --workdir on a shared file system"
+            )
         time.sleep(0.5)
 
 
@@ -302,12 +304,13 @@ class _MetricsReader:
         """Reports a skipped step; raises Diverged if there were too many in a row."""
         if in_a_row == 0:
             return
-        self._progress.print(f"step {step}  skipped: its gradient is not finite ({in_a_row} in a row)")
+        self._progress.print(f"step {step}  skipped: the gradient is not finite ({in_a_row} in a row)")
         if in_a_row >= MOST_SKIPPED:
             saved = self._latest_step()
             raise Diverged(
-                f"step {step}: no finite gradient in {in_a_row} steps (newest checkpoint: {saved or 'none'}); "
-                "start again in another --workdir with a lower training.learning_rate or with training.gradient_clip"
+                f"step {step}: no finite gradient in {in_a_row} consecutive steps (newest checkpoint: "
+                f"{saved or 'none'}); start over in another --workdir with a lower training.learning_rate or with "
+                "training.gradient_clip"
             )
 
 

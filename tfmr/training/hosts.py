@@ -240,11 +240,12 @@ class ManyHosts(Hosts):
                 warned.add((i, step))
                 waited = now - self._since
                 log.warning(
-                    "%s is slow: at step %d for %.0f s, others wait at %d", self._named(i), step, waited, furthest
+                    "%s is slow: at step %d for %.0f s while others wait at step %d",
+                    *(self._named(i), step, waited, furthest),
                 )
 
     def _coordinator_lost(self) -> str:
-        return f"{self._named(0)} is lost, which ran the coordination service"
+        return f"{self._named(0)}, which ran the coordination service, is lost"
 
     def _die(self, message: str, status: int = 1) -> None:
         """Ends this process from any thread, whatever the main thread waits for."""

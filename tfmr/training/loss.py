@@ -47,7 +47,7 @@ def token_loss(
       batch: int32 arrays [rows, length] by name. Positions whose `target_segments` are 0 do not count.
       label_smoothing: see `label_smoothed_cross_entropy`.
       chunk: see `label_smoothed_cross_entropy`.
-      dropout_key: determines what is dropped. None: nothing.
+      dropout_key: the random key for dropout. None: no dropout.
     """
     apply: Any = model.apply
     states, table = apply(
@@ -83,7 +83,7 @@ def label_smoothed_cross_entropy(
       targets: the target tokens.
       weights: 1 for tokens that count, 0 for padding.
       label_smoothing: probability mass that is spread over the vocabulary.
-      chunk: the most tokens for which logits may exist at a time, as far as the target length can be divided.
+      chunk: the maximum number of tokens whose logits exist at a time, as far as the target length can be divided.
     """
     pieces = _num_pieces(states.shape[0], states.shape[1], chunk)
     sums: Any = _sums(states, table, targets, weights, label_smoothing, pieces)

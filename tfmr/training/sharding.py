@@ -52,7 +52,7 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     if shape[0] % slices:
         raise InputError(
             f"mesh.data = {shape[0]}: must be a multiple of {slices}, the number of TPU slices, since only data "
-            "parallelism is fast between slices"
+            "parallelism is fast across slices"
         )
     of_a_slice = shape[0] // slices, *shape[1:]
     return Mesh(mesh_utils.create_hybrid_device_mesh(of_a_slice, (slices, 1, 1), devices), MESH_AXES, axis_types)
@@ -81,8 +81,8 @@ def check_divides(abstract: Any, sharding: Any) -> None:
         except ValueError:
             name = jax.tree_util.keystr(path, simple=True, separator="/")
             raise InputError(
-                f"mesh = {dict(s.mesh.shape)}: {name} of shape {x.shape} does not divide as {tuple(s.spec)}; "
-                "change the mesh or the size of the model (model.vocab_size may exceed the tokenizer's)"
+                f"mesh = {dict(s.mesh.shape)}: {name} of shape {x.shape} cannot be sharded as {tuple(s.spec)}; "
+                "change the mesh or the model's dimensions (model.vocab_size may exceed the tokenizer's)"
             ) from None
 
 

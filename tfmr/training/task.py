@@ -1,4 +1,4 @@
-"""The seam between the trainer and what it trains: all that differs between kinds of work is a method of a Task."""
+"""The seam between the trainer and what it trains: whatever differs between kinds of work is a method of Task."""
 
 import abc
 import hashlib
@@ -53,7 +53,7 @@ class Corpus(Protocol):
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What `tfmr evaluate` can be asked for."""
+    """The options of `tfmr evaluate`."""
 
     checkpoint: str = ""
     """averaged, best, last, or a step. Empty: the first of these that exists."""
@@ -66,7 +66,7 @@ class EvaluationOptions:
     output: str = ""
     """Translation: file to write the translations to."""
     stride: int = 0
-    """Language models: number of tokens that each row predicts; the rest of the row is context. 0: all of the row, so
+    """Language models: number of tokens that each row predicts; the rest of the row is context. 0: the whole row, so
     that a token has half a row of context on average."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     """Translation: how to search. Options that are not given are taken from the run."""
@@ -108,7 +108,7 @@ class Task(abc.ABC):
           batch: the arrays of `Split.arrays`, on the devices.
           label_smoothing: `training.label_smoothing`.
           chunk: the number of target tokens over all devices for which logits may exist at a time.
-          dropout_key: determines what is dropped. None: nothing.
+          dropout_key: the random key for dropout. None: no dropout.
         """
 
     @abc.abstractmethod
@@ -154,7 +154,7 @@ class TokenTask(Task):
         """Sets `vocab_size` to that of the tokenizer if it is 0; raises InputError if it is too small."""
         tokens = corpus.tokenizer.vocab_size
         if 0 < model.vocab_size < tokens:
-            raise InputError(f"model.vocab_size = {model.vocab_size}: must be 0 or at least {tokens}, the tokenizer's")
+            raise InputError(f"model.vocab_size = {model.vocab_size}: must be 0, or at least the tokenizer's {tokens}")
         return replace(model, vocab_size=model.vocab_size or tokens)
 
     def loss(

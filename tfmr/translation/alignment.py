@@ -28,7 +28,7 @@ class Alignment(NamedTuple):
     """Row i is the attention for token i of the target. Each row sums to 1."""
 
     def links(self) -> list[tuple[int, int]]:
-        """Returns (source index, target index) for each token of the target and the source token of largest weight."""
+        """Returns (source index, target index) for each token of the target and its source token of largest weight."""
         return [(int(index), i) for i, index in enumerate(self.weights.argmax(axis=1))] if self.target else []
 
 

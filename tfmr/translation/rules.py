@@ -43,7 +43,7 @@ class WordRules:
             tokens = [_encode("decoding.required", word, tokenizer) for word in config.required]
             for word, ids in zip(config.required, tokens, strict=True):
                 if self.forbids(ids):
-                    raise InputError(f"decoding.required: {word!r} contains a word of decoding.forbidden")
+                    raise InputError(f"decoding.required: {word!r} contains a word from decoding.forbidden")
             tables = [word_table([word], pieces) for word in config.required]
             space = pieces.index(b" ") if b" " in pieces else -1
             self.required = required_words(tables, tokens, space)
@@ -65,7 +65,7 @@ def encode_prefix(prefix: str, tokenizer: Tokenizer, rules: WordRules, line: int
         return []
     tokens = _encode(f"line {line}: the prefix", prefix, tokenizer)
     if rules.forbids(tokens):
-        raise InputError(f"line {line}: the prefix {prefix!r} contains a word of decoding.forbidden")
+        raise InputError(f"line {line}: the prefix {prefix!r} contains a word from decoding.forbidden")
     return tokens
 
 

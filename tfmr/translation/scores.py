@@ -89,7 +89,7 @@ def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], tokenize
 
 def _require_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
     if len(hypotheses) != len(references):
-        raise InputError(f"{len(hypotheses)} sentences but {len(references)} references; their numbers must be equal")
+        raise InputError(f"{len(hypotheses)} sentences but {len(references)} references; the numbers must be equal")
     if not references:
         raise InputError("there are no sentences to evaluate")
 

@@ -1,6 +1,6 @@
 """Scores of given translations: the log-probability of each of their tokens.
 
-A translation that decoding wrote gets the same score as in decoding. The model only sees its tokens all at once.
+A translation that decoding wrote gets the same score as in decoding, although the model sees all of its tokens at once.
 """
 
 import functools

@@ -69,7 +69,7 @@ class Translation(TokenTask):
     def evaluate(self, run: RunDirectory, options: EvaluationOptions) -> dict[str, Any]:
         """Translates a split, or `options.source`, and scores the translations."""
         if bool(options.source) != bool(options.target):
-            raise InputError("--source and --target: give both or neither of them")
+            raise InputError("--source and --target: give both or neither")
         if options.stride:
             raise InputError(f"--stride = {options.stride}: only language models support it; leave it out")
         sources, references = _pairs(run, options)
@@ -95,5 +95,5 @@ def _pairs(run: RunDirectory, options: EvaluationOptions) -> tuple[list[str], li
         return run.read_text_split(options.split or "test")
     pairs = list(read_pairs(Path(options.source), Path(options.target)))
     if not pairs:
-        raise InputError(f"{options.source}: there are no sentences to evaluate in an empty file")
+        raise InputError(f"{options.source}: is empty, so there are no sentences to evaluate")
     return [source for source, _ in pairs], [target for _, target in pairs]

@@ -200,7 +200,7 @@ class Translator:
     ) -> Iterator[list[Hypothesis]]:
         """Yields several translations of each line in order; see `n_best`."""
         if isinstance(lines, str):
-            raise InputError(f"translate({lines[:20]!r}): expects lines, not one string; put it in a list")
+            raise InputError(f"translate({lines[:20]!r}): expects a list of lines, not a single string")
         if not self._samples() and number > self.config.beam_size:
             raise InputError(
                 f"{number} translations of each line: must be at most decoding.beam_size = {self.config.beam_size}"
@@ -231,7 +231,7 @@ class Translator:
             raise InputError(f"number = {number}: must be from 1 to decoding.beam_size = {self.config.beam_size}")
         sentences = self._encode([(line, prefix)], 1)
         if not sentences:
-            raise InputError(f"line = {line!r}: there is nothing to translate in a blank line")
+            raise InputError(f"line = {line!r}: must not be blank")
         [batch] = self._batches(sentences)
         result, steps = jax.tree.map(self._rows.fetch, self._search(batch, 1, number, record=True))
         texts = self.tokenizer.token_texts(range(self.tokenizer.vocab_size))
@@ -296,7 +296,7 @@ class Translator:
         """Yields the alignment of each pair in order, reading several batches ahead; see `align`."""
         if len(self.members) > 1:
             raise InputError(
-                f"an ensemble of {len(self.members)} models: only a single model has alignments; use one run"
+                f"an ensemble of {len(self.members)} models: alignments require a single model; use one run"
             )
         layer = check_layer_and_head(self.model.config, layer, head)
         return self._align_windows(pairs, layer, head)
@@ -324,7 +324,7 @@ class Translator:
                 translations[index] = hypotheses
                 if not hypotheses:
                     log.warning(
-                        "line %d: no output obeys all rules of decoding; its translation is empty", first + index
+                        "line %d: no output satisfies all decoding constraints; its translation is empty", first + index
                     )
         return translations
 
@@ -357,7 +357,7 @@ class Translator:
         for name, length in needed.items():
             if length + 1 > limit:
                 raise InputError(
-                    f"line {line}: {name} needs {length + 1} tokens, including EOS; its output may have {limit}"
+                    f"line {line}: {name} needs {length + 1} tokens, including EOS; its output is limited to {limit}"
                 )
         return Sentence(tokens, limit, start)
 
@@ -422,20 +422,20 @@ class Translator:
 def _paired(sources: Sequence[Line], targets: Sequence[Line]) -> list[tuple[Line, Line]]:
     for name, lines in (("sources", sources), ("targets", targets)):
         if isinstance(lines, str):
-            raise InputError(f"{name} = {lines[:20]!r}: expects lines, not one string; put it in a list")
+            raise InputError(f"{name} = {lines[:20]!r}: expects a list of lines, not a single string")
     if len(sources) != len(targets):
-        raise InputError(f"{len(sources)} sources but {len(targets)} targets; their numbers must be equal")
+        raise InputError(f"{len(sources)} sources but {len(targets)} targets; the numbers must be equal")
     return list(zip(sources, targets, strict=True))
 
 
 def _require_one_tokenizer(tokenizers: dict[str, Tokenizer]) -> None:
     """Raises InputError if the tokenizers are not all equal; the error names them by their keys."""
     if not tokenizers:
-        raise InputError("an ensemble of no translators; give at least one")
+        raise InputError("an ensemble needs at least one translator")
     (first, tokenizer), *others = tokenizers.items()
     for name, other in others:
         if other.to_json() != tokenizer.to_json():
             raise InputError(
-                f"{first} and {name}: have different tokenizers, so they cannot form an ensemble; train one with "
+                f"{first} and {name} have different tokenizers and cannot form an ensemble; train one with "
                 "data.tokenizer_file set to the other's tokenizer.json"
             )

@@ -1,4 +1,4 @@
-"""Finding whole words in a text that is written token by token, however it is divided into tokens.
+"""Finding whole words in a text that is written token by token, whatever its division into tokens.
 
 The automaton of a word reads the bytes of the text; its state is how much of the word the text ends with. Running it
 over every token of the vocabulary from every state gives a table that a search follows token by token. A word is thus
