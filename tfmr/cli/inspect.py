@@ -68,7 +68,7 @@ def _print_breakdown(config: Config) -> None:
 
     table = weight_breakdown(config.model)
     total = sum(table.values())
-    print("\nmatrices by use, excluding biases, norms and positions; a tied output embedding is counted as well")
+    print("\nmatrices by use, excluding biases, norms and positions; a tied unembedding is counted as well")
     for name, count in {**table, "all": total}.items():
         print(f"  {name:30} {count / total:>7.2%} {count:>20,}")
     print(f"  {'attention (query to output)':30} {attention_share(config.model):>7.2%}\n")
@@ -103,7 +103,7 @@ def _print_training(config: Config, options: Options) -> None:
     rows = f"sentences of {source} source and {target} target tokens" if source else f"rows of {target} tokens"
     print(
         f"\nAssumptions: {rows}; data.tokens_per_batch target tokens per step,\n"
-        "without padding; only matrix products count, at 2 FLOPs per multiply-add; the backward\n"
-        "pass costs twice the forward pass; no recomputation and no evaluation; a peak of "
+        "without padding; only matrix products count, at 2 FLOPs per multiply-add; the backward pass costs twice the\n"
+        "forward pass; no recomputation and no evaluation; a peak of "
         f"{chip.flops / 1e12:g} TFLOP/s per chip."
     )
