@@ -157,6 +157,9 @@ def _write(folder: Path, config: RunningTextConfig, given: Tokenizer | None, rec
     tokenizer = given or _train_tokenizer(config)
     tokenizer.save(folder / "tokenizer.json")
     counts = {split: _write_split(folder, config, split, tokenizer) for split in SPLITS}
+    # The files are read several times. What was read is the text of this name only if they are still the same.
+    if _recipe(config, given) != recipe:
+        raise InputError(f"{', '.join(config.files)}: the files changed while they were read; try again")
     write_manifest(folder, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts})
 
 

@@ -13,6 +13,7 @@ number, order the words anew and make compounds.
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 
 from tfmr.data.corpora.grammar.dice import Dice
@@ -35,17 +36,22 @@ _TENTHS = {"train": range(8), "validation": range(8, 9), "test": range(9, 10)}
 def sentence_pairs(split: str, size: int, seed: int = 0) -> list[tuple[str, str]]:
     """Returns `size` distinct (English, German) pairs of "train", "validation" or "test".
 
-    The same arguments give the same pairs everywhere, and a larger size begins
-    with the pairs of a smaller one. The splits share no English sentence,
-    whatever the sizes and seeds. Raises InputError for an unknown split or an
-    impossible size.
+    The same arguments give the same pairs on every machine, and a larger size begins with the pairs of a smaller one.
+    The splits have no English sentence in common, whatever the sizes and seeds.
+
+    Raises:
+      InputError: for an unknown split or an impossible size.
     """
+    return list(stream_pairs(split, size, seed))
+
+
+def stream_pairs(split: str, size: int, seed: int = 0) -> Iterator[tuple[str, str]]:
+    """Yields the pairs that `sentence_pairs` returns; raises InputError at once as it does."""
     if split not in _TENTHS:
-        raise InputError(f"split {split!r} is unknown{nearest(split, _TENTHS)}: use one of {', '.join(_TENTHS)}")
+        raise InputError(f"split {split!r}: must be one of {', '.join(_TENTHS)}{nearest(split, _TENTHS)}")
     if not 0 <= size <= MAXIMUM_SIZE:
         raise InputError(f"size {size} of the grammar's {split} split: must be from 0 to {MAXIMUM_SIZE}")
-    pairs = _distinct_pairs(split, seed)
-    return [next(pairs) for _ in range(size)]
+    return itertools.islice(_distinct_pairs(split, seed), size)
 
 
 def split_of(source: str) -> str:
