@@ -292,7 +292,9 @@ def test_the_pairs_with_the_smallest_hashes_are_held_out(folder, load, monkeypat
         assert len(expected) == size
         assert list(corpus.split(split)) == list(dict.fromkeys(pair for pair in pairs if pair in expected))
     held_out = by_hash[: len(lacking) * size]
-    assert list(corpus.split("train")) == [pair for pair in pairs if pair not in held_out]
+    train = [pair for pair in pairs if pair not in held_out]
+    assert list(corpus.split("train")) == train
+    assert corpus.size("train") == len(train)
 
 
 def test_the_held_out_pairs_of_a_fixed_text(folder, load):

@@ -235,10 +235,10 @@ def test_what_is_refused(make, tmp_path):
     lines = Tokenizer.train("bpe", ["a b"], 300)
     lines.save(tmp_path / "lines.json")
     for text, options, message in (
-        ("a", dict(files=()), r"data\.files = \(\): name"),
+        ("a", dict(files=()), r"data\.files = \(\): must name at least one text file"),
         ("a", dict(files=(str(tmp_path / "none.txt"),)), r"none\.txt: no such file"),
         ("a", {}, r"0\.txt: the train split has no text"),
-        ("a b c", dict(tokenizer_file=str(tmp_path / "lines.json")), r"lines\.json': is for lines"),
+        ("a b c", dict(tokenizer_file=str(tmp_path / "lines.json")), r"lines\.json': puts a space before each line"),
     ):
         with pytest.raises(InputError, match=message):
             prepare_running_text(make(text, **options))

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from tfmr.config import PairsConfig
 from tfmr.data.corpora.corpus import MAX_HELD_OUT, READER_VERSION, SPLITS, Corpus, fingerprint, held_out_size
@@ -40,28 +40,36 @@ class TextCorpus(Corpus):
           InputError: for anything wrong with the files, or if there are too few pairs to hold any out.
         """
         if split not in self.files:
-            return iter(self._held_out[split].values())
+            return (pair for pair, _ in self._held_out.parts[split].values())
         pairs = _read(self.files[split])
-        if split != "train" or not self._held_out:
+        if split != "train" or not self._held_out.parts:
             return pairs
-        held_out = {number for part in self._held_out.values() for number in part}
+        held_out = {number for part in self._held_out.parts.values() for number in part}
         return (pair for pair in pairs if _hash(pair) not in held_out)
 
+    def size(self, split: str) -> int:
+        """Returns the number of pairs in a split; raises as `split` does."""
+        if split == "train" and self._held_out.parts:
+            return self._held_out.rest
+        return super().size(split)
+
     @functools.cached_property
-    def _held_out(self) -> dict[str, dict[int, tuple[str, str]]]:
-        """The pairs, by hash, of each split that has no files, in the order of the training files.
+    def _held_out(self) -> "_HeldOut":
+        """The pairs of the splits that have no files.
 
         They are the pairs with the smallest hashes. That choice does not depend on the text, and few pairs move when
         others are added. Memory is bounded: at most _ENOUGH_PAIRS hashes are needed to know how many to hold out.
         """
         lacking = [split for split in SPLITS if split not in self.files]
         if not lacking:
-            return {}
+            return _HeldOut({}, 0)
         distinct: _Smallest[None] = _Smallest(_ENOUGH_PAIRS)
         candidates: _Smallest[tuple[str, str]] = _Smallest(len(lacking) * MAX_HELD_OUT)
+        total = 0
         for pair in _read(self.files["train"]):
-            if all(map(str.strip, pair)):
-                number = _hash(pair)
+            total += 1
+            number = _hash(pair)
+            if number < distinct.limit and all(map(str.strip, pair)):
                 distinct.add(number, None)
                 candidates.add(number, pair)
         count = len(distinct.sorted())
@@ -74,30 +82,42 @@ class TextCorpus(Corpus):
         size = held_out_size(count)
         log.info("No files for %s: holding out %d pairs of %s for each", " and ".join(lacking), size, names)
         smallest = candidates.sorted()
-        parts = {split: {*smallest[i * size : (i + 1) * size]} for i, split in enumerate(lacking)}
-        return {
-            split: {number: pair for number, pair in candidates.values.items() if number in part}
-            for split, part in parts.items()
+        numbers = {split: {*smallest[i * size : (i + 1) * size]} for i, split in enumerate(lacking)}
+        parts = {
+            split: {number: value for number, value in candidates.values.items() if number in numbers[split]}
+            for split in lacking
         }
+        return _HeldOut(parts, total - sum(copies for part in parts.values() for _, copies in part.values()))
+
+
+class _HeldOut(NamedTuple):
+    parts: dict[str, dict[int, tuple[tuple[str, str], int]]]
+    """The distinct pairs of each split in the order of the training files: by hash, with the number of copies."""
+    rest: int
+    """The number of pairs that are left for training."""
 
 
 class _Smallest(Generic[T]):
-    """The smallest of a stream of numbers, each with the value that first came with it, in memory of a fixed size."""
+    """The smallest of a stream of numbers, in memory of a fixed size."""
 
     def __init__(self, size: int):
         """Starts with no numbers; `size` is how many are kept."""
-        self.values: dict[int, T] = {}
-        """In the order in which they came. Includes some numbers that are not among the smallest."""
+        self.values: dict[int, tuple[T, int]] = {}
+        """The value that first came with each number, and how often the number came; in the order in which they came.
+        Includes some numbers that are not among the smallest."""
+        self.limit = 1 << 64
+        """All numbers from here on are ignored."""
         self._size = size
-        self._limit = 1 << 64
 
     def add(self, number: int, value: T) -> None:
-        """Adds a number, unless it is known or too large."""
-        if number < self._limit and number not in self.values:
-            self.values[number] = value
-            if len(self.values) > 2 * self._size:
-                self._limit = self.sorted()[-1] + 1
-                self.values = {number: value for number, value in self.values.items() if number < self._limit}
+        """Adds a number unless it is too large."""
+        if number >= self.limit:
+            return
+        first, copies = self.values.get(number, (value, 0))
+        self.values[number] = first, copies + 1
+        if len(self.values) > 2 * self._size:
+            self.limit = self.sorted()[-1] + 1
+            self.values = {number: value for number, value in self.values.items() if number < self.limit}
 
     def sorted(self) -> list[int]:
         """Returns the smallest distinct numbers, ascending."""
