@@ -10,6 +10,7 @@ from pathlib import Path
 
 from etils import epath
 
+from tfmr.data.files import write_bytes_atomically
 from tfmr.errors import InputError
 
 AnyPath = Path | epath.Path
@@ -55,14 +56,8 @@ def write_bytes(file: AnyPath, content: bytes) -> None:
     """Writes a file whole or not at all: under a temporary name and renamed, so that it is never seen half written."""
     if is_remote(file):
         file.write_bytes(content)  # an object appears when all of it is there
-        return
-    temporary = file.with_name(f".{file.name}.tmp-{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, file)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    else:
+        write_bytes_atomically(Path(file), content)
 
 
 def check_writable(folder: AnyPath) -> None:
