@@ -38,9 +38,9 @@ from jaxtyping import install_import_hook  # noqa: E402
 PACKAGES = ("nn", "config", "models", "search", "runs", "training", "translation", "language_model", "interop")
 CHECKED = [
     *(f"tfmr.{name}" for name in (*PACKAGES, "analysis", "cli")),
-    *(f"tfmr.data.{name}" for name in ("batching", "layout", "loader", "packing", "pairs", "prepare")),
-    *(f"tfmr.data.{name}" for name in ("prepared_folder", "running_text", "sentence_pieces", "text_batches")),
-    *(f"tfmr.data.{name}" for name in ("token_arrays", "tokenizer")),
+    *(f"tfmr.data.{name}" for name in ("batching", "files", "loader", "packing", "pairs", "prepare")),
+    *(f"tfmr.data.{name}" for name in ("prepared_folder", "running_text", "special_tokens", "text_batches")),
+    *(f"tfmr.data.{name}" for name in ("token_arrays", "tokenizer", "tokenizer_training")),
 ]
 install_import_hook(CHECKED, "beartype.beartype")
 

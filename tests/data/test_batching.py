@@ -125,7 +125,7 @@ def test_shapes_suit_the_hardware():
 
 def test_no_usable_pair_is_an_input_error():
     lengths = np.array([9, 1])  # too long, and an end mark alone
-    with pytest.raises(InputError, match=r"data\.max_length = 8: none of 2 sentence pairs"):
+    with pytest.raises(InputError, match=r"data\.max_length = 8: all 2 sentence pairs are longer or empty"):
         make_plan(lengths, lengths, tokens_per_batch=64, num_buckets=2, max_length=8, seed=0)
 
 

@@ -182,5 +182,5 @@ def test_the_work_grows_with_the_kinds_not_the_pairs():
 
 def test_no_usable_pair_is_an_input_error():
     lengths = np.array([9, 1])  # too long, and an end mark alone
-    with pytest.raises(InputError, match=r"data\.max_length = 8: none of 2 sentence pairs"):
+    with pytest.raises(InputError, match=r"data\.max_length = 8: all 2 sentence pairs are longer or empty"):
         make_packed_plan(lengths, lengths, tokens_per_batch=64, max_length=8, seed=0)

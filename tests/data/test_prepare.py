@@ -162,7 +162,7 @@ def test_a_damaged_folder_is_reported_and_made_again(make, name, damage, caplog,
     with pytest.raises(InputError, match=name):
         PreparedPairs.open(prepared.directory)
     again = prepare_pairs(make())
-    assert "damaged and made again" in caplog.text
+    assert "damaged and is prepared again" in caplog.text
     assert name in caplog.text
     assert {path.name: path.read_bytes() for path in again.directory.iterdir()} == before
     assert folders(tmp_path) == [prepared.directory.name]
@@ -213,9 +213,28 @@ def test_the_second_of_two_preparers_takes_the_first_ones(make, tmp_path, monkey
 
 def test_nothing_is_left_when_preparing_fails(make, tmp_path):
     write_corpus(tmp_path / "corpus", {"train": [("a", ""), ("", "b")]})
-    with pytest.raises(InputError, match="train split holds no pair with text on both sides"):
+    with pytest.raises(InputError, match="train split has no pair with text on both sides"):
         prepare_pairs(make())
     assert folders(tmp_path) == []
+
+
+def test_files_that_change_while_they_are_read_are_refused(make, tmp_path, monkeypatch):
+    write = prepare_module._write_split
+
+    def change_and_write(folder, corpus, split, tokenizer):
+        if split == "test":
+            write_corpus(tmp_path / "corpus", {"test": SPLITS["test"][::-1]})  # the same size, the same second
+        return write(folder, corpus, split, tokenizer)
+
+    monkeypatch.setattr(prepare_module, "_write_split", change_and_write)
+    with pytest.raises(InputError, match="'text': its files changed while they were read; try again"):
+        prepare_pairs(make())
+    assert folders(tmp_path) == []
+
+
+def test_nothing_but_the_prepared_folder_is_written(make, tmp_path):
+    prepare_pairs(make())
+    assert [entry.name for entry in (tmp_path / "cache").iterdir()] == ["prepared"]
 
 
 def test_a_bad_tokenizer_is_refused_before_any_work(make, tmp_path):

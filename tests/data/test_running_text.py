@@ -9,8 +9,9 @@ import pytest
 
 from tfmr.config import PairsConfig, RunningTextConfig
 from tfmr.data import running_text
+from tfmr.data.prepare import prepare_pairs
 from tfmr.data.running_text import documents, prepare_running_text
-from tfmr.data.text_batches import crop_batches, evaluation_batches_of_text
+from tfmr.data.text_batches import TextSplit, crop_batches, evaluation_batches_of_text
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 from tfmr.errors import InputError
 
@@ -122,9 +123,7 @@ def predicted(text, arrays, single: bool = False):
 @pytest.fixture
 def counting():
     """A text of the tokens 4, 5, 6, ..., so that each of them is there once, in one document."""
-    from tfmr.data.token_arrays import TokenArrays
-
-    return TokenArrays(np.arange(4, 4 + 203), np.array([0, 203]))
+    return TextSplit(np.arange(4, 4 + 203), np.array([0, 203]))
 
 
 def epochs(text, config):
@@ -204,8 +203,8 @@ def test_packed_documents_are_whole_and_apart(make, tokenizer_file, begin, end):
 
 
 def test_a_vocabulary_without_our_marks_is_not_for_translation(make):
-    with pytest.raises(InputError, match="it is for running text"):
-        prepare_running_text(PairsConfig(tokenizer_file=GPT2, cache=make("a").cache))
+    with pytest.raises(InputError, match="it can be used for running text only"):
+        prepare_pairs(PairsConfig(tokenizer_file=GPT2, cache=make("a").cache))
 
 
 def test_a_host_gets_its_rows(counting):
@@ -218,14 +217,28 @@ def test_a_host_gets_its_rows(counting):
         np.testing.assert_array_equal(part[name], array[[1, 5]])
 
 
+def test_files_that_change_while_they_are_read_are_refused(make, monkeypatch, tmp_path):
+    config = make(some_text(50))
+    write_split = running_text._write_split
+
+    def change_and_write(*arguments):
+        Path(config.files[0]).write_text(some_text(51), encoding="utf-8")
+        return write_split(*arguments)
+
+    monkeypatch.setattr(running_text, "_write_split", change_and_write)
+    with pytest.raises(InputError, match=r"0\.txt: the files changed while they were read; try again"):
+        prepare_running_text(config)
+    assert list((tmp_path / "cache" / "prepared").iterdir()) == []
+
+
 def test_what_is_refused(make, tmp_path):
     lines = Tokenizer.train("bpe", ["a b"], 300)
     lines.save(tmp_path / "lines.json")
     for text, options, message in (
-        ("a", dict(files=()), r"data\.files = \(\): name"),
-        ("a", dict(files=(str(tmp_path / "none.txt"),)), r"none\.txt: there is no such file"),
+        ("a", dict(files=()), r"data\.files = \(\): must name at least one text file"),
+        ("a", dict(files=(str(tmp_path / "none.txt"),)), r"none\.txt: no such file"),
         ("a", {}, r"0\.txt: the train split has no text"),
-        ("a b c", dict(tokenizer_file=str(tmp_path / "lines.json")), r"lines\.json': is for lines"),
+        ("a b c", dict(tokenizer_file=str(tmp_path / "lines.json")), r"lines\.json': puts a space before each line"),
     ):
         with pytest.raises(InputError, match=message):
             prepare_running_text(make(text, **options))

@@ -140,6 +140,6 @@ class TestWrongFolders:
     def test_a_damaged_sentence_piece_model_is_named_and_nothing_is_left(self, folder, tmp_path):
         pytest.importorskip("sentencepiece")
         (folder / "target.spm").write_bytes(b"no model")
-        with pytest.raises(InputError, match=r"marian, target: is no SentencePiece model"):
+        with pytest.raises(InputError, match=r"marian, target: not a SentencePiece model"):
             _dispatch(["import", str(folder), str(tmp_path / "run")])
         assert [path.name for path in tmp_path.iterdir()] == ["marian"]

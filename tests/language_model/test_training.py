@@ -24,14 +24,14 @@ from tfmr.config import (
     config_to_dict,
 )
 from tfmr.data.running_text import prepare_running_text
-from tfmr.data.token_arrays import TokenArrays
+from tfmr.data.text_batches import TextSplit
 from tfmr.data.tokenizer import BOS_ID, EOS_ID
 from tfmr.errors import InputError
 from tfmr.language_model import Generator
 from tfmr.models import CausalLM, init_params
 from tfmr.runs.parameters import read_params, state_steps
 from tfmr.runs.run_directory import RunDirectory
-from tfmr.training import make_optimizer
+from tfmr.training import fit, make_optimizer, make_schedule, task_for
 from tfmr.training.loss import token_loss
 from tfmr.training.resume import check_same_run
 from tfmr.translation import Translator
@@ -179,7 +179,7 @@ def test_packed_documents_have_the_loss_of_each_alone():
     random = np.random.default_rng(1)
     lengths = random.integers(1, 40, 30)
     documents = [np.array([*random.integers(4, 24, length), EOS_ID]) for length in lengths]
-    text = TokenArrays(np.concatenate(documents), np.cumsum([0, *map(len, documents)]))
+    text = TextSplit(np.concatenate(documents), np.cumsum([0, *map(len, documents)]))
     config = RunningTextConfig(batching="packed", max_length=16, tokens_per_batch=64)
     model = CausalLM(dataclasses.replace(MODEL, dropout_rate=0.0, attention_dropout_rate=0.0))
     params = nn.unbox(init_params(model, jax.random.key(0)))
@@ -261,14 +261,14 @@ def test_a_configuration_says_which_model_it_is(base):
     for kind, message in (("causal_ml", r"model\.kind = 'causal_ml'.*did you mean 'causal_lm'"),):
         with pytest.raises(InputError, match=message):
             config_from_dict({"model": {"kind": kind}})
-    with pytest.raises(InputError, match="CausalLMConfig needs RunningTextConfig"):
+    with pytest.raises(InputError, match="PairsConfig needs TransformerConfig"):
         Config(model=MODEL, data=PairsConfig())
-    with pytest.raises(InputError, match=r"data\.max_length = 99: the positions reach only to model\.max_length = 16"):
+    with pytest.raises(InputError, match=r"data\.max_length = 99: must be at most model\.max_length = 16"):
         Config(model=MODEL, data=RunningTextConfig(max_length=99))
 
 
 def test_a_run_of_another_kind_is_refused(base, run):
-    with pytest.raises(InputError, match=r"model\.kind = 'transformer': .*was made with 'causal_lm'"):
+    with pytest.raises(InputError, match=r"model\.kind = 'transformer': .*was created with 'causal_lm'"):
         check_same_run(run, Config())
 
 

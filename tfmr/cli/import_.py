@@ -8,7 +8,7 @@ import tyro
 
 from tfmr.cli.arguments import Run, parse
 from tfmr.config import Config, PairsConfig, RunningTextConfig
-from tfmr.data.tokenizer import OURS, Tokenizer
+from tfmr.data.tokenizer import OURS, SentencePieceTokenizer, Tokenizer
 from tfmr.errors import InputError
 
 _Model = tuple[Config, Tokenizer, Any]
@@ -79,7 +79,6 @@ def _read_gpt2(options: Arguments) -> _Model:
 
 
 def _read_marian(options: Arguments) -> _Model:
-    from tfmr.data.sentence_pieces import SentencePieceTokenizer
     from tfmr.interop import read_marian
 
     model = read_marian(options.source)

@@ -1,27 +1,32 @@
-"""The batch plan: which sentences stand together, at which padded shape. Here: pairs of like length, one to a row.
+"""Batch plans: which sentences are computed together, and in which padded shape.
 
-A plan is a pure function of the sentences' lengths, a seed and the number of the epoch. So the place in the data is two
-integers, `(epoch, batch)`, whatever machine reads it.
+The batches of an epoch are a pure function of the lengths of the sentences, a seed and the number of the epoch. A
+position in the data is therefore two integers, `(epoch, batch)`, on every machine. This module has the plan for pairs
+of similar length, one per row, and the function that lays sentences out in the rows of any plan.
 """
 
 import abc
 import dataclasses
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Integer
 
 from tfmr.errors import InputError
 
+Arrays = dict[str, Int[np.ndarray, "rows length"]]
+"""The arrays of a batch by name."""
+
 LENGTH_MULTIPLE = 4
-"""Padded lengths are multiples of this: vector units like even shapes."""
+"""Padded lengths are multiples of this, which suits vector units."""
 ROWS_MULTIPLE = 8
-"""Rows of a batch are a multiple of this where there are so many, so that they divide over devices."""
+"""The number of rows of a batch is a multiple of this, unless it is smaller, so that devices can share the rows."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A padded shape, and so a compiled program."""
+    """A padded shape. Training compiles one program for each."""
 
     rows: int
     source_length: int
@@ -34,9 +39,9 @@ class Batch:
 
     bucket: Bucket
     indices: Int[np.ndarray, " sentences"]
-    """Numbers of sentences, row after row."""
+    """The indices of the sentences, row after row."""
     rows: Int[np.ndarray, " sentences"] | None = None
-    """The row that each of them stands in, less than `bucket.rows`, ascending. None: each in a row of its own."""
+    """The row of each sentence, less than `bucket.rows`, ascending. None: one sentence per row."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,9 @@ class BatchPlan(abc.ABC):
 
     Attributes:
       buckets: the shapes of the batches, from short to long.
-      tokens: number of tokens, source and target, of all sentences that stand in an epoch.
-      left_out: number of pairs with a side longer than max_length or without a token besides the end mark.
-      seed: decides the order.
+      tokens: number of source and target tokens in an epoch.
+      left_out: number of pairs that are left out because one side is empty or longer than max_length.
+      seed: determines the order.
     """
 
     buckets: tuple[Bucket, ...]
@@ -57,29 +62,29 @@ class BatchPlan(abc.ABC):
 
     @abc.abstractmethod
     def epoch(self, epoch: int) -> list[Batch]:
-        """Returns the batches of an epoch in their order: each sentence once, in random company."""
+        """Returns the batches of an epoch in order. Each sentence is in one of them, chosen at random."""
 
     def padding_share(self) -> float:
-        """Returns the share of padding in the arrays of an epoch, source and target together."""
+        """Returns the fraction of padding in the source and target arrays of an epoch."""
         shapes = [batch.bucket for batch in self.epoch(0)]
-        places = sum(shape.rows * (shape.source_length + shape.target_length) for shape in shapes)
-        return 1.0 - self.tokens / places
+        size = sum(shape.rows * (shape.source_length + shape.target_length) for shape in shapes)
+        return 1.0 - self.tokens / size
 
 
 @dataclass(frozen=True)
 class BucketedPlan(BatchPlan):
-    """Buckets by length, a sentence to a row.
+    """Pairs in buckets by length, one per row.
 
     Attributes:
-      members: the numbers of each bucket's sentences, ascending.
+      members: the indices of the sentences of each bucket, ascending.
     """
 
     members: tuple[Int[np.ndarray, " _"], ...]
 
     def epoch(self, epoch: int) -> list[Batch]:
-        """Returns the batches of an epoch in their order: each sentence once, in random company.
+        """Returns the batches of an epoch in order. Each sentence is in one of them, chosen at random.
 
-        What does not fill a batch of its bucket goes to the next longer one, so only one batch is not full.
+        The sentences left over in a bucket move to the next longer one, so at most one batch is not full.
         """
         random = np.random.default_rng([self.seed, epoch])
         batches = []
@@ -103,18 +108,18 @@ def make_plan(
     max_length: int,
     seed: int,
 ) -> BucketedPlan:
-    """Returns the plan for sentence pairs of these lengths, end marks included.
+    """Returns the plan for sentence pairs of these lengths, EOS included.
 
     Args:
-      source_lengths: tokens of each source.
-      target_lengths: tokens of each target.
-      tokens_per_batch: rows times the longer of the two padded lengths is at most this, unless one row is longer.
-      num_buckets: number of padded shapes at most.
+      source_lengths: number of tokens of each source.
+      target_lengths: number of tokens of each target.
+      tokens_per_batch: maximum of rows times the longer of the two padded lengths, unless a single row is longer.
+      num_buckets: maximum number of padded shapes.
       max_length: pairs with a longer side are left out.
-      seed: decides the order.
+      seed: determines the order.
 
     Raises:
-      InputError: where no pair is left.
+      InputError: if no pair is left.
     """
     usable = usable_pairs(source_lengths, target_lengths, max_length)
     lengths = np.maximum(source_lengths, target_lengths)
@@ -133,13 +138,13 @@ def make_plan(
 def usable_pairs(
     source_lengths: Int[np.ndarray, " sentences"], target_lengths: Int[np.ndarray, " sentences"], max_length: int
 ) -> Bool[np.ndarray, " sentences"]:
-    """Returns True for each pair that is short enough and not empty; raises InputError where there is none."""
-    # A side of one token is the end mark alone: there is nothing to learn from.
+    """Returns which pairs are short enough and not empty; raises InputError if there are none."""
+    # A side of one token is only EOS: there is nothing to learn from it.
     longer, shorter = np.maximum(source_lengths, target_lengths), np.minimum(source_lengths, target_lengths)
     usable = (longer <= max_length) & (shorter > 1)
     if not usable.any():
         raise InputError(
-            f"data.max_length = {max_length}: none of {len(usable)} sentence pairs is that short and not empty"
+            f"data.max_length = {max_length}: all {len(usable)} sentence pairs are longer or empty; increase it"
         )
     return usable
 
@@ -151,10 +156,10 @@ def rows_of(tokens_per_batch: int, length: int) -> int:
 
 
 def best_boundaries(lengths: Int[np.ndarray, " sentences"], num_buckets: int) -> list[int]:
-    """Returns the at most `num_buckets` padded lengths that pad these lengths least, ascending.
+    """Returns the padded lengths, at most `num_buckets` and ascending, with the least padding for these lengths.
 
-    Dynamic programming over the distinct lengths: cost[k, j] is the least number of places for all sentences up to
-    the j-th distinct length in k buckets.
+    This is dynamic programming over the distinct lengths: cost[k, j] is the least total padded length of all sentences
+    up to the j-th distinct length in k buckets.
     """
     values, counts = np.unique(lengths, return_counts=True)
     num_buckets = min(num_buckets, len(values))
@@ -164,9 +169,9 @@ def best_boundaries(lengths: Int[np.ndarray, " sentences"], num_buckets: int) ->
     cut = np.zeros((num_buckets + 1, len(values) + 1), np.int64)
     for k in range(1, num_buckets + 1):
         for j in range(1, len(values) + 1):
-            places = cost[k - 1, :j] + values[j - 1] * (below[j] - below[:j])
-            cut[k, j] = np.argmin(places)
-            cost[k, j] = places[cut[k, j]]
+            totals = cost[k - 1, :j] + values[j - 1] * (below[j] - below[:j])
+            cut[k, j] = np.argmin(totals)
+            cost[k, j] = totals[cut[k, j]]
     boundaries = []
     j = len(values)
     for k in range(num_buckets, 0, -1):
@@ -176,5 +181,49 @@ def best_boundaries(lengths: Int[np.ndarray, " sentences"], num_buckets: int) ->
 
 
 def with_rows(bucket: Bucket, multiple: int) -> Bucket:
-    """Returns the bucket with its rows rounded up to a multiple, of the number of devices for example."""
+    """Returns the bucket with its number of rows rounded up to a multiple, for example of the number of devices."""
     return dataclasses.replace(bucket, rows=-(-bucket.rows // multiple) * multiple)
+
+
+class Layout(NamedTuple):
+    """Where each token of a batch comes from and where it goes, part after part.
+
+    A part is a sentence, or a piece of a running text.
+    """
+
+    index: tuple[Int[np.ndarray, " tokens"], Int[np.ndarray, " tokens"]]
+    """Its row and column in the batch."""
+    source: Int[np.ndarray, " tokens"]
+    """Its index in the token array."""
+    segment: Int[np.ndarray, " tokens"]
+    """The number of its part in the row, from 1."""
+    position: Int[np.ndarray, " tokens"]
+    """Its position in its part, from 0."""
+
+    def fill(self, shape: tuple[int, int], values: Integer[np.ndarray, " tokens"], rest: int = 0) -> np.ndarray:
+        """Returns int32 rows with these values of the tokens, and `rest` everywhere else."""
+        rows = np.full(shape, rest, np.int32)
+        rows[self.index] = values
+        return rows
+
+
+def lay_out(
+    starts: Int[np.ndarray, " parts"], lengths: Int[np.ndarray, " parts"], row_of: Int[np.ndarray, " parts"]
+) -> Layout:
+    """Lays out parts one after another in their rows.
+
+    Args:
+      starts: index of the first token of each part in the token array.
+      lengths: number of tokens of each part.
+      row_of: row of each part; ascending.
+    """
+    begin = np.cumsum(lengths) - lengths  # of each part, if all were in a single row
+    number = np.arange(len(starts))
+    first_of_row = np.searchsorted(row_of, row_of)
+    position = np.arange(lengths.sum()) - np.repeat(begin, lengths)
+    return Layout(
+        index=(np.repeat(row_of, lengths), np.repeat(begin - begin[first_of_row], lengths) + position),
+        source=np.repeat(starts, lengths) + position,
+        segment=np.repeat(number - first_of_row + 1, lengths),
+        position=position,
+    )

@@ -1,4 +1,4 @@
-"""From the plan to batches: the order of an epoch from any point on, made ahead in a thread."""
+"""Reads the batches of a plan from any position on, and prepares items ahead in a thread."""
 
 import queue
 import threading
@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 
 class Cursor(NamedTuple):
-    """A position in the data: the next batch."""
+    """A position in the data: the next batch to read."""
 
     epoch: int = 0
     batch: int = 0
 
 
 def batches_from(plan: BatchPlan, cursor: Cursor) -> Iterator[tuple[Any, Cursor]]:
-    """Yields the batches from a cursor on, epoch after epoch without end, each with the cursor that follows it."""
+    """Yields the batches from a cursor on, epoch after epoch without end, each with the cursor after it."""
     epoch, first = cursor
     while True:
         batches = plan.epoch(epoch)
@@ -29,7 +29,7 @@ def batches_from(plan: BatchPlan, cursor: Cursor) -> Iterator[tuple[Any, Cursor]
 
 
 def prefetch(items: Iterator[T], size: int = 4) -> Generator[T, None, None]:
-    """Yields the same items, made up to `size` ahead in a thread. An exception there is raised here."""
+    """Yields the same items; a thread prepares up to `size` of them ahead. Its exceptions are raised here."""
     buffer: queue.Queue = queue.Queue(maxsize=size)
     stop = threading.Event()
     end = object()

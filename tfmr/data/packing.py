@@ -1,8 +1,8 @@
-"""Packed batches: several sentence pairs in a row, every batch of one shape, nearly no padding.
+"""Packed batches: several sentence pairs per row, all batches of one shape, almost no padding.
 
-Who shares a row with whom changes nothing that is computed, for no sentence sees its neighbours; only who shares a
-batch does. So the packing is solved once, for the lengths alone: how many rows hold which lengths. An epoch then draws
-which of the sentences of such lengths stand there, and the order of the rows.
+Sentences do not attend to their neighbours in a row, so it does not matter which of them share a row, only which share
+a batch. The packing is therefore computed once, from the lengths alone: how many rows contain which lengths. Each epoch
+draws which sentences of these lengths are used where, and the order of the rows.
 """
 
 from collections import Counter
@@ -16,47 +16,47 @@ from tfmr.data.batching import ROWS_MULTIPLE, Batch, BatchPlan, Bucket, rows_of,
 ROW_LENGTH_MULTIPLE = 8
 """The two lengths of a packed row are multiples of this."""
 FULL_ENOUGH = 0.97
-"""Rows are made longer until they are so full: the longer the row, the more attention costs."""
+"""Rows are made longer only until this share of them is filled, because attention costs more in longer rows."""
 FINEST = 256
-"""Lengths are told apart as finely as this part of the longest: it bounds the number of kinds, and so the work."""
+"""Lengths are distinguished in steps of the longest divided by this, which bounds the number of kinds and the work."""
 STRETCHES = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
-"""Row lengths that are tried, in shortest rows."""
+"""Row lengths to try, relative to the shortest possible row."""
 
 
 @dataclass(frozen=True)
 class PackedPlan(BatchPlan):
-    """Rows that are filled with sentence pairs, several to a row.
+    """Rows that are filled with several sentence pairs each.
 
-    Pairs of the same two lengths (of long ones: nearly the same) are of one kind. Each row is made of places for pairs,
-    each for one kind.
+    Pairs with the same two lengths (nearly the same, if they are long) are of one kind. Each row consists of slots, and
+    a slot takes a pair of one kind.
 
     Attributes:
-      pairs: the numbers of all usable pairs, ascending.
-      kinds: the kind of each of them.
-      places: the places in the order of their kinds; places are numbered row after row.
-      row_sizes: pairs in each row.
+      pairs: the indices of all usable pairs, ascending.
+      kinds: the kind of each pair.
+      slots: the slots, sorted by kind; slots are numbered row after row.
+      row_sizes: number of pairs in each row.
     """
 
     pairs: Int[np.ndarray, " pairs"]
     kinds: Int[np.ndarray, " pairs"]
-    places: Int[np.ndarray, " pairs"]
+    slots: Int[np.ndarray, " pairs"]
     row_sizes: Int[np.ndarray, " all_rows"]
 
     def epoch(self, epoch: int) -> list[Batch]:
-        """Returns the batches of an epoch in their order: each pair once, in random company.
+        """Returns the batches of an epoch in order. Each pair is in one of them, chosen at random.
 
-        Only the last batch may have rows without a pair.
+        Only the last batch may have empty rows.
         """
         random = np.random.default_rng([self.seed, epoch])
         shuffled = random.permutation(len(self.pairs))
-        standing = np.empty_like(self.pairs)
-        standing[self.places] = self.pairs[shuffled[np.argsort(self.kinds[shuffled], kind="stable")]]
+        pair_in_slot = np.empty_like(self.pairs)
+        pair_in_slot[self.slots] = self.pairs[shuffled[np.argsort(self.kinds[shuffled], kind="stable")]]
         row_order = random.permutation(len(self.row_sizes))
         sizes = self.row_sizes[row_order]
         starts = (np.cumsum(self.row_sizes) - self.row_sizes)[row_order]
         ends = np.cumsum(sizes)
-        # Row after row in the new order: where the row begins in the old one, and how far into the row.
-        indices = standing[np.repeat(starts - (ends - sizes), sizes) + np.arange(len(standing))]
+        # Row after row in the new order: the first slot of the row in the old order, plus the index in the row.
+        indices = pair_in_slot[np.repeat(starts - (ends - sizes), sizes) + np.arange(len(pair_in_slot))]
         bucket = self.buckets[0]
         batches = []
         for first in range(0, len(sizes), bucket.rows):
@@ -74,21 +74,21 @@ def make_packed_plan(
     max_length: int,
     seed: int,
 ) -> PackedPlan:
-    """Returns the plan that packs sentence pairs of these lengths, end marks included.
+    """Returns the plan that packs sentence pairs of these lengths, EOS included.
 
-    A row holds at least the longest usable pair. Its two lengths stand in the proportion of all source to all target
-    tokens, so that both sides get full together. Of several lengths it is the shortest whose rows are 97% full, or
-    else the fullest.
+    A row has room for the longest usable pair. The ratio of its two lengths is that of all source to all target tokens,
+    so that both sides fill up together. The row length is the shortest of several whose rows are 97% full, or else the
+    one with the fullest rows.
 
     Args:
-      source_lengths: tokens of each source.
-      target_lengths: tokens of each target.
-      tokens_per_batch: rows times the longer of the row's two lengths is at most this, unless one row is longer.
+      source_lengths: number of tokens of each source.
+      target_lengths: number of tokens of each target.
+      tokens_per_batch: maximum of rows times the longer of the two lengths of a row, unless a single row is longer.
       max_length: pairs with a longer side are left out.
-      seed: decides the order.
+      seed: determines the order.
 
     Raises:
-      InputError: where no pair is left.
+      InputError: if no pair is left.
     """
     usable = usable_pairs(source_lengths, target_lengths, max_length)
     lengths = np.stack([source_lengths[usable], target_lengths[usable]]).astype(np.int64)
@@ -106,7 +106,7 @@ def make_packed_plan(
         if fill >= FULL_ENOUGH:
             break
     _, row, patterns, times = best
-    place_kinds = np.concatenate([np.tile(pattern, n) for pattern, n in zip(patterns, times, strict=True)])
+    slot_kinds = np.concatenate([np.tile(pattern, n) for pattern, n in zip(patterns, times, strict=True)])
     return PackedPlan(
         buckets=(Bucket(rows_of(tokens_per_batch, max(row)), *row),),
         tokens=tokens,
@@ -114,17 +114,17 @@ def make_packed_plan(
         seed=seed,
         pairs=np.flatnonzero(usable),
         kinds=kinds,
-        places=np.argsort(place_kinds, kind="stable"),
+        slots=np.argsort(slot_kinds, kind="stable"),
         row_sizes=np.repeat([len(pattern) for pattern in patterns], times),
     )
 
 
 def _row_lengths(lengths: Int[np.ndarray, "2 pairs"], multiple: int, tokens_per_batch: int) -> list[tuple[int, int]]:
-    """Returns the (source, target) lengths of rows to try, from short to long."""
+    """Returns the (source, target) row lengths to try, from short to long."""
     longest, total = lengths.max(axis=1), lengths.sum(axis=1)
-    # In the proportion of the totals, as short as the longest sentence of either side allows.
+    # In the ratio of the totals, as short as the longest sentence of either side allows.
     shortest = (longest[:, None] * total / total[:, None]).max(axis=0)
-    # Longer rows than that would be too few in a batch to divide over devices.
+    # Batches of longer rows would have too few rows for the devices to share.
     limit = tokens_per_batch // ROWS_MULTIPLE
     found: list[tuple[int, int]] = []
     for stretch in STRETCHES:
@@ -141,19 +141,19 @@ def pack(
     counts: Int[np.ndarray, " kinds"],
     row: tuple[int, int],
 ) -> tuple[list[list[int]], list[int]]:
-    """Packs pairs into rows: returns which kinds stand together in a row, and how many rows are so.
+    """Packs pairs into rows: returns the kinds that share a row, and the number of rows filled in this way.
 
-    The largest pair that is left starts a row; the one that leaves least room on both sides together follows, until
-    none fits. As many rows are made like it as there are pairs for, so the work grows with the number of kinds, not
-    of pairs.
+    The largest remaining pair starts a row. The pair that leaves the least room on both sides is added until none fits.
+    The row is then repeated as long as there are pairs for it, so the work grows with the number of kinds instead of
+    the number of pairs.
 
     Args:
       source: source length of a pair of each kind.
       target: target length of a pair of each kind.
       counts: number of pairs of each kind.
-      row: source and target length of a row; each pair fits into one.
+      row: source and target length of a row; every pair fits into one.
     """
-    # In units in which the two sides of a row are equally long. Integers, so that every machine decides alike.
+    # In units in which both sides of a row are equally long. Integers, so that the result is the same on every machine.
     room = row[0] * row[1]
     source, target = source * row[1], target * row[0]
     order = np.argsort((room - source) ** 2 + (room - target) ** 2, kind="stable")
@@ -173,8 +173,8 @@ def pack(
 
 
 def _fill_row(source: np.ndarray, target: np.ndarray, left: np.ndarray, alive: np.ndarray, room: int) -> list[int]:
-    """Returns the kinds of one row, and takes them out of `left`; `alive` are the kinds to choose from."""
-    pattern = [int(alive[0])]  # the largest: they are sorted so
+    """Returns the kinds in one row and removes them from `left`; `alive` are the kinds to choose from."""
+    pattern = [int(alive[0])]  # the largest, because they are sorted
     free_source = free_target = room
     fits = alive
     while True:

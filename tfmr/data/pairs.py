@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from tfmr.config import PairsConfig
-from tfmr.data.batching import Batch, BatchPlan, make_plan, with_rows
-from tfmr.data.layout import Arrays, lay_out
+from tfmr.data.batching import Arrays, Batch, BatchPlan, lay_out, make_plan, with_rows
 from tfmr.data.packing import make_packed_plan
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
@@ -80,7 +79,7 @@ def _lay_out(
     row_of: Int[np.ndarray, " sentences"],
     shape: tuple[int, int],
 ) -> _Side:
-    """Lays sentences one after another into their rows."""
+    """Lays out sentences one after another in their rows."""
     layout = lay_out(sentences.offsets[indices], sentences.lengths[indices], row_of)
     return _Side(
         tokens=layout.fill(shape, sentences.tokens[layout.source], PAD_ID),
@@ -90,7 +89,7 @@ def _lay_out(
 
 
 def encode_pairs(tokenizer: Tokenizer, sources: list[str], targets: list[str]) -> PairSplit:
-    """Returns lines of text as token arrays in memory."""
+    """Tokenizes lines of text into token arrays in memory."""
 
     def lay_out(encoded: list[list[int]]) -> TokenArrays:
         sentences = [[*tokens, EOS_ID] for tokens in encoded]
@@ -101,7 +100,7 @@ def encode_pairs(tokenizer: Tokenizer, sources: list[str], targets: list[str]) -
 
 
 def evaluation_batches(split: PairSplit, *, tokens_per_batch: int = 4096, rows_multiple: int = 1) -> list[Arrays]:
-    """Returns all pairs of a split as batches of few shapes, whatever their lengths."""
+    """Returns all pairs of a split, however long, as batches of at most four shapes."""
     longest = int(max(split.source.lengths.max(), split.target.lengths.max()))
     plan = make_plan(
         split.source.lengths,

@@ -1,4 +1,4 @@
-"""Corpus and tokenizer to token arrays on disk, once: training reads those."""
+"""Turns a corpus of pairs into token arrays on disk, once. Training reads those arrays."""
 
 import itertools
 import logging
@@ -22,30 +22,30 @@ from tfmr.errors import InputError
 log = logging.getLogger("tfmr")
 
 FORMAT = 1
-"""Changes whenever the same input gives other arrays; older prepared corpora are then made anew."""
+"""Changes whenever the same input gives different arrays, so that older prepared corpora are not used."""
 MAX_TOKENIZER_PAIRS = 1_000_000
-"""A tokenizer is trained on at most so many pairs, evenly spaced over the training split."""
+"""A tokenizer is trained on at most this many pairs, evenly spaced over the training split."""
 
 _SIDES = ("source", "target")
 _TEXT_SPLITS = ("validation", "test")
-_CHUNK = 10_000  # pairs that are encoded together
+_CHUNK = 10_000  # number of pairs that are encoded at a time
 
 
 @dataclass(frozen=True)
 class PreparedPairs(PreparedFolder):
-    """Translation pairs in their folder."""
+    """A prepared corpus of translation pairs."""
 
     def split(self, split: str) -> PairSplit:
         """Returns the token arrays of "train", "validation" or "test"."""
         return PairSplit(*(TokenArrays.open(self.directory, f"{split}.{side}") for side in _SIDES))
 
     def text(self, split: str) -> tuple[list[str], list[str]]:
-        """Returns the source and target lines of "validation" or "test", as they were before tokenization."""
+        """Returns the untokenized source and target lines of "validation" or "test"."""
         source, target = (list(read_lines(self.directory / f"{split}.{side}.txt")) for side in _SIDES)
         return source, target
 
     def describe(self, config: PairsConfig) -> str:
-        """Returns lines of text for people: the folder, the vocabulary, the splits and the batches of an epoch."""
+        """Returns a summary for people: the folder, the vocabulary, the splits and the batches of an epoch."""
         plan = self.split("train").plan(config)
         lines = [str(self.directory), f"vocabulary  {self.tokenizer.vocab_size:,} ({self.tokenizer.kind})"]
         for name in SPLITS:
@@ -59,9 +59,9 @@ class PreparedPairs(PreparedFolder):
 
 
 def prepare_pairs(config: PairsConfig) -> PreparedPairs:
-    """Returns the prepared corpus that a configuration describes; makes it first if it is not in the cache.
+    """Returns the prepared corpus that a configuration describes; prepares it first if it is not in the cache.
 
-    `data.max_length` plays no part: what is too long is left out, or cut, when batches are made.
+    `data.max_length` has no influence: pairs that are too long are left out when batches are planned.
 
     Raises:
       InputError: for anything wrong with the corpus, its files, or the given tokenizer.
@@ -70,8 +70,8 @@ def prepare_pairs(config: PairsConfig) -> PreparedPairs:
     given = Tokenizer.from_file(config.tokenizer_file) if config.tokenizer_file else None
     if given and given.marks != OURS:
         raise InputError(
-            f"data.tokenizer_file = {config.tokenizer_file!r}: has not the marks {' '.join(SPECIAL_TOKENS)}, which "
-            "translation needs; it is for running text"
+            f"data.tokenizer_file = {config.tokenizer_file!r}: lacks the special tokens {' '.join(SPECIAL_TOKENS)}, "
+            "which translation needs; it can be used for running text only"
         )
     recipe = _recipe(config, corpus, given)
     name = re.sub(r"[^\w-]+", "_", corpus.name)
@@ -96,6 +96,9 @@ def _write(folder: Path, corpus: Corpus, given: Tokenizer | None, config: PairsC
     tokenizer = given or _train_tokenizer(corpus, config)
     tokenizer.save(folder / "tokenizer.json")
     counts = {split: _write_split(folder, corpus, split, tokenizer) for split in SPLITS}
+    # The files are read several times. What was read is the corpus of this name only if they are still the same.
+    if load_corpus(config).fingerprint != corpus.fingerprint:
+        raise InputError(f"data.corpus = {corpus.name!r}: its files changed while they were read; try again")
     write_manifest(folder, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts})
 
 
@@ -110,7 +113,7 @@ def _train_tokenizer(corpus: Corpus, config: PairsConfig) -> Tokenizer:
 
 
 def _write_split(folder: Path, corpus: Corpus, split: str, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Writes the arrays of one split, and its text if it is kept; returns what the manifest tells of it."""
+    """Writes the arrays of one split, and the text of validation and test; returns the counts for the manifest."""
     start = time.monotonic()
     writers = [TokenWriter(folder, f"{split}.{side}", tokenizer.vocab_size) for side in _SIDES]
     pairs = blank = 0
@@ -129,7 +132,7 @@ def _write_split(folder: Path, corpus: Corpus, split: str, tokenizer: Tokenizer)
     for writer in writers:
         writer.close()
     if not pairs:
-        raise InputError(f"corpus {corpus.name}: its {split} split holds no pair with text on both sides")
+        raise InputError(f"corpus {corpus.name}: its {split} split has no pair with text on both sides")
     counts = {"pairs": pairs, "blank_pairs_left_out": blank}
     for side, writer, number in zip(_SIDES, writers, unknown, strict=True):
         counts |= {f"{side}_tokens": writer.total, f"{side}_unknown_share": number / writer.total}

@@ -1,7 +1,7 @@
-"""Running text: files to documents, documents to token arrays on disk.
+"""Turns files of running text into documents, and documents into token arrays on disk.
 
-Where the text has documents, each ends in an end mark; the begin mark is put before it when batches are made. A text
-that is one document is tokens and nothing else.
+If the text has documents, each ends with EOS, and batches add BOS before it. A text that is a single document consists
+of its tokens only.
 """
 
 import dataclasses
@@ -27,16 +27,16 @@ from tfmr.errors import InputError
 log = logging.getLogger("tfmr")
 
 FORMAT = 1
-"""Changes whenever the same input gives other arrays; older prepared texts are then made anew."""
+"""Changes whenever the same input gives different arrays, so that older prepared texts are not used."""
 SPLITS = ("train", "validation")
 
-_PIECE = 1_000_000  # characters that are encoded together
-# No token holds a single line feed between two words, so a text may be cut behind it.
+_PIECE = 1_000_000  # number of characters that are encoded at a time
+# No token contains a single line feed between two words, so a text can be cut after one.
 _CUT = re.compile(r"(?<=\S)\n(?=\S)")
 
 
 class PreparedText(PreparedFolder):
-    """The documents of a running text, in their folder."""
+    """A prepared running text."""
 
     def split(self, split: str) -> TextSplit:
         """Returns the token arrays of "train" or "validation"."""
@@ -44,7 +44,7 @@ class PreparedText(PreparedFolder):
         return dataclasses.replace(arrays, begin_mark=self.tokenizer.marks.bos)
 
     def describe(self, config: RunningTextConfig) -> str:
-        """Returns lines of text for people: the folder, the vocabulary, the splits and the batches of an epoch."""
+        """Returns a summary for people: the folder, the vocabulary, the splits and the batches of an epoch."""
         plan = self.split("train").plan(config)
         lines = [str(self.directory), f"vocabulary  {self.tokenizer.vocab_size:,} ({self.tokenizer.kind})"]
         for name, counts in self.manifest["splits"].items():
@@ -56,7 +56,7 @@ class PreparedText(PreparedFolder):
 
 
 class Document(NamedTuple):
-    """A document, or the part of one that is in a split."""
+    """A document, or the part of it that is in a split."""
 
     text: str
     ends: bool
@@ -64,13 +64,13 @@ class Document(NamedTuple):
 
 
 def prepare_running_text(config: RunningTextConfig) -> PreparedText:
-    """Returns the prepared text that a configuration describes; makes it first if it is not in the cache.
+    """Returns the prepared text that a configuration describes; prepares it first if it is not in the cache.
 
     Raises:
       InputError: for missing, empty or wrong files, or a tokenizer that is not for running text.
     """
     if not config.files:
-        raise InputError("data.files = (): name one text file or more, as in: --data.files input.txt")
+        raise InputError("data.files = (): must name at least one text file, as in --data.files input.txt")
     for name in (*config.files, *config.validation_files):
         if not Path(name).expanduser().is_file():
             raise missing_file(Path(name).expanduser())
@@ -83,9 +83,9 @@ def prepare_running_text(config: RunningTextConfig) -> PreparedText:
 
 
 def documents(config: RunningTextConfig, split: str) -> Iterator[Document]:
-    """Yields the documents of "train" or "validation" in their order; one file is in memory at a time.
+    """Yields the documents of "train" or "validation" in order, with one file in memory at a time.
 
-    Where no files are for validation the text is cut at a character: a document that stands there is cut in two.
+    Without validation files, the text is split at a character, which may be inside a document.
     """
     if config.validation_files:
         files = config.files if split == "train" else config.validation_files
@@ -113,7 +113,7 @@ def _texts(files: Sequence[str], separator: str) -> Iterator[str]:
 
 
 def encode_text(tokenizer: Tokenizer, text: str) -> Integer[np.ndarray, " length"]:
-    """Returns the ids of a text of any length, encoded piece by piece."""
+    """Returns the ids of a text of any length, which is encoded piece by piece."""
     ids = [np.asarray(tokenizer.encode(piece), np.int32) for piece in _pieces(text)]
     return np.concatenate(ids) if ids else np.empty(0, np.int32)
 
@@ -130,8 +130,8 @@ def _pieces(text: str) -> Iterator[str]:
 def _require_for_running_text(tokenizer: Tokenizer, name: str) -> None:
     if tokenizer.kind == "wordpiece" or tokenizer.encode("a b") != [*tokenizer.encode("a"), *tokenizer.encode(" b")]:
         raise InputError(
-            f"data.tokenizer_file = {name!r}: is for lines, before which it puts a space; "
-            "running text needs a BPE without that, or characters"
+            f"data.tokenizer_file = {name!r}: puts a space before each line; running text needs a BPE that does not, "
+            "or characters"
         )
 
 
@@ -157,6 +157,9 @@ def _write(folder: Path, config: RunningTextConfig, given: Tokenizer | None, rec
     tokenizer = given or _train_tokenizer(config)
     tokenizer.save(folder / "tokenizer.json")
     counts = {split: _write_split(folder, config, split, tokenizer) for split in SPLITS}
+    # The files are read several times. What was read is the text of this name only if they are still the same.
+    if _recipe(config, given) != recipe:
+        raise InputError(f"{', '.join(config.files)}: the files changed while they were read; try again")
     write_manifest(folder, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts})
 
 
@@ -170,7 +173,7 @@ def _train_tokenizer(config: RunningTextConfig) -> Tokenizer:
 
 
 def _write_split(folder: Path, config: RunningTextConfig, split: str, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Writes the arrays of one split; returns what the manifest tells of it."""
+    """Writes the arrays of one split; returns the counts for the manifest."""
     writer = TokenWriter(folder, split, tokenizer.vocab_size)
     number = characters = unknown = 0
     for document in documents(config, split):

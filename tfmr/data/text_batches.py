@@ -1,7 +1,7 @@
-"""Batches of running text: crops, blocks or whole documents, and every token of a split once for evaluation.
+"""Batches of running text: crops, blocks or whole documents for training, and every token once for evaluation.
 
-A part of the text is a run of tokens to predict; each is predicted from the ones before it in its part, and from the
-token before the part: the begin mark where a document begins there.
+A part of the text is a sequence of consecutive tokens to predict. Each is predicted from the tokens before it in the
+part and from the token before the part, which is BOS if a document starts there.
 """
 
 import abc
@@ -14,15 +14,14 @@ import numpy as np
 from jaxtyping import Int
 
 from tfmr.config import RunningTextConfig
-from tfmr.data.batching import BatchPlan, Bucket, with_rows
-from tfmr.data.layout import Arrays, lay_out
+from tfmr.data.batching import Arrays, BatchPlan, Bucket, lay_out, with_rows
 from tfmr.data.packing import PackedPlan, pack
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import PAD_ID
 from tfmr.errors import InputError
 
 NOT_PREDICTED = np.int32(-1)
-"""Stands in `target_output` for a token that is only looked at."""
+"""The value in `target_output` of a token that is context only."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +29,15 @@ class TextBatch:
     """Parts of a text that are computed together."""
 
     bucket: Bucket
-    """Its source_length is 0."""
+    """The shape; source_length is 0."""
     starts: Int[np.ndarray, " parts"]
-    """Number in the text of the first token that each part predicts."""
+    """Index in the text of the first token that each part predicts."""
     lengths: Int[np.ndarray, " parts"]
-    """How many it predicts."""
+    """Number of tokens that each part predicts."""
     rows: Int[np.ndarray, " parts"]
-    """The row that each of them stands in, ascending."""
+    """The row of each part, ascending."""
     skip: int = 0
-    """So many tokens of each part are not predicted but only looked at, except of the part at the text's beginning."""
+    """Number of tokens at the start of each part that are context only, except in the first part of the text."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class TextSplit(TokenArrays):
         """Returns the batch plan of a training split; raises InputError if the text is shorter than a row."""
         size, length = len(self.tokens), config.max_length
         if size < length:
-            raise InputError(f"data.max_length = {length}: the training text has only {size} tokens; give fewer")
+            raise InputError(f"data.max_length = {length}: the training text has only {size} tokens; decrease it")
         bucket = Bucket(config.tokens_per_batch // length, 0, length)
         common: dict[str, Any] = dict(buckets=(bucket,), tokens=size, left_out=0, seed=config.seed, size=size)
         if config.batching == "packed":
@@ -72,10 +71,10 @@ class TextSplit(TokenArrays):
         document = np.searchsorted(self.offsets, layout.source)
         begins = self.offsets[np.minimum(document, len(self.offsets) - 1)] == layout.source
         before = np.where(begins, self.begin_mark, self.tokens[np.maximum(layout.source - 1, 0)])
-        looked_at = (layout.position < batch.skip) & (layout.source > layout.position)
+        context_only = (layout.position < batch.skip) & (layout.source > layout.position)
         return dict(
             target_input=layout.fill(shape, before, PAD_ID),
-            target_output=layout.fill(shape, np.where(looked_at, NOT_PREDICTED, tokens), PAD_ID),
+            target_output=layout.fill(shape, np.where(context_only, NOT_PREDICTED, tokens), PAD_ID),
             target_segments=layout.fill(shape, layout.segment),
             target_positions=layout.fill(shape, layout.position),
         )
@@ -86,19 +85,19 @@ class TextPlan(BatchPlan):
     """The batches of every epoch of a running text.
 
     Attributes:
-      size: tokens of the text.
+      size: number of tokens of the text.
     """
 
     size: int
 
     @abc.abstractmethod
     def epoch(self, epoch: int) -> list[TextBatch]:
-        """Returns the batches of an epoch in their order."""
+        """Returns the batches of an epoch in order."""
 
     def _batches(
         self, starts: Int[np.ndarray, " parts"], lengths: Int[np.ndarray, " parts"], skip: int = 0
     ) -> list[TextBatch]:
-        """Puts parts into the rows of as few batches, one to a row."""
+        """Returns batches with one part per row."""
         (bucket,) = self.buckets
         return [
             TextBatch(
@@ -114,10 +113,10 @@ class TextPlan(BatchPlan):
 
 @dataclass(frozen=True)
 class CropsPlan(TextPlan):
-    """Rows from random places, as many a epoch as the text would fill."""
+    """Random crops of the text. An epoch has as many rows as the text would fill."""
 
     def epoch(self, epoch: int) -> list[TextBatch]:
-        """Returns the batches of an epoch: any token may be in several of them, or in none."""
+        """Returns the batches of an epoch. A token may be in several of them, or in none."""
         (bucket,) = self.buckets
         number = -(-self.size // (bucket.rows * bucket.target_length)) * bucket.rows
         return self._batches(*crops(self.size, bucket.target_length, number, [self.seed, epoch]))
@@ -125,10 +124,10 @@ class CropsPlan(TextPlan):
 
 @dataclass(frozen=True)
 class BlocksPlan(TextPlan):
-    """Rows of consecutive tokens, cut elsewhere in each epoch."""
+    """Rows of consecutive tokens, cut at another offset in each epoch."""
 
     def epoch(self, epoch: int) -> list[TextBatch]:
-        """Returns the batches of an epoch, in random order: each token is predicted once."""
+        """Returns the batches of an epoch in random order. Each token is predicted once."""
         (bucket,) = self.buckets
         random = np.random.default_rng([self.seed, epoch])
         length = bucket.target_length
@@ -140,10 +139,10 @@ class BlocksPlan(TextPlan):
 
 @dataclass(frozen=True)
 class WindowsPlan(TextPlan):
-    """Rows one after another over the whole text, for evaluation: each token is predicted once.
+    """A window that moves over the whole text, for evaluation. Each token is predicted once.
 
     Attributes:
-      stride: tokens that a row predicts; the others of it are only looked at.
+      stride: number of tokens that a row predicts; its other tokens are context only.
     """
 
     stride: int
@@ -158,12 +157,12 @@ class WindowsPlan(TextPlan):
 
 @dataclass(frozen=True)
 class PackedTextPlan(TextPlan):
-    """Rows that are filled with whole documents; those longer than a row are cut into parts.
+    """Rows that are filled with whole documents. Documents longer than a row are cut into parts.
 
     Attributes:
-      packed: which of the parts stand together.
-      starts: where each part begins.
-      lengths: its tokens.
+      packed: which parts share a row.
+      starts: index of the first token of each part.
+      lengths: number of tokens of each part.
     """
 
     packed: PackedPlan
@@ -171,7 +170,7 @@ class PackedTextPlan(TextPlan):
     lengths: Int[np.ndarray, " parts"]
 
     def epoch(self, epoch: int) -> list[TextBatch]:
-        """Returns the batches of an epoch: each part once, in random company."""
+        """Returns the batches of an epoch. Each part is in one of them, chosen at random."""
         batches = self.packed.epoch(epoch)
         return [
             TextBatch(b.bucket, self.starts[b.indices], self.lengths[b.indices], np.asarray(b.rows)) for b in batches
@@ -179,7 +178,7 @@ class PackedTextPlan(TextPlan):
 
 
 def crops(size: int, length: int, number: int, seed: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the starts and lengths of so many random parts of a text of `size` tokens."""
+    """Returns the starts and lengths of `number` random parts of a text of `size` tokens."""
     starts = np.random.default_rng(seed).integers(0, size - length + 1, number)
     return starts, np.full(number, length)
 
@@ -187,18 +186,18 @@ def crops(size: int, length: int, number: int, seed: Sequence[int]) -> tuple[np.
 def _packed_plan(text: TextSplit, common: dict[str, Any]) -> PackedTextPlan:
     (bucket,) = common["buckets"]
     length = bucket.target_length
-    parts = -(-text.lengths // length)  # of each document
-    number = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)  # of each part in its document
+    parts = -(-text.lengths // length)  # number of parts of each document
+    number = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)  # index of each part in its document
     starts = np.repeat(text.offsets[:-1], parts) + number * length
     lengths = np.minimum(length, np.repeat(text.offsets[1:], parts) - starts)
     values, kinds, counts = np.unique(lengths, return_inverse=True, return_counts=True)
     patterns, times = pack(values, values, counts, (length, length))
-    place_kinds = np.concatenate([np.tile(pattern, n) for pattern, n in zip(patterns, times, strict=True)])
+    slot_kinds = np.concatenate([np.tile(pattern, n) for pattern, n in zip(patterns, times, strict=True)])
     packed = PackedPlan(
         **{name: value for name, value in common.items() if name != "size"},
         pairs=np.arange(len(starts)),
         kinds=kinds,
-        places=np.argsort(place_kinds, kind="stable"),
+        slots=np.argsort(slot_kinds, kind="stable"),
         row_sizes=np.repeat([len(pattern) for pattern in patterns], times),
     )
     return PackedTextPlan(**common, packed=packed, starts=starts, lengths=lengths)
@@ -207,27 +206,27 @@ def _packed_plan(text: TextSplit, common: dict[str, Any]) -> PackedTextPlan:
 def evaluation_plan(text: TextSplit, config: RunningTextConfig, stride: int = 0) -> TextPlan:
     """Returns the plan whose epoch 0 predicts every token of a split once.
 
-    Each token is predicted from those before it in its row: between none and max_length - 1, besides the one before the
-    row. With a stride a row predicts only so many tokens, its last ones, each from max_length - stride or more. Packed
-    documents are packed here as well, with no stride.
+    Each token is predicted from those before it in its row, of which there are 0 to max_length - 1, and from the token
+    before the row. With a stride, a row predicts only its last `stride` tokens, each from at least max_length - stride
+    tokens. Packed documents are packed here as well, without a stride.
 
     Args:
       text: the split.
-      config: gives rows and lengths.
-      stride: tokens that a row predicts; 0: all.
+      config: determines the number and length of rows.
+      stride: number of tokens that a row predicts; 0: all.
 
     Raises:
-      InputError: for a stride that is longer than a row, or for packed documents.
+      InputError: for a stride that is longer than a row, or for a stride with packed documents.
     """
     length = config.max_length
     if not 0 <= stride <= length:
-        raise InputError(f"stride = {stride}: must be at most data.max_length = {length}")
+        raise InputError(f"stride = {stride}: must be from 0 to data.max_length = {length}")
     bucket = Bucket(max(1, max(config.tokens_per_batch, 8192) // length), 0, length)
     common: dict[str, Any] = dict(buckets=(bucket,), tokens=len(text.tokens), left_out=0, seed=0, size=len(text.tokens))
     if config.batching != "packed":
         return WindowsPlan(**common, stride=stride or length)
     if stride:
-        raise InputError(f"stride = {stride}: not for packed documents; give data.batching blocks")
+        raise InputError(f"stride = {stride}: cannot be combined with packed documents; use --data.batching blocks")
     return _packed_plan(text, common)
 
 
@@ -240,7 +239,7 @@ def evaluation_batches_of_text(
 
 
 def crop_batches(text: TextSplit, config: RunningTextConfig, *, rows_multiple: int = 1) -> Iterator[Arrays]:
-    """Yields `evaluation_crops` random rows of a split, the same at every call; none where the split is too short."""
+    """Yields `evaluation_crops` random rows of a split, the same at every call; none if the split is too short."""
     plan = evaluation_plan(text, dataclasses.replace(config, batching="crops"))
     if plan.size < config.max_length:
         return

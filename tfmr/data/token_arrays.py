@@ -1,6 +1,7 @@
 """Sentences of token ids as two flat arrays on disk: the tokens, and where each sentence starts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -15,19 +16,19 @@ T = TypeVar("T", bound="TokenArrays")
 
 @dataclass(frozen=True)
 class TokenArrays:
-    """Sentences of token ids, each with its end mark, read from disk as they are used.
+    """Sentences of token ids, each with its EOS token, or the documents of a running text.
 
-    Or the documents of a running text; one that is cut off, or that is the whole text, has no end mark.
+    Opened from a folder, they are read from disk when they are used.
     """
 
     tokens: Integer[np.ndarray, "total"]
-    """All sentences one after another: uint16 where the vocabulary fits, else int32."""
+    """All sentences, concatenated: uint16 if the vocabulary is small enough, else int32."""
     offsets: Int64[np.ndarray, "boundaries"]
-    """Sentence i is tokens[offsets[i] : offsets[i + 1]]; one more than there are sentences."""
+    """Sentence i is tokens[offsets[i] : offsets[i + 1]]; one more than the number of sentences."""
     begin_mark: int = BOS_ID
-    """What is looked at before the first token of a sentence."""
+    """The input from which the first token of a sentence is predicted."""
     lengths: Int64[np.ndarray, "sentences"] = field(init=False)
-    """Tokens of each sentence, end mark included."""
+    """Number of tokens of each sentence, EOS included."""
 
     def __post_init__(self):
         object.__setattr__(self, "lengths", np.diff(self.offsets))
@@ -36,7 +37,7 @@ class TokenArrays:
         return len(self.lengths)
 
     def __getitem__(self, sentence: int) -> Integer[np.ndarray, "length"]:
-        """Returns the ids of one sentence, a read-only view; raises IndexError beyond the last."""
+        """Returns the ids of one sentence as a read-only view; raises IndexError if there is no such sentence."""
         if not 0 <= sentence < len(self):
             raise IndexError(f"sentence {sentence} of {len(self)}")
         return self.tokens[self.offsets[sentence] : self.offsets[sentence + 1]]
@@ -52,46 +53,58 @@ class TokenArrays:
 
 
 class TokenWriter:
-    """Writes the two arrays of a `TokenArrays` sentence by sentence, in memory that does not grow with the tokens."""
+    """Writes the two arrays of a `TokenArrays` as sentences are added, in constant memory."""
 
     def __init__(self, folder: Path, name: str, vocab_size: int):
-        """Starts the files; ids must be smaller than `vocab_size`."""
-        self._dtype = np.dtype(np.uint16 if vocab_size <= 1 << 16 else np.int32)
-        self._file = (folder / f"{name}.tokens.npy").open("wb")
-        self._offsets_path = folder / f"{name}.offsets.npy"
-        self._lengths: list[np.ndarray] = []
-        self._total = 0
-        self._write_header()
+        """Creates the files; token ids must be less than `vocab_size`."""
+        self._tokens = _ArrayFile(folder / f"{name}.tokens.npy", np.uint16 if vocab_size <= 1 << 16 else np.int32)
+        self._offsets = _ArrayFile(folder / f"{name}.offsets.npy", np.int64)
+        self._offsets.append(np.zeros(1))
 
-    def _write_header(self) -> None:
-        # numpy pads the header so that it can be written again when the first axis has grown.
-        header = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": (self._total,)}
-        np.lib.format.write_array_header_1_0(self._file, header)
-
-    def extend(self, sentences: Iterable[Sequence[int]]) -> None:
-        """Adds sentences, given without end mark."""
-        ended = [[*sentence, EOS_ID] for sentence in sentences]
-        lengths = np.array([len(sentence) for sentence in ended], dtype=np.int64)
-        tokens = np.fromiter((token for sentence in ended for token in sentence), self._dtype, int(lengths.sum()))
-        self._file.write(tokens.tobytes())
-        self._lengths.append(lengths)
-        self._total += len(tokens)
+    def extend(self, sentences: Sequence[Sequence[int]]) -> None:
+        """Adds sentences that do not contain EOS, and appends EOS to each."""
+        lengths = np.array([len(sentence) + 1 for sentence in sentences], np.int64)
+        ids = itertools.chain.from_iterable(itertools.chain(sentence, (EOS_ID,)) for sentence in sentences)
+        self._add(np.fromiter(ids, self._tokens.dtype, int(lengths.sum())), lengths)
 
     def append(self, tokens: Integer[np.ndarray, " length"], *, end_mark: int | None) -> None:
-        """Adds one text as it is, or with an end mark."""
-        ids = np.append(tokens, [] if end_mark is None else end_mark).astype(self._dtype)
-        self._file.write(ids.tobytes())
-        self._lengths.append(np.array([len(ids)], np.int64))
-        self._total += len(ids)
+        """Adds one text, followed by `end_mark` unless that is None."""
+        ids = np.append(tokens, [] if end_mark is None else end_mark)
+        self._add(ids, np.array([len(ids)], np.int64))
+
+    def _add(self, tokens: np.ndarray, lengths: Int64[np.ndarray, " sentences"]) -> None:
+        self._offsets.append(self.total + np.cumsum(lengths))
+        self._tokens.append(tokens)
 
     @property
     def total(self) -> int:
-        """Tokens written so far, end marks included."""
-        return self._total
+        """Number of tokens written so far, EOS included."""
+        return self._tokens.size
 
     def close(self) -> None:
-        """Finishes both files."""
+        """Completes both files."""
+        self._tokens.close()
+        self._offsets.close()
+
+
+class _ArrayFile:
+    """A one-dimensional .npy file that grows."""
+
+    def __init__(self, path: Path, dtype: type):
+        self.dtype, self.size = np.dtype(dtype), 0
+        self._file = path.open("wb")
+        self._write_header()
+
+    def _write_header(self) -> None:
+        # numpy pads the header, so that it can be overwritten when the size has more digits.
+        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (self.size,)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def append(self, values: np.ndarray) -> None:
+        self._file.write(values.astype(self.dtype).tobytes())
+        self.size += len(values)
+
+    def close(self) -> None:
         self._file.seek(0)
         self._write_header()
         self._file.close()
-        np.save(self._offsets_path, np.cumsum(np.concatenate([np.zeros(1, np.int64), *self._lengths])))

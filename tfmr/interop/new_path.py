@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from tfmr.data.files import temporary_path
 from tfmr.errors import InputError
 
 
@@ -19,7 +20,7 @@ def new_path(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     if path.exists():
         raise InputError(f"{path}: already exists; remove it or choose another path")
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -4,8 +4,7 @@ import base64
 import json
 from typing import Any
 
-from tfmr.data.sentence_pieces import KIND as SENTENCE_PIECE
-from tfmr.data.tokenizer import EOS_ID, SPECIAL_TOKENS
+from tfmr.data.tokenizer import EOS_ID, SENTENCE_PIECE, SPECIAL_TOKENS
 from tfmr.interop.folders import to_json
 
 _SPECIAL = dict(zip(("pad_token", "unk_token", "bos_token", "eos_token"), SPECIAL_TOKENS, strict=True))

@@ -54,7 +54,9 @@ def weight_breakdown(config: ModelConfig) -> dict[str, int]:
             table[use] = table.get(use, 0) + parameter.size
     if getattr(config, "tie_embeddings", False):
         table.setdefault("unembedding", config.vocab_size * config.d_model)
-    return table | {"unembedding": table.pop("unembedding")} if "unembedding" in table else table
+    if "unembedding" in table:
+        table["unembedding"] = table.pop("unembedding")  # the last one
+    return table
 
 
 def attention_share(config: ModelConfig) -> float:

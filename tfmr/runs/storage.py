@@ -1,4 +1,4 @@
-"""Folders to write to, on this machine or in an object store (gs://), and what goes wrong there, in one line."""
+"""Local folders and object stores (gs://): atomic writes, and errors of the storage as one line."""
 
 import contextlib
 import errno
@@ -10,63 +10,58 @@ from pathlib import Path
 
 from etils import epath
 
+from tfmr.data.files import write_bytes_atomically
 from tfmr.errors import InputError
 
 AnyPath = Path | epath.Path
-"""A path of this machine or of an object store; both have the methods of pathlib."""
+"""A local path or a path in an object store. Both have the methods of pathlib."""
 
 REMOTE = {"gs": "gcsfs google-cloud-storage"}
-"""The object stores that checkpoints can be written to, and the packages that they need."""
+"""The supported object stores, and the packages that they need."""
 
 
 def storage_path(path: str | os.PathLike) -> AnyPath:
     """Returns the path of a folder or file, local or remote.
 
     Raises:
-      InputError: for an object store that is not known, whose packages are missing, or that does not answer.
+      InputError: for an object store that is not supported, lacks its packages, or does not respond.
     """
     text = os.fspath(path)
     scheme, separator, _ = text.partition("://")
     if not separator:
         return Path(path)
     if scheme not in REMOTE:
-        raise InputError(f"{text}: {scheme}:// is not supported; give a local folder or gs://BUCKET/RUN")
+        raise InputError(f"{text}: {scheme}:// is not supported; use a local folder or gs://BUCKET/RUN")
     remote = epath.Path(text)
     try:
         remote.exists()
     except ImportError as error:
         raise InputError(f"{text}: {scheme}:// needs: pip install {REMOTE[scheme]} ({error})") from None
     except Exception as error:  # each store has its own
-        raise InputError(f"{text}: the object store does not respond ({first_line(error)})") from error
+        raise InputError(f"{text}: the object store does not respond ({first_line(error)}); try again") from error
     return remote
 
 
 def is_remote(path: AnyPath) -> bool:
-    """Whether a path is in an object store, which can replace whole objects but neither append nor rename."""
+    """Returns whether a path is in an object store, which can replace objects but neither append nor rename."""
     return not isinstance(path, Path) and "://" in os.fspath(path)
 
 
 def write_text(file: AnyPath, text: str) -> None:
-    """Writes a text as `write_bytes` does, in UTF-8."""
+    """Writes a text in UTF-8 like `write_bytes`."""
     write_bytes(file, text.encode("utf-8"))
 
 
 def write_bytes(file: AnyPath, content: bytes) -> None:
-    """Writes a file whole or not at all: under a temporary name and renamed, so that it is never seen half written."""
+    """Writes a file atomically, so that no reader ever sees a part of it."""
     if is_remote(file):
-        file.write_bytes(content)  # an object appears when all of it is there
-        return
-    temporary = file.with_name(f".{file.name}.tmp-{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, file)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+        file.write_bytes(content)  # an object becomes visible when it is complete
+    else:
+        write_bytes_atomically(Path(file), content)
 
 
 def check_writable(folder: AnyPath) -> None:
-    """Raises InputError where a folder cannot be made or written to; leaves nothing behind."""
+    """Raises InputError if a folder cannot be created or written to. Leaves nothing behind."""
     existing = folder
     while not is_remote(folder) and not existing.exists() and existing != existing.parent:
         existing = existing.parent
@@ -81,24 +76,24 @@ def check_writable(folder: AnyPath) -> None:
 
 
 UNWRITABLE = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),  # no room
-    *(errno.EROFS, errno.EACCES, errno.EPERM),  # not allowed
-    *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),  # no folder can be there
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),  # the disk is full
+    *(errno.EROFS, errno.EACCES, errno.EPERM),  # permission denied
+    *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),  # the folder cannot exist
     *(errno.EIO, errno.ESTALE),  # the disk fails
 }
 REFUSED = re.compile(r"OS error|No space left|File too large|Permission denied|Read-only file system|quota|"
                      r"RESOURCE_EXHAUSTED|PERMISSION_DENIED|UNAUTHENTICATED|UNAVAILABLE|FAILED_PRECONDITION",
                      re.IGNORECASE)  # fmt: skip
-"""How libraries say that the storage refused, where they raise no OSError."""
+"""Messages of libraries that do not raise OSError when the storage refuses."""
 
 
 @contextlib.contextmanager
 def writing_named(folder: AnyPath, then: Callable[[], str] | None = None) -> Iterator[None]:
-    """Turns the errors of a full disk or an unwritable folder into an InputError that names it and the fix.
+    """Turns the errors of a full disk or an unwritable folder into an InputError that names the folder and the fix.
 
     Args:
-      folder: what is written to.
-      then: tells what the user should know beside, such as what is safe.
+      folder: the folder that is written to.
+      then: returns what else the user should know, such as which checkpoint is complete.
     """
     try:
         yield
@@ -118,5 +113,5 @@ def writing_named(folder: AnyPath, then: Callable[[], str] | None = None) -> Ite
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the kind of an error and the beginning of what it says, for a message of one line."""
+    """Returns the type of an error and the first line of its message."""
     return f"{type(error).__name__}: {error}".split("\n")[0][:200]

@@ -11,8 +11,7 @@ from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
 
 from tfmr.config import Config, DataConfig, DecodingConfig, ModelConfig
-from tfmr.data.batching import BatchPlan
-from tfmr.data.layout import Arrays
+from tfmr.data.batching import Arrays, BatchPlan
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 from tfmr.models import Model

@@ -1,4 +1,4 @@
-"""Corpora: translation pairs by name."""
+"""Corpora of translation pairs, by name."""
 
 from tfmr.config import PairsConfig
 from tfmr.data.corpora.corpus import Corpus
@@ -7,13 +7,13 @@ BUILT_IN = ("grammar", "multi30k", "text")
 
 
 def load_corpus(config: PairsConfig) -> Corpus:
-    """Returns the corpus that `data.corpus` names; it is written to the cache when its pairs are first read.
+    """Returns the corpus that `data.corpus` names.
 
     Raises:
-      InputError: for an unknown corpus, an unknown language, or a missing or wrong file.
+      InputError: for an unknown corpus, an unknown language, or a missing file.
     """
     if config.corpus == "grammar":
-        from tfmr.data.corpora.grammar_builder import load_grammar
+        from tfmr.data.corpora.grammar_corpus import load_grammar
 
         return load_grammar(config)
     if config.corpus == "multi30k":

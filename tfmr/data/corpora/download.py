@@ -1,4 +1,4 @@
-"""One file from the network, checked against its sha256."""
+"""Downloads one file and checks its sha256."""
 
 import json
 import logging
@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from tfmr.data.corpora.lines import sha256_of_file
+from tfmr.data.files import remove_abandoned, temporary_path, write_bytes_atomically
 from tfmr.errors import InputError
 
 log = logging.getLogger("tfmr")
@@ -17,19 +18,19 @@ _TIMEOUT = 60.0  # seconds without an answer
 
 
 def download(url: str, folder: Path, sha256: str | None, instead: str) -> Path:
-    """Returns the file of `url` in `folder`, downloaded if it is not there or no longer what it was.
+    """Returns the file of `url` in `folder`; downloads it if it is missing or its checksum is wrong.
 
-    Where the checksum is not known (`sha256` is None), the first download is trusted, its checksum is written to
-    `checksums.json` in the folder, and any other content is refused from then on.
+    If the checksum is not known (`sha256` is None), the first download is trusted. Its checksum is recorded in
+    `checksums.json` in the folder, and later downloads with another checksum are refused.
 
     Args:
-      url: what to download; its last part names the file.
-      folder: where to keep it.
-      sha256: hexadecimal checksum of the file, where it is known.
-      instead: what to tell users to do if the download fails.
+      url: the address; its last part is the name of the file.
+      folder: the folder to download to.
+      sha256: hexadecimal checksum of the file, if it is known.
+      instead: what a user can do if the download fails; part of the error message.
 
     Raises:
-      InputError: if it cannot be downloaded, or has another checksum.
+      InputError: if the file cannot be downloaded or has the wrong checksum.
     """
     path = folder / url.rsplit("/", 1)[-1]
     record = folder / "checksums.json"
@@ -38,15 +39,17 @@ def download(url: str, folder: Path, sha256: str | None, instead: str) -> Path:
     if expected and path.exists() and sha256_of_file(path) == expected:
         return path
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    remove_abandoned(folder, f"{path.name}.tmp-*")
+    temporary = temporary_path(path)
     try:
         _fetch(url, temporary, instead)
         found = sha256_of_file(temporary)
         if expected and found != expected:
-            raise InputError(f"{url}: has the sha256 {found}, not {expected}: refused; {instead}")
+            raise InputError(f"{url}: refused, because its sha256 is {found} instead of {expected}; {instead}")
         if not expected:
-            log.warning("%s: its checksum is not known; trusted now and recorded in %s: sha256 %s", url, record, found)
-            _write_json(record, {**recorded, path.name: found})
+            log.warning("%s: its checksum is not known; trusting sha256 %s and recording it in %s", url, found, record)
+            known = {**recorded, path.name: found}
+            write_bytes_atomically(record, json.dumps(known, indent=1, sort_keys=True).encode())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -61,9 +64,3 @@ def _fetch(url: str, path: Path, instead: str) -> None:
     except (OSError, urllib.error.URLError) as error:
         reason = getattr(error, "reason", None) or error
         raise InputError(f"{url}: cannot be downloaded ({reason}); {instead}") from None
-
-
-def _write_json(path: Path, values: dict) -> None:
-    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    temporary.write_text(json.dumps(values, indent=1, sort_keys=True), encoding="utf-8")
-    os.replace(temporary, path)

@@ -1,4 +1,4 @@
-"""Lines of text from files, plain or gzip: strict UTF-8, and a line ends at a line feed only."""
+"""Reads lines of text from plain or gzip files: strict UTF-8, and only a line feed ends a line."""
 
 import gzip
 import hashlib
@@ -13,19 +13,19 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yields the lines of a file; see `decode_lines`. A name that ends in .gz is read as gzip.
+    """Yields the lines of a file as `decode_lines` does. A file whose name ends in .gz is read as gzip.
 
     Raises:
-      InputError: if there is no such file, it is not UTF-8, or it is named .gz and is not (all of) a gzip file.
+      InputError: if the file does not exist, is not UTF-8, or is named .gz but is not a complete gzip file.
     """
     return decode_lines(_read_raw_lines(path), str(path))
 
 
 def decode_lines(raw_lines: Iterable[bytes], name: str) -> Iterator[str]:
-    """Yields lines without their ends (line feed, or carriage return and line feed) or a byte order mark at the start.
+    """Yields lines without their line ends (LF or CRLF), and without a byte order mark at the start of the first.
 
     Raises:
-      InputError: for a line that is not UTF-8, with the name of what is read and the line's number.
+      InputError: for a line that is not UTF-8; the message contains `name` and the line number.
     """
     for number, raw in enumerate(raw_lines, start=1):
         try:
@@ -48,13 +48,13 @@ def _read_raw_lines(path: Path) -> Iterator[bytes]:
     except EOFError:
         raise InputError(f"{path}: the gzip file is cut short; copy or download it again") from None
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: is named .gz but is not a whole gzip file ({error})") from None
+        raise InputError(f"{path}: is named .gz but is not a complete gzip file ({error})") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 def read_text(path: Path) -> str:
-    """Returns the whole text of a file with line feeds as line ends, without a byte order mark; see `read_lines`."""
+    """Returns the text of a file with LF as line ends and without a byte order mark; raises as `read_lines` does."""
     raw = b"".join(_read_raw_lines(path))
     try:
         text = raw.decode("utf-8")
@@ -66,10 +66,10 @@ def read_text(path: Path) -> str:
 
 
 def missing_file(path: Path) -> InputError:
-    """Returns the error for a file that is not there, naming the nearest that is."""
+    """Returns the error for a file that does not exist; it suggests the file with the most similar name."""
     if not path.parent.is_dir():
-        return InputError(f"{path}: there is no folder {path.parent}")
-    return InputError(f"{path}: there is no such file{nearest(path.name, _names(path.parent))}")
+        return InputError(f"{path}: the folder {path.parent} does not exist")
+    return InputError(f"{path}: no such file{nearest(path.name, _names(path.parent))}")
 
 
 def _names(folder: Path) -> list[str]:
@@ -77,32 +77,37 @@ def _names(folder: Path) -> list[str]:
 
 
 def read_pairs(source: Path, target: Path) -> Iterator[tuple[str, str]]:
-    """Yields the lines of two files side by side; raises InputError if one has more, with both counts."""
+    """Yields the lines of two files in pairs; raises InputError with both counts if one file has more lines."""
     lines = itertools.zip_longest(read_lines(source), read_lines(target))
     for number, (source_line, target_line) in enumerate(lines):
         if source_line is None or target_line is None:
             rest = 1 + sum(1 for _ in lines)
             counts = (number + rest, number) if target_line is None else (number, number + rest)
-            raise InputError(f"{source} has {counts[0]} lines but {target} has {counts[1]}: they must be line by line")
+            raise InputError(
+                f"{source} has {counts[0]} lines but {target} has {counts[1]}: line i of one must translate line i of "
+                "the other"
+            )
         yield source_line, target_line
 
 
 def read_tsv(path: Path) -> Iterator[tuple[str, str]]:
-    """Yields source and target of each line; raises InputError for a line without exactly one tab."""
+    """Yields the source and target of each line; raises InputError for a line that does not have exactly one tab."""
     return split_tsv(read_lines(path), str(path))
 
 
 def split_tsv(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]:
-    """Yields source and target of each line; raises InputError, with the name of what is read, as `read_tsv` does."""
+    """Yields the source and target of each line as `read_tsv` does; error messages contain `name`."""
     for number, line in enumerate(lines, start=1):
         source, *rest = line.split("\t")
         if len(rest) != 1:
-            raise InputError(f"{name}: line {number} has {len(rest)} tabs instead of one between source and target")
+            raise InputError(
+                f"{name}: line {number} has {len(rest)} tabs; there must be one, between source and target"
+            )
         yield source, rest[0]
 
 
 def sha256_of_file(path: Path) -> str:
-    """Returns the sha256 of a file's bytes, in hexadecimal; raises InputError if it cannot be read."""
+    """Returns the sha256 of a file in hexadecimal; raises InputError if the file cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

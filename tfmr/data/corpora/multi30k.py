@@ -1,22 +1,17 @@
-"""Multi30k (Elliott et al. 2016): captions of pictures in English, German, French and Czech.
+"""Multi30k (Elliott et al. 2016): image captions in English, German, French and Czech.
 
-29 000 pairs train, 1 014 validate, and test_2016_flickr's 1 000 test: the form
-in which published tables score. Two variants: `raw`, as written, and `tok`,
-lowercased, punctuation-normalised and Moses-tokenised.
+There are 29 000 training pairs, 1 014 validation pairs, and the 1 000 test pairs of test_2016_flickr, on which
+published tables report scores. There are two variants: `raw`, as written, and `tok`, lowercased, punctuation-normalised
+and Moses-tokenised.
 """
 
-import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
-
-import tensorflow_datasets as tfds
 
 from tfmr.config import PairsConfig
-from tfmr.data.corpora.builder import PairsBuilder, prepared_later
-from tfmr.data.corpora.corpus import Corpus, fingerprint
+from tfmr.data.corpora.corpus import READER_VERSION, Corpus, fingerprint
 from tfmr.data.corpora.download import download
-from tfmr.data.corpora.lines import missing_file, read_lines, read_pairs, sha256_of_file
+from tfmr.data.corpora.lines import missing_file, read_lines, sha256_of_file
+from tfmr.data.corpora.text import TextCorpus
 from tfmr.errors import InputError, nearest
 
 LANGUAGES = ("en", "de", "fr", "cs")
@@ -25,8 +20,8 @@ BASE_URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1
 _STEMS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
 _LINES = {"train": 29_000, "validation": 1_014, "test": 1_000}
 
-# sha256 of the files of English and German. Those of French and Czech have not been seen:
-# their number of lines is checked, and their checksum is recorded at the first download.
+# sha256 of the English and German files. The checksums of the French and Czech files are not known: their number of
+# lines is checked, and their checksum is recorded at the first download.
 _SHA256 = {
     "train.en.gz": "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
     "train.de.gz": "726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6",
@@ -43,43 +38,24 @@ _SHA256 = {
 }
 
 
-@dataclasses.dataclass
-class Multi30kConfig(tfds.core.BuilderConfig):
-    """Adds the files of each split, source and target."""
-
-    files: dict[str, list[Path]] = dataclasses.field(default_factory=dict)
-
-
-class Multi30k(PairsBuilder, skip_registration=True):
-    """Multi30k from its text files."""
-
-    def pairs(self, split: str) -> Iterator[tuple[str, str]]:
-        """Yields the captions of a split; raises InputError if two files are not line by line."""
-        source, target = cast(Multi30kConfig, self.builder_config).files[split]
-        return read_pairs(source, target)
-
-
 def load_multi30k(config: PairsConfig) -> Corpus:
-    """Returns Multi30k from the folder `data.dir`, or downloaded.
+    """Returns Multi30k from the folder `data.dir`, or downloads it.
 
-    The folder holds `raw/` and `tok/` as the public repository's `data/task1` does, or is one of the two.
+    The folder contains `raw/` and `tok/`, like `data/task1` in the public repository, or is one of the two.
 
     Raises:
-      InputError: for another language, a missing file, or a failed download.
+      InputError: for an unknown language, a missing file, or a failed download.
     """
     languages = (config.source_language, config.target_language)
     for name, language in zip(("source", "target"), languages, strict=True):
         if language not in LANGUAGES:
             known = ", ".join(LANGUAGES) + nearest(language, LANGUAGES)
-            raise InputError(f"data.{name}_language = {language!r}: multi30k has {known}")
+            raise InputError(f"data.{name}_language = {language!r}: must be one of {known}")
     if languages[0] == languages[1]:
         raise InputError(f"data.target_language = {languages[1]!r}: must differ from data.source_language")
     files = {split: [_file(config, split, language) for language in languages] for split in _STEMS}
     sums = {split: [sha256_of_file(path) for path in paths] for split, paths in files.items()}
-    key = fingerprint("multi30k", str(Multi30k.VERSION), config.variant, languages, sums)
-    builder_config = Multi30kConfig(name=f"{config.variant}_{languages[0]}_{languages[1]}-{key[:16]}", files=files)
-
-    return Corpus("multi30k", key, prepared_later(Multi30k, builder_config, config))
+    return TextCorpus("multi30k", fingerprint("multi30k", READER_VERSION, config.variant, languages, sums), files)
 
 
 def _file(config: PairsConfig, split: str, language: str) -> Path:
@@ -102,10 +78,10 @@ def _downloaded(config: PairsConfig, split: str, name: str) -> Path:
         f"{BASE_URL}/{config.variant}/{name}",
         config.cache_folder / "downloads" / "multi30k",
         _SHA256.get(name),
-        instead="put the files of github.com/multi30k/dataset into a folder and name it with --data.dir",
+        instead="get the files from github.com/multi30k/dataset and give their folder with --data.dir",
     )
     if name not in _SHA256:
         lines = sum(1 for _ in read_lines(path))
         if lines != _LINES[split]:
-            raise InputError(f"{path}: has {lines} lines, not the {_LINES[split]} of Multi30k; delete it and try again")
+            raise InputError(f"{path}: has {lines} lines instead of {_LINES[split]}; delete it and try again")
     return path

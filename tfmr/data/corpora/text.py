@@ -1,91 +1,132 @@
-"""Your own text: a folder of line-by-line files or TSVs, or one pair of files.
+"""Text files as a corpus: a folder with a pair of files or a TSV file for each split, or one pair of files or TSV file.
 
-Where there is no validation or test file, about a hundredth of the training
-pairs is held out. Which ones is decided by their content alone: the same pair
-is always on the same side, wherever it stands and however often.
+If there is no file for validation or test, about one percent of the training pairs is held out. Their content alone
+determines which: all copies of a pair are on the same side, wherever they are in the file.
 """
 
-import dataclasses
 import functools
 import hashlib
+import heapq
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
-
-import numpy as np
-import tensorflow_datasets as tfds
+from typing import Generic, NamedTuple, TypeVar
 
 from tfmr.config import PairsConfig
-from tfmr.data.corpora.builder import PairsBuilder, prepared_later
-from tfmr.data.corpora.corpus import SPLITS, Corpus, fingerprint, held_out_size
+from tfmr.data.corpora.corpus import MAX_HELD_OUT, READER_VERSION, SPLITS, Corpus, fingerprint, held_out_size
 from tfmr.data.corpora.lines import missing_file, read_pairs, read_tsv, sha256_of_file
 from tfmr.errors import InputError
 
 log = logging.getLogger("tfmr")
 
+T = TypeVar("T")
+
 _STEMS = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+_ENOUGH_PAIRS = 100 * MAX_HELD_OUT  # with more distinct pairs than this, `held_out_size` stays the same
 
 
-@dataclasses.dataclass
-class TextConfig(tfds.core.BuilderConfig):
-    """Adds the files of each split that has any: source and target, or one TSV."""
+@dataclass(frozen=True)
+class TextCorpus(Corpus):
+    """Text files that are read line by line, as often as their pairs are needed."""
 
-    files: dict[str, list[Path]] = dataclasses.field(default_factory=dict)
+    files: dict[str, list[Path]] = field(repr=False)
+    """The files of each split that has any: source and target, or one TSV file."""
 
-
-class Text(PairsBuilder, skip_registration=True):
-    """Text files."""
-
-    def pairs(self, split: str) -> Iterator[tuple[str, str]]:
-        """Yields the pairs of a split, held out of the training files if it has none of its own.
+    def split(self, split: str) -> Iterator[tuple[str, str]]:
+        """Yields the pairs of a split, held out of the training files if it has no files itself.
 
         Raises:
-          InputError: for anything wrong with the files, or too few pairs to hold any out.
+          InputError: for anything wrong with the files, or if there are too few pairs to hold any out.
         """
-        files = cast(TextConfig, self.builder_config).files
-        held_out = self._held_out
-        if split == "train":
-            return (
-                pair for pair in _read(files["train"]) if not any(_hash(pair) in part for part in held_out.values())
-            )
-        if split in held_out:
-            return _first_of_each(_read(files["train"]), held_out[split])
-        return _read(files[split])
+        if split not in self.files:
+            return (pair for pair, _ in self._held_out.parts[split].values())
+        pairs = _read(self.files[split])
+        if split != "train" or not self._held_out.parts:
+            return pairs
+        held_out = {number for part in self._held_out.parts.values() for number in part}
+        return (pair for pair in pairs if _hash(pair) not in held_out)
+
+    def size(self, split: str) -> int:
+        """Returns the number of pairs in a split; raises as `split` does."""
+        if split == "train" and self._held_out.parts:
+            return self._held_out.rest
+        return super().size(split)
 
     @functools.cached_property
-    def _held_out(self) -> dict[str, set[int]]:
-        """Returns the hashes of the pairs that each split without files takes from the training files."""
-        files = cast(TextConfig, self.builder_config).files
-        lacking = [split for split in SPLITS if split not in files]
+    def _held_out(self) -> "_HeldOut":
+        """The pairs of the splits that have no files.
+
+        They are the pairs with the smallest hashes. That choice does not depend on the text, and few pairs move when
+        others are added. Memory is bounded: at most _ENOUGH_PAIRS hashes are needed to know how many to hold out.
+        """
+        lacking = [split for split in SPLITS if split not in self.files]
         if not lacking:
-            return {}
-        hashes = np.unique(
-            np.fromiter((_hash(pair) for pair in _read(files["train"]) if all(map(str.strip, pair))), np.uint64)
-        )
-        names = " and ".join(map(str, files["train"]))
-        if len(hashes) <= len(lacking):
+            return _HeldOut({}, 0)
+        distinct: _Smallest[None] = _Smallest(_ENOUGH_PAIRS)
+        candidates: _Smallest[tuple[str, str]] = _Smallest(len(lacking) * MAX_HELD_OUT)
+        total = 0
+        for pair in _read(self.files["train"]):
+            total += 1
+            number = _hash(pair)
+            if number < distinct.limit and all(map(str.strip, pair)):
+                distinct.add(number, None)
+                candidates.add(number, pair)
+        count = len(distinct.sorted())
+        names = " and ".join(map(str, self.files["train"]))
+        if count <= len(lacking):
             raise InputError(
-                f"{names}: {len(hashes)} different pairs are too few to hold out {' and '.join(lacking)}; give files"
+                f"{names}: {count} distinct pairs are too few to hold out {' and '.join(lacking)}; "
+                "add pairs or give files for these splits"
             )
-        size = held_out_size(len(hashes))
-        log.info("No files for %s: %d pairs each are held out of %s", " and ".join(lacking), size, names)
-        # The smallest hashes: a choice that has nothing to do with the text, and stays when pairs are added elsewhere.
-        return {split: set(hashes[place * size : (place + 1) * size].tolist()) for place, split in enumerate(lacking)}
+        size = held_out_size(count)
+        log.info("No files for %s: holding out %d pairs of %s for each", " and ".join(lacking), size, names)
+        smallest = candidates.sorted()
+        numbers = {split: {*smallest[i * size : (i + 1) * size]} for i, split in enumerate(lacking)}
+        parts = {
+            split: {number: value for number, value in candidates.values.items() if number in numbers[split]}
+            for split in lacking
+        }
+        return _HeldOut(parts, total - sum(copies for part in parts.values() for _, copies in part.values()))
+
+
+class _HeldOut(NamedTuple):
+    parts: dict[str, dict[int, tuple[tuple[str, str], int]]]
+    """The distinct pairs of each split in the order of the training files: by hash, with the number of copies."""
+    rest: int
+    """The number of pairs that are left for training."""
+
+
+class _Smallest(Generic[T]):
+    """The smallest of a stream of numbers, in memory of a fixed size."""
+
+    def __init__(self, size: int):
+        """Starts with no numbers; `size` is how many are kept."""
+        self.values: dict[int, tuple[T, int]] = {}
+        """The value that first came with each number, and how often the number came; in the order in which they came.
+        Includes some numbers that are not among the smallest."""
+        self.limit = 1 << 64
+        """All numbers from here on are ignored."""
+        self._size = size
+
+    def add(self, number: int, value: T) -> None:
+        """Adds a number unless it is too large."""
+        if number >= self.limit:
+            return
+        first, copies = self.values.get(number, (value, 0))
+        self.values[number] = first, copies + 1
+        if len(self.values) > 2 * self._size:
+            self.limit = self.sorted()[-1] + 1
+            self.values = {number: value for number, value in self.values.items() if number < self.limit}
+
+    def sorted(self) -> list[int]:
+        """Returns the smallest distinct numbers, ascending."""
+        return heapq.nsmallest(self._size, self.values)
 
 
 def _hash(pair: tuple[str, str]) -> int:
     digest = hashlib.blake2b("\n".join(pair).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
-
-
-def _first_of_each(pairs: Iterator[tuple[str, str]], hashes: set[int]) -> Iterator[tuple[str, str]]:
-    left = set(hashes)
-    for pair in pairs:
-        number = _hash(pair)
-        if number in left:
-            left.remove(number)
-            yield pair
 
 
 def _read(files: list[Path]) -> Iterator[tuple[str, str]]:
@@ -100,7 +141,7 @@ def _read(files: list[Path]) -> Iterator[tuple[str, str]]:
 def load_text(config: PairsConfig) -> Corpus:
     """Returns the corpus in the folder `data.dir`, or in `data.source_file` and `data.target_file`.
 
-    A folder holds, for train, validation (also valid, val, dev) and test, `{split}.{source_language}` beside
+    For train, validation (also valid, val, dev) and test, a folder contains `{split}.{source_language}` and
     `{split}.{target_language}`, or `{split}.tsv` with source, tab, target; each plain or .gz.
 
     Raises:
@@ -108,15 +149,12 @@ def load_text(config: PairsConfig) -> Corpus:
     """
     files = _given_files(config) if config.source_file else _files_of_folder(config)
     sums = {split: [sha256_of_file(path) for path in paths] for split, paths in files.items()}
-    key = fingerprint("text", str(Text.VERSION), sums)
-    builder_config = TextConfig(name=key[:32], files=files)
-
-    return Corpus("text", key, prepared_later(Text, builder_config, config))
+    return TextCorpus("text", fingerprint("text", READER_VERSION, sums), files)
 
 
 def _given_files(config: PairsConfig) -> dict[str, list[Path]]:
     if config.dir:
-        raise InputError(f"data.dir = {config.dir!r}: give either it or data.source_file, not both")
+        raise InputError(f"data.dir = {config.dir!r}: cannot be combined with data.source_file; give only one of them")
     paths = [Path(name).expanduser() for name in (config.source_file, config.target_file) if name]
     for path in paths:
         if not path.is_file():
@@ -126,7 +164,7 @@ def _given_files(config: PairsConfig) -> dict[str, list[Path]]:
 
 def _files_of_folder(config: PairsConfig) -> dict[str, list[Path]]:
     if not config.dir:
-        raise InputError("data.corpus = 'text': name its folder with data.dir, or a file with data.source_file")
+        raise InputError("data.corpus = 'text': needs a folder (data.dir) or a file (data.source_file)")
     languages = (config.source_language, config.target_language)
     if any("/" in language or "\\" in language for language in languages) or languages[0] == languages[1]:
         raise InputError(
@@ -140,7 +178,7 @@ def _files_of_folder(config: PairsConfig) -> dict[str, list[Path]]:
 
 
 def _files_of_split(folder: Path, stems: tuple[str, ...], languages: tuple[str, str]) -> list[Path]:
-    """Returns the two files or the TSV of a split, the first that is there; [] if there is none."""
+    """Returns the two files or the TSV file of the first stem that has any; [] if none has."""
     for stem in stems:
         pair = [_plain_or_gzip(folder / f"{stem}.{language}") for language in languages]
         if pair[0] and pair[1]:

@@ -1,4 +1,4 @@
-"""Random choices that stay the same over versions of Python."""
+"""Random choices that are the same in all versions of Python."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Dice:
-    """Random choices from a seed; made of `random()` alone, which Python promises never to change."""
+    """Random choices from a seed. They use only `random()`, which Python guarantees not to change."""
 
     def __init__(self, seed: int):
         self._random = random.Random(seed).random
@@ -22,11 +22,11 @@ class Dice:
         return self._random() < probability
 
     def pick(self, options: Sequence[T]) -> T:
-        """Returns one of the options, each as likely as any other."""
+        """Returns one of the options, all with the same probability."""
         return options[self.below(len(options))]
 
     def weighted(self, weights: Mapping[T, int]) -> T:
-        """Returns one of the keys, as likely as its share of the weights."""
+        """Returns one of the keys, with a probability proportional to its weight."""
         *others, last = weights
         point = self._random() * sum(weights.values())
         for option in others:

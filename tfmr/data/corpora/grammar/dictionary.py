@@ -1,10 +1,10 @@
-"""Reads the lines of the lexicon, which look as they would in a dictionary, the fields apart by ` | `.
+"""Reads the lines of the lexicon, which look like dictionary entries with fields separated by ` | `.
 
     nouns       man, men | der Mann, Männer            milk | die Milch            boy | der Junge, Jungen, weak
     verbs       give, gave, given | geben, gibt, hat gegeben | thing text          call | an-rufen, ruft, ...
     adjectives  old, older | alt, älter | person thing
 
-Regular English forms are left out.
+Regular English forms are omitted.
 """
 
 from tfmr.data.corpora.grammar.english_words import regular_past, regular_plural
@@ -15,13 +15,13 @@ _AUXILIARIES = {"hat": "haben", "ist": "sein"}
 
 
 def _lines(table: str) -> list[list[list[str]]]:
-    """Returns the words of every field of every line."""
+    """Returns the words in each field of each line."""
     lines = table.strip().split("\n")
     return [[[word.strip() for word in field.split(",")] for field in line.split("|")] for line in lines]
 
 
 def read_nouns(kind: str, table: str) -> list[Noun]:
-    """Reads nouns of one kind: English, its plural if irregular | article and noun, plural if it has one, weak."""
+    """Reads nouns of one kind: English, plural if irregular | German article and noun, plural if any, "weak" if so."""
     nouns = []
     for (english, *irregular), (german, *forms) in _lines(table):
         article, word = german.split()
@@ -34,8 +34,8 @@ def read_nouns(kind: str, table: str) -> list[Noun]:
 def read_verbs(table: str, *, stative: bool = False) -> list[Verb]:
     """Reads verbs: English parts | infinitive, third person, perfect | kinds | preposition of the object.
 
-    A word after the English base stays with it (look for); with ~ it is a
-    movable particle (pick ~up). The hyphen in an-rufen ends a separable prefix.
+    A word after the English base form stays with the verb (look for). With ~ it is a movable particle (pick ~up). The
+    hyphen in an-rufen marks the end of a separable prefix.
     """
     verbs = []
     for english, german, (kinds, *_), *preposition in _lines(table):
@@ -60,7 +60,7 @@ def read_verbs(table: str, *, stative: bool = False) -> list[Verb]:
 
 
 def read_adjectives(table: str) -> list[Adjective]:
-    """Reads adjectives: English, comparative | German, comparative, stem if it is another | kinds of noun."""
+    """Reads adjectives: English, comparative | German, comparative, stem if different | kinds of noun."""
     adjectives = []
     for (english, *more), (german, *forms), (kinds, *_) in _lines(table):
         comparatives = (more[0], forms[0]) if more else ("", "")
@@ -70,9 +70,9 @@ def read_adjectives(table: str) -> list[Adjective]:
 
 
 def compounds(kind: str, first_parts: dict[str, str], heads: list[Noun]) -> list[Noun]:
-    """Joins every first part with every head: {"apple": "Apfel"} and juice give apple juice, der Apfelsaft.
+    """Joins every first part with every head: {"apple": "Apfel"} and juice become apple juice, der Apfelsaft.
 
-    The head gives gender and plural, and is written small.
+    The head determines gender and plural, and is written in lower case.
     """
     return [
         head._replace(

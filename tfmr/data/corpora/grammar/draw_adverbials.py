@@ -1,4 +1,4 @@
-"""Draws when and where: times that go with the tense, places, directions."""
+"""Draws adverbials: times that fit the tense, places, directions."""
 
 from tfmr.data.corpora.grammar.dice import Dice
 from tfmr.data.corpora.grammar.draw_phrases import POSSESSIVES, draw_adjectives, draw_noun
@@ -30,10 +30,10 @@ PAST_DAYS = (*[Fixed("yesterday", "gestern")] * 5, *DAYS)
 FUTURE_DAYS = (*[Fixed("tomorrow", "morgen")] * 5, *DAYS)
 PAST = (Fixed("last week", "letzte Woche"), Fixed("last year", "letztes Jahr"), Fixed("this morning", "heute Morgen"))
 FUTURE = (Fixed("next week", "nächste Woche"), Fixed("next year", "nächstes Jahr"), Fixed("soon", "bald"))
-# In the dative, which vor (ago) and in take.
+# In the dative, which vor (ago) and in govern.
 UNITS = (("days", "Tagen"), ("weeks", "Wochen"), ("months", "Monaten"), ("years", "Jahren"))
 
-# The two-way prepositions: the dative says where something is, the accusative where it is put.
+# Two-way prepositions take the dative for a location and the accusative for a destination.
 TWO_WAY = (("on", "auf"), ("under", "unter"), ("next to", "neben"), ("behind", "hinter"), ("in front of", "vor"))
 IN = Preposition("in", "in", "dative")
 INTO = Preposition("into", "in", "accusative")
@@ -42,7 +42,7 @@ TO_CITY = Preposition("to", "nach", "dative")
 
 
 def draw_time(dice: Dice, tense: str, *, negated: bool = False) -> Fixed | None:
-    """Draws a time that goes with the tense; None where none does (often not, not often?)."""
+    """Draws a time that fits the tense; None if none does ("often not" or "not often"?)."""
     if tense in ("present", "perfect"):
         return None if negated else dice.pick(HABITS if tense == "present" else RECENT)
     if tense == "progressive":
@@ -65,7 +65,7 @@ def draw_time(dice: Dice, tense: str, *, negated: bool = False) -> Fixed | None:
 
 
 def _draw_span(dice: Dice, *, past: bool) -> Fixed:
-    """Draws three days ago, or in three days."""
+    """Draws a time such as "three days ago" or "in three days"."""
     english_unit, german_unit = dice.pick(UNITS)
     count = 2 + dice.below(29)
     english, german = f"{english_number(count)} {english_unit}", f"{german_number(count)} {german_unit}"
@@ -73,14 +73,14 @@ def _draw_span(dice: Dice, *, past: bool) -> Fixed:
 
 
 def draw_place(dice: Dice) -> Prepositional | Fixed:
-    """Draws where something happens."""
+    """Draws the place where something happens."""
     if dice.chance(0.12):
         return Fixed("at home", "zu Hause")
     return Prepositional(IN, draw_location(dice, ("room", "building", "garden", "park")))
 
 
 def draw_location(dice: Dice, kinds: tuple[str, ...]) -> NounPhrase:
-    """Draws a phrase for a place: the, a or my, and at times an adjective."""
+    """Draws a phrase for a place, with the, a or my, and sometimes an adjective."""
     noun = draw_noun(dice, kinds)
     determiner = dice.pick(("the", "the", "the", "the", "the", "a", "a", "my"))
     if determiner == "my":
@@ -89,7 +89,7 @@ def draw_location(dice: Dice, kinds: tuple[str, ...]) -> NounPhrase:
 
 
 def draw_direction(dice: Dice, *, by_car: bool = False) -> Prepositional | Fixed:
-    """Draws where somebody goes: into takes the accusative, to the dative; by car only into what is large."""
+    """Draws a destination: into takes the accusative, to takes the dative; by car only into large places."""
     kind = dice.weighted({"into": 4, "to": 4, "home": 1})
     if kind == "home":
         return Fixed("home", "nach Hause")
@@ -105,6 +105,6 @@ def draw_city(dice: Dice) -> Prepositional:
 
 
 def draw_spot(dice: Dice, case: str) -> Prepositional:
-    """Draws on, under, behind, ... a piece of furniture: dative for where it is, accusative for where it is put."""
+    """Draws a place on, under, behind, ... furniture, in the dative for a location or accusative for a destination."""
     english, german = dice.pick(TWO_WAY)
     return Prepositional(Preposition(english, german, case), draw_location(dice, ("furniture",)))

@@ -1,4 +1,4 @@
-"""Draws clauses about what somebody does: a verb, its subject and objects, tense, modal verb, negation, time."""
+"""Draws clauses about actions: a verb, its subject and objects, tense, modal verb, negation, time."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ ACTIONS = {
     "travel": 3, "placement": 5,
 }  # fmt: skip
 FRAMES = ACTIONS | {"stative": 11, "please": 6}
-# Verbs that can have a place where it happens.
+# Verbs that can be used with a place.
 WITH_PLACE = ("eat", "drink", "read", "write", "meet", "call", "sleep", "work", "sing", "laugh", "wait", "dance")
 BY = Preposition("by", "von", "dative")
 
@@ -41,7 +41,7 @@ BE_ALLOWED = _modal("be", "was", "dürfen", "allowed to", auxiliary=True)
 LIKE_TO = Modal(EnglishVerb("like", "liked", ""), None, "to")
 
 PRESENT_MODALS = (CAN, MUST, SHOULD, WOULD_LIKE, WANT, HAVE_TO, BE_ALLOWED)
-# "Must not" means darf nicht, not muss nicht: it is left out.
+# "Must not" means darf nicht, not muss nicht, so it is not used.
 NEGATED_MODALS = (CAN, SHOULD, WANT, HAVE_TO, BE_ALLOWED)
 PAST_MODALS = (WANT, HAVE_TO, BE_ALLOWED)
 
@@ -57,8 +57,8 @@ def draw_clause(
 ) -> Clause:
     """Draws a statement.
 
-    frame, tense, subject: if given, these; short: no time or place and the
-    subject without adjective; plain: neither modal verb nor negation.
+    Frame, tense and subject are drawn unless they are given. A short statement has no time or place, and its subject no
+    adjective; a plain one has no modal verb and no negation.
     """
     frame = frame or dice.weighted(FRAMES)
     verb = dice.pick(VERBS[frame])
@@ -73,13 +73,13 @@ def draw_clause(
 
 
 def fitting_tense(tense: str, verb: Verb) -> str:
-    """Returns the tense, or the nearest one in which the verb is usual and not mistaken for another form."""
+    """Returns the tense, or the nearest one in which the verb is common and its form unambiguous."""
     if verb.stative and tense not in ("present", "past"):
         return "past" if tense == "perfect" else "present"
     if tense == "progressive" and verb.english.base in lexicon.SUDDEN:
         return "present"
     if tense == "past" and verb.english.past == verb.english.base:
-        return "perfect"  # they read: now or then?
+        return "perfect"  # "they read" may be present or past
     return tense
 
 
@@ -128,17 +128,17 @@ def _with_time_and_place(dice: Dice, clause: Clause) -> Clause:
     likes_to = clause.modal is not None and clause.modal.german is None
     if likes_to or (clause.verb.stative and clause.tense == "present") or dice.chance(0.35):
         return clause
-    # What can or must be done lies ahead: she must leave tomorrow.
+    # With can and must, the time is in the future: she must leave tomorrow.
     ahead = clause.modal is not None and clause.tense == "present"
     time = draw_time(dice, "future" if ahead else clause.tense, negated=clause.negated)
     if clause.verb.stative:
-        time = dice.pick(PAST[:2])  # a state lasts longer than half past three
+        time = dice.pick(PAST[:2])  # a clock time is too short for a state
     in_front = time is not None and not time.middle and dice.chance(0.55)
     return replace(clause, time=time, front="time" if in_front else "subject")
 
 
 def draw_intention(dice: Dice, subject: Phrase, frames: tuple[str, ...]) -> Clause:
-    """Draws what somebody wants or is asked to do."""
+    """Draws something that somebody wants to do or is asked to do."""
     while True:
         clause = draw_clause(dice, frame=dice.pick(frames), tense="present", subject=subject, short=True, plain=True)
         if clause.verb.english.base not in lexicon.UNWANTED:
@@ -146,7 +146,7 @@ def draw_intention(dice: Dice, subject: Phrase, frames: tuple[str, ...]) -> Clau
 
 
 def draw_passive(dice: Dice) -> Clause:
-    """Draws the book was written by the man: the object is the subject, and who did it follows by, von."""
+    """Draws a passive clause such as "the book was written by the man", with the agent after by or von."""
     verb = dice.pick(lexicon.TRANSITIVE)
     tense = dice.weighted({"present": 5, "past": 7, "perfect": 2, "future": 3})
     modal = dice.pick((CAN, MUST, SHOULD)) if tense == "present" and dice.chance(0.35) else None

@@ -1,4 +1,4 @@
-"""Draws sentences in which one clause depends on another, or two are joined."""
+"""Draws sentences with a dependent clause or two joined clauses."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ RELATIVE_TENSES = ("present", "past", "perfect")
 
 
 def draw_reason(dice: Dice) -> Sentence:
-    """Draws the man is sleeping because he is tired."""
+    """Draws a sentence such as "the man is sleeping because he is tired"."""
     main = draw_clause(dice, short=True)
     tense = "past" if main.tense in ("past", "perfect") else "present"
     words = dice.pick((("because", "weil"), ("because", "weil"), ("although", "obwohl")))
@@ -45,7 +45,7 @@ def draw_reason(dice: Dice) -> Sentence:
 
 
 def draw_condition(dice: Dice) -> Sentence:
-    """Draws if it rains, the man will read; the woman sleeps when the man reads; he reads while she is sleeping."""
+    """Draws "if it rains, the man will read", "she sleeps when the man reads" or "he reads while she is sleeping"."""
     words, tense, dependent_tense = dice.pick(
         (
             (("if", "wenn"), "future", "present"),
@@ -63,7 +63,7 @@ def draw_condition(dice: Dice) -> Sentence:
 
 
 def _draw_circumstance(dice: Dice, main: Clause, tense: str) -> Clause:
-    """Draws a short clause: the weather, a mood of the subject, a state of the object, or something else."""
+    """Draws a short clause: the weather, a mood of the subject, a state of the object, or another event."""
     choice, thing = dice.weighted({"weather": 1, "mood": 3, "event": 6, "it": 3}), main.accusative
     if choice == "it" and isinstance(thing, NounPhrase) and is_describable(thing):
         return draw_description(dice, it_for(thing), thing.noun.kind, tense)
@@ -76,13 +76,13 @@ def _draw_circumstance(dice: Dice, main: Clause, tense: str) -> Clause:
 
 
 def _draw_event(dice: Dice, main: Clause, tense: str) -> Clause:
-    """Draws something else that happens, often to the subject of the main clause."""
+    """Draws another event, often with the subject of the main clause."""
     subject = pronoun_for(main.subject) if dice.chance(0.5) else None
     return draw_clause(dice, frame=dice.weighted(ACTIONS), tense=tense, subject=subject, short=True, plain=True)
 
 
 def _attach(dice: Dice, main: Clause, dependent: Subordinate) -> Sentence:
-    """Puts the dependent clause after the main one or, if it takes up nothing from it, at times before."""
+    """Puts the dependent clause after the main clause, or sometimes before it if it does not refer to it."""
     takes_up = isinstance(dependent.clause.subject, Pronoun) and dependent.clause.subject != IT
     if not takes_up and dice.chance(0.5):
         return Sentence(replace(main, before=dependent))
@@ -90,7 +90,7 @@ def _attach(dice: Dice, main: Clause, dependent: Subordinate) -> Sentence:
 
 
 def draw_report(dice: Dice) -> Sentence:
-    """Draws the woman says that the man has bought a car; she asks what he has bought."""
+    """Draws "the woman says that the man has bought a car" or "she asks what he has bought"."""
     verb = dice.pick(lexicon.SAY)
     tense = dice.pick(("present", "past")) if verb.english.base in ("say", "ask") else "present"
     subject = draw_person(dice, definite=True, simple=True)
@@ -113,7 +113,7 @@ def _draw_content(dice: Dice, speaker: Phrase, tense: str, *, plain: bool) -> Cl
 
 
 def draw_relative(dice: Dice) -> Sentence:
-    """Draws the man who has bought the car sees the woman; the man sees the car that the woman has bought."""
+    """Draws "the man who has bought the car sees the woman" or "the man sees the car that the woman has bought"."""
     if dice.chance(0.5):
         return Sentence(draw_clause(dice, subject=_draw_head(dice, ("person",)), short=True))
     clause = draw_clause(dice, frame="transitive", short=True, plain=True)
@@ -121,7 +121,7 @@ def draw_relative(dice: Dice) -> Sentence:
 
 
 def _draw_head(dice: Dice, kinds: tuple[str, ...], done: Verb | None = None) -> NounPhrase:
-    """Draws a noun phrase with a relative clause; done: what the main clause says that one does with it."""
+    """Draws a noun phrase with a relative clause; `done` is the verb of the main clause, which is not repeated."""
     noun = draw_noun(dice, kinds)
     plural = bool(noun.german_plural) and dice.chance(0.25)
     choice = dice.weighted({"the": 8, "number": 1} if plural else {"the": 8, "a": 2 if noun.german_plural else 0})
@@ -132,7 +132,7 @@ def _draw_head(dice: Dice, kinds: tuple[str, ...], done: Verb | None = None) -> 
 
 
 def _draw_thing_clause(dice: Dice, head: NounPhrase, done: Verb | None) -> Clause:
-    """Draws that is old; that the woman has bought."""
+    """Draws a relative clause such as "that is old" or "that the woman has bought"."""
     relative = Relative(head.noun.gender, head.plural, person=False)
     verbs = [verb for verb in lexicon.TRANSITIVE if takes(verb, head.noun) and verb != done]
     if not verbs or (adjectives_of(head.noun.kind) and dice.chance(0.3)):
@@ -144,7 +144,7 @@ def _draw_thing_clause(dice: Dice, head: NounPhrase, done: Verb | None) -> Claus
 
 
 def _draw_personal_clause(dice: Dice, head: NounPhrase) -> Clause:
-    """Draws who has bought the car; whom the woman sees, helps; with whom she talks."""
+    """Draws a relative clause such as "who has bought the car", "whom the woman sees" or "with whom she talks"."""
     relative = Relative(head.noun.gender, head.plural, person=True)
     role = dice.weighted({"subject": 5, "accusative": 3, "dative": 2, "complement": 2})
     if role == "subject":
@@ -161,7 +161,7 @@ def _draw_personal_clause(dice: Dice, head: NounPhrase) -> Clause:
 
 
 def draw_infinitive(dice: Dice) -> Sentence:
-    """Draws the man tries to call the woman: er versucht, die Frau anzurufen."""
+    """Draws a sentence such as "the man tries to call the woman": er versucht, die Frau anzurufen."""
     subject = draw_person(dice, definite=True)
     goal = draw_intention(dice, subject, ("transitive", "transitive", "dative", "ditransitive", "motion"))
     after = Subordinate("", "", goal, infinitive=True)
@@ -169,14 +169,14 @@ def draw_infinitive(dice: Dice) -> Sentence:
 
 
 def draw_purpose(dice: Dice) -> Sentence:
-    """Draws the man goes to the bakery in order to buy bread: um Brot zu kaufen."""
+    """Draws a sentence such as "the man goes to the bakery in order to buy bread": um Brot zu kaufen."""
     main = draw_clause(dice, frame=dice.pick(("motion", "travel")), short=True)
     goal = draw_intention(dice, main.subject, ("transitive", "dative"))
     return Sentence(replace(main, after=Subordinate("in order", "um", goal, infinitive=True)))
 
 
 def draw_coordination(dice: Dice) -> Sentence:
-    """Draws the man buys a lamp and the woman repairs it: die Frau repariert sie."""
+    """Draws a sentence such as "the man buys a lamp and the woman repairs it": die Frau repariert sie."""
     tense = dice.pick(("present", "past", "future"))
     first, second = (
         draw_clause(dice, frame="transitive", tense=tense, short=True, plain=True, subject=_draw_actor(dice))

@@ -13,7 +13,7 @@ from tfmr.data.corpora.grammar.meaning import Name, NounPhrase, Pair, Phrase, Pr
 POSSESSIVES = ("my", "your", "his", "her", "our", "their")
 PRONOUNS = ("I", "you", "he", "she", "we", "they")
 WITH = Preposition("with", "mit", "dative")
-# What a person or a building is known by: the man with the red hat, the house with the garden.
+# Attributes of a person or building: the man with the red hat, the house with the garden.
 FEATURES = {"person": ("hat", "coat", "jacket", "umbrella", "bag"), "building": ("garden", "cellar", "park")}
 
 COMPOUND_SHARE = 0.2
@@ -22,14 +22,14 @@ ADJECTIVE_SHARE = 0.36
 
 @cache
 def nouns_of(kinds: tuple[str, ...], *, compound: bool) -> tuple[Noun, ...]:
-    """Returns the nouns of these kinds; a kind may also be one English noun."""
+    """Returns the nouns of these kinds; a kind may also be a single English noun."""
     pool = COMPOUNDS if compound else BASE_NOUNS
     return tuple(noun for noun in pool if noun.kind in kinds or noun.english in kinds)
 
 
 @cache
 def adjectives_of(kind: str, *, comparable: bool = False) -> tuple[Adjective, ...]:
-    """Returns the adjectives for nouns of a kind; comparable: only those with a comparative."""
+    """Returns the adjectives for nouns of a kind; if comparable, only those with a comparative."""
     fitting = [adjective for adjective in ADJECTIVES if kind in adjective.kinds]
     return tuple(adjective for adjective in fitting if adjective.english_comparative or not comparable)
 
@@ -40,14 +40,14 @@ def takes(verb: Verb, noun: Noun) -> bool:
 
 
 def draw_noun(dice: Dice, kinds: tuple[str, ...], *, countable: bool = False) -> Noun:
-    """Draws a noun of these kinds, at times a compound; countable: neither milk nor rice."""
+    """Draws a noun of these kinds, sometimes a compound; if countable, not one such as milk."""
     compound = dice.chance(COMPOUND_SHARE)
     nouns = nouns_of(kinds, compound=compound) or nouns_of(kinds, compound=not compound)
     return dice.pick([noun for noun in nouns if noun.german_plural] if countable else nouns)
 
 
 def draw_adjectives(dice: Dice, noun: Noun) -> tuple[Adjective, ...]:
-    """Draws no adjective or one that goes with the noun."""
+    """Draws either no adjective or one that fits the noun."""
     fitting = adjectives_of(noun.kind)
     return (dice.pick(fitting),) if fitting and dice.chance(ADJECTIVE_SHARE) else ()
 
@@ -57,8 +57,8 @@ def draw_noun_phrase(
 ) -> NounPhrase:
     """Draws a phrase with a noun of these kinds.
 
-    definite: something known (the, this, my); simple: without adjective,
-    number or owner; countable: neither milk nor rice.
+    It is something known (the, this, my) if definite, has no adjective, number or owner if simple, and is not
+    something such as milk or rice if countable.
     """
     noun = draw_noun(dice, kinds, countable=countable)
     plural = bool(noun.german_plural) and dice.chance(0.25)
@@ -91,13 +91,13 @@ def _determiners(noun: Noun, plural: bool, definite: bool, simple: bool) -> dict
 
 
 def draw_count(dice: Dice) -> int:
-    """Draws a number of things: mostly a few, at times up to 999 (never one, nor 101, 201, ...)."""
+    """Draws a number of things: usually small, sometimes up to 999, never 1, 101, 201, ..."""
     count = 2 + dice.below(dice.weighted({11: 6, 98: 3, 998: 1}))
     return count if count % 100 != 1 else count + 1
 
 
 def draw_owner(dice: Dice) -> NounPhrase | Name:
-    """Draws to whom something belongs: Anna, the man, my mother."""
+    """Draws an owner: Anna, the man, my mother."""
     if dice.chance(0.5):
         return draw_name(dice)
     noun = dice.pick(nouns_of(("person",), compound=False))
@@ -117,7 +117,7 @@ def draw_name(dice: Dice) -> Name:
 
 
 def draw_person(dice: Dice, *, definite: bool = False, simple: bool = False, pronouns: bool = True) -> Phrase:
-    """Draws somebody: a name, a pronoun, a noun phrase, or two of them."""
+    """Draws a person: a name, a pronoun, a noun phrase, or two of them."""
     kind = dice.weighted({"noun": 57, "name": 18, "pronoun": 21 if pronouns else 0, "pair": 0 if simple else 4})
     if kind == "name":
         return draw_name(dice)
@@ -130,7 +130,7 @@ def draw_person(dice: Dice, *, definite: bool = False, simple: bool = False, pro
 
 
 def draw_object(dice: Dice, kinds: tuple[str, ...], subject: Phrase, *, definite: bool, simple: bool) -> Phrase:
-    """Draws an object of these kinds; people also by name or by pronoun, but not the subject's own."""
+    """Draws an object of these kinds. People may be a name or a pronoun, but not the pronoun of the subject."""
     if kinds[0] != "person" or dice.chance(0.5):
         return draw_noun_phrase(dice, kinds, definite=definite, simple=simple)
     if dice.chance(0.5):
@@ -139,14 +139,14 @@ def draw_object(dice: Dice, kinds: tuple[str, ...], subject: Phrase, *, definite
 
 
 def _reflexive(subject: Phrase) -> tuple[str, ...]:
-    """Returns the pronouns that would mean the subject itself: I see me, we see me."""
+    """Returns the pronouns that would refer to the subject itself: I see me, we see me."""
     if not isinstance(subject, Pronoun):
         return ()
     return ("I", "we") if subject.english in ("I", "we") else (subject.english,)
 
 
 def pronoun_for(person: Phrase) -> Pronoun | None:
-    """Returns the pronoun that takes up this person; None where English leaves it open (a child)."""
+    """Returns the pronoun that refers to this person; None if it is ambiguous in English (a child)."""
     if isinstance(person, Pronoun):
         return person
     if isinstance(person, Name):
@@ -159,10 +159,10 @@ def pronoun_for(person: Phrase) -> Pronoun | None:
 
 
 def is_describable(part: NounPhrase) -> bool:
-    """Returns whether it can take up this phrase and say how it is."""
+    """Returns whether "it" can refer to this phrase and be described by an adjective."""
     return part.noun.kind != "person" and bool(adjectives_of(part.noun.kind))
 
 
 def it_for(thing: NounPhrase) -> Pronoun:
-    """Returns the pronoun that takes up this thing; German it has the gender of its noun."""
+    """Returns the pronoun that refers to this thing; in German it has the gender of the noun."""
     return Pronoun("they") if thing.plural else Pronoun("it", thing.noun.gender)

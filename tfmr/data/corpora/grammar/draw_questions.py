@@ -1,4 +1,4 @@
-"""Draws clauses that ask: who, what, which, how many, when, why, where, with whom."""
+"""Draws questions: who, what, which, how many, when, why, where, with whom."""
 
 from dataclasses import replace
 
@@ -8,19 +8,19 @@ from tfmr.data.corpora.grammar.draw_phrases import draw_noun
 from tfmr.data.corpora.grammar.meaning import Clause, Fixed, Interrogative, NounPhrase, Phrase, Prepositional, Pronoun
 
 WHO = Interrogative("who")
-# What is asked for, and the frame of the verbs that have it.
+# The part that a question asks for, and the frame of the verbs that have this part.
 ASKED = {"subject": 5, "accusative": 6, "dative": 2, "complement": 2, "time": 6, "place": 2, "direction": 2}
 FRAMES = {"accusative": "transitive", "dative": "dative", "complement": "prepositional", "direction": "motion"}
 
 
 def draw_yes_no_clause(dice: Dice) -> Clause:
-    """Draws a clause to be asked as does the man read the book?"""
+    """Draws the clause of a question such as "does the man read the book?"."""
     clause = draw_clause(dice)
     return replace(_without_i(clause), front="subject", negated=False)
 
 
 def draw_asking_clause(dice: Dice) -> Clause:
-    """Draws a clause with a question word in front."""
+    """Draws a clause that starts with a question word."""
     asked = dice.weighted(ASKED)
     if asked == "subject":
         return replace(draw_clause(dice, subject=WHO, plain=True), front="subject")
@@ -35,18 +35,18 @@ def draw_asking_clause(dice: Dice) -> Clause:
         return replace(clause, complement=Fixed("where", "wohin"), front="complement")
     if asked == "place" and clause.verb.english.base in WITH_PLACE:
         return replace(clause, place=Fixed("where", "wo"), front="place")
-    # English does not ask when with the perfect: when did she read, not when has she read.
+    # English does not use the perfect with when: when did she read, not when has she read.
     words = (("why", "warum"),) if clause.tense == "perfect" else (("why", "warum"), ("when", "wann"))
     return replace(clause, time=Fixed(*dice.pick(words)), front="time")
 
 
 def _without_i(clause: Clause) -> Clause:
-    """Returns the clause about us instead of me: one seldom asks what oneself does."""
+    """Returns the clause with we instead of I, because people rarely ask what they do themselves."""
     return replace(clause, subject=Pronoun("we")) if clause.subject == Pronoun("I") else clause
 
 
 def _draw_asked_object(dice: Dice, clause: Clause) -> Phrase:
-    """Draws what, whom, which book, how many books."""
+    """Draws the object of a question: what, whom, which book, how many books."""
     kinds = clause.verb.kinds
     choice = dice.weighted({"word": 4, "which": 3, "how many": 2})
     if choice == "word" or kinds == ("drink",):

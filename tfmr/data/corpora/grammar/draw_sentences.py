@@ -1,4 +1,4 @@
-"""Draws sentences, each kind as often as `KINDS` says."""
+"""Draws sentences; `KINDS` gives the relative frequency of each kind."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,32 +28,32 @@ def draw_sentence(dice: Dice) -> Sentence:
 
 
 def draw_statement(dice: Dice) -> Sentence:
-    """Draws today the man must read the book."""
+    """Draws a sentence such as "today the man must read the book"."""
     return Sentence(draw_clause(dice))
 
 
 def draw_passive_statement(dice: Dice) -> Sentence:
-    """Draws the book was written by the man."""
+    """Draws a sentence such as "the book was written by the man"."""
     return Sentence(draw_passive(dice))
 
 
 def draw_question(dice: Dice) -> Sentence:
-    """Draws does the man read the book?"""
+    """Draws a question such as "does the man read the book?"."""
     return Sentence(draw_yes_no_clause(dice), "question")
 
 
 def draw_wh_question(dice: Dice) -> Sentence:
-    """Draws what does the man read?"""
+    """Draws a question such as "what does the man read?"."""
     return Sentence(draw_asking_clause(dice), "question")
 
 
 def draw_request(dice: Dice) -> Sentence:
-    """Draws please open the door: mach bitte die Tür auf."""
+    """Draws a request such as "please open the door": mach bitte die Tür auf."""
     return Sentence(draw_intention(dice, Pronoun("you"), REQUESTED), "request")
 
 
 def draw_state(dice: Dice) -> Sentence:
-    """Draws the house is old; was the house old? Yesterday the house was old."""
+    """Draws "the house is old", "was the house old?" or "last year the house was old"."""
     clause = draw_description(dice)
     if clause.tense == "past" and isinstance(clause.complement, Fixed) and dice.chance(0.3):
         return Sentence(replace(clause, time=dice.pick(PAST), front="time"))
@@ -61,12 +61,12 @@ def draw_state(dice: Dice) -> Sentence:
 
 
 def draw_measure(dice: Dice) -> Sentence:
-    """Draws the lamp costs forty-two euros; the boy is twelve years old."""
+    """Draws "the lamp costs forty-two euros" or "the boy is twelve years old"."""
     return Sentence(draw_price(dice) if dice.chance(0.6) else draw_age(dice))
 
 
 def draw_whereabouts(dice: Dice) -> Sentence:
-    """Draws there is a lamp in the kitchen; the book is lying on the table."""
+    """Draws "there is a lamp in the kitchen" or "the book is lying on the table"."""
     return Sentence(draw_existence(dice) if dice.chance(0.4) else draw_rest(dice))
 
 

@@ -1,4 +1,4 @@
-"""Draws clauses about what something is: old, older than something else, somewhere, so expensive."""
+"""Draws clauses about states: quality, comparison, place, price, age."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from tfmr.data.corpora.grammar.numbers import english_number, german_number
 
 DESCRIBED = ("person", "animal", "vehicle", "building", "text", "clothes", "furniture", "thing", "room", "cooked")
 PRICED = ("thing", "device", "clothes", "furniture", "container")
-# What is found where, for there is.
+# Things and the places where "there is" one.
 FOUND = (
     (("building", "park", "garden"), ("city", "village")),
     (("furniture", "device"), ("room",)),
@@ -28,7 +28,7 @@ TOO = ("too ", "zu ")
 
 
 def draw_description(dice: Dice, subject: Phrase | None = None, kind: str = "", tense: str = "") -> Clause:
-    """Draws the house is very old, or the man is older than the woman; of a subject of the given kind, if any."""
+    """Draws "the house is very old" or "the man is older than the woman"; `kind` is that of a given subject."""
     if subject is None:
         subject = draw_noun_phrase(dice, (dice.pick(DESCRIBED),), definite=True)
         kind, subject = subject.noun.kind, replace(subject, adjectives=())
@@ -36,14 +36,14 @@ def draw_description(dice: Dice, subject: Phrase | None = None, kind: str = "", 
     if kind != "mood" and adjectives_of(kind, comparable=True) and dice.chance(0.25):
         complement = _draw_comparison(dice, subject, kind)
     else:
-        # Things are too old or too expensive; people are not too tired.
+        # Things can be too old or too expensive; people are not too tired.
         complement = _draw_quality(dice, kind, DEGREES if negated or kind in ("mood", "person") else (*DEGREES, TOO))
     tense = tense or dice.weighted({"present": 6, "past": 3})
     return Clause(subject, BE, tense, complement=complement, negated=negated)
 
 
 def _draw_quality(dice: Dice, kind: str, degrees: tuple[tuple[str, str], ...]) -> Fixed:
-    """Draws old, very old, too old; what has no comparative, like black, has no degrees either."""
+    """Draws "old", "very old" or "too old"; adjectives without a comparative, such as black, have no degrees."""
     adjective = dice.pick(adjectives_of(kind))
     english, german = dice.pick(degrees) if adjective.english_comparative else ("", "")
     return Fixed(english + adjective.english, german + adjective.german)
@@ -58,14 +58,14 @@ def _draw_comparison(dice: Dice, subject: Phrase, kind: str) -> Comparison:
 
 
 def draw_price(dice: Dice) -> Clause:
-    """Draws this lamp costs forty-two euros."""
+    """Draws a clause such as "this lamp costs forty-two euros"."""
     count = 2 + dice.below(dice.pick((98, 998)))
     subject = draw_noun_phrase(dice, PRICED, definite=True)
     return Clause(subject, COST, complement=Fixed(f"{english_number(count)} euros", f"{german_number(count)} Euro"))
 
 
 def draw_age(dice: Dice) -> Clause:
-    """Draws my brother is forty-two years old."""
+    """Draws a clause such as "my brother is forty-two years old"."""
     subject = draw_person(dice, definite=True, simple=True)
     is_child = isinstance(subject, NounPhrase) and subject.noun in CHILDREN
     count = 2 + dice.below(10 if is_child else 98)
@@ -74,7 +74,7 @@ def draw_age(dice: Dice) -> Clause:
 
 
 def draw_existence(dice: Dice) -> Clause:
-    """Draws there are two museums in the city: in der Stadt gibt es zwei Museen."""
+    """Draws a clause such as "there are two museums in the city": in der Stadt gibt es zwei Museen."""
     things, places = dice.pick(FOUND)
     found = replace(draw_noun_phrase(dice, things, countable=True), owner=None, attribute=None)
     if not found.count:
@@ -84,7 +84,7 @@ def draw_existence(dice: Dice) -> Clause:
 
 
 def draw_rest(dice: Dice) -> Clause:
-    """Draws the book is lying on the table."""
+    """Draws a clause such as "the book is lying on the table"."""
     verb = dice.pick(REST)
     tense = dice.pick(("progressive", "past"))
     clause = Clause(draw_noun_phrase(dice, verb.kinds), verb, tense, place=draw_spot(dice, "dative"))

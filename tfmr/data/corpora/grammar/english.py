@@ -1,4 +1,4 @@
-"""Says a `Clause` in English: subject, verb, objects, complement, place, time.
+"""Expresses a `Clause` in English: subject, verb, objects, complement, place, time.
 
 A question puts the auxiliary before the subject, and a question or negation of
 a plain verb needs "do": does the man read, the man does not read.
@@ -26,7 +26,7 @@ from tfmr.data.corpora.grammar.numbers import english_number
 
 
 def english(sentence: Sentence) -> str:
-    """Returns the sentence in English, with capital and punctuation mark."""
+    """Returns the sentence in English, with a capital letter and a punctuation mark."""
     if sentence.mood == "request":
         text = _join("please", _bare_clause(sentence.clause))
     else:
@@ -38,7 +38,7 @@ def english(sentence: Sentence) -> str:
 
 
 def clause_words(clause: Clause, *, inverted: bool = False) -> str:
-    """Returns the words of a clause; inverted: as a question, with the auxiliary before the subject."""
+    """Returns the words of a clause; inverted, as in a question, the auxiliary precedes the subject."""
     inverted = inverted and not isinstance(clause.subject, Interrogative)
     fields = _fields(clause)
     subject = fields.pop("subject")
@@ -50,7 +50,7 @@ def clause_words(clause: Clause, *, inverted: bool = False) -> str:
 
 
 def _bare_clause(clause: Clause) -> str:
-    """Returns a clause without subject, with the base of the verb: of an infinitive or a request."""
+    """Returns a clause without a subject and with the base form of the verb, for an infinitive or a request."""
     fields = _fields(clause)
     del fields["subject"]
     return _join(clause.verb.english.base, clause.verb.link, *fields.values())
@@ -66,7 +66,7 @@ def _dependent(dependent: Subordinate) -> str:
 
 
 def _fields(clause: Clause) -> dict[str, str]:
-    """Returns the parts of the clause by name, in the order of a statement (without the verb)."""
+    """Returns the parts of the clause except the verb by name, in the order of a statement."""
     if clause.verb is EXIST and clause.accusative is not None:
         return {"subject": "there", "accusative": phrase(clause.accusative), "place": _complement(clause.place)}
     fields = {"subject": phrase(clause.subject, subject=True)}
@@ -97,7 +97,7 @@ def _complement(part: Fixed | Comparison | Prepositional | None) -> str:
 
 
 def _verbs(clause: Clause, inverted: bool) -> tuple[str, str]:
-    """Returns the finite verb and what follows it: not, an adverb, the other verbs."""
+    """Returns the finite verb, and the words after it: not, an adverb, the other verbs."""
     chain = _chain(clause)
     if (inverted or clause.negated) and not chain[0][0].auxiliary:
         chain.insert(0, (words.DO, "", "base"))
@@ -116,7 +116,7 @@ def _verbs(clause: Clause, inverted: bool) -> tuple[str, str]:
 
 
 def _chain(clause: Clause) -> list[tuple[EnglishVerb, str, str]]:
-    """Returns the verbs in their order, each with what follows it and the form that the next one takes.
+    """Returns the verbs in order, each with the words after it and the form of the verb that follows.
 
     She will have to read; the book has been read.
     """
@@ -135,7 +135,7 @@ def _chain(clause: Clause) -> list[tuple[EnglishVerb, str, str]]:
 
 
 def phrase(part: Phrase, *, subject: bool = False) -> str:
-    """Returns a noun phrase or pronoun, as subject or as object."""
+    """Returns a noun phrase or pronoun as a subject or object."""
     if isinstance(part, NounPhrase):
         return noun_phrase(part)
     if isinstance(part, Pair):
@@ -146,7 +146,7 @@ def phrase(part: Phrase, *, subject: bool = False) -> str:
 
 
 def noun_phrase(part: NounPhrase) -> str:
-    """Returns determiner or owner, number, adjectives and noun, with what belongs to it."""
+    """Returns determiner or owner, number, adjectives and noun, with attributes and relative clause."""
     rest = _join(
         english_number(part.count) if part.count else "",
         *(adjective.english for adjective in part.adjectives),

@@ -1,4 +1,4 @@
-"""English word forms: what the rules of spelling give, and the few words that do not follow them."""
+"""English word forms: the rules of spelling and their exceptions."""
 
 from tfmr.data.corpora.grammar.entries import EnglishVerb
 
@@ -31,12 +31,12 @@ def nonfinite(verb: EnglishVerb, form: str) -> str:
 
 
 def third_person(verb: str) -> str:
-    """Returns the form with he, she, it: reads, washes, tries, goes, has."""
+    """Returns the form for he, she and it: reads, washes, tries, goes, has."""
     return "has" if verb == "have" else _with_s(verb)
 
 
 def ing(verb: str) -> str:
-    """Returns reading, writing, sitting: a final e falls, a consonant after one single vowel is doubled."""
+    """Returns the ing form: reading; writing drops the final e; sitting doubles a consonant after a single vowel."""
     if verb in _ING:
         return _ING[verb]
     if verb.endswith("e") and not verb.endswith("ee"):
@@ -48,17 +48,17 @@ def ing(verb: str) -> str:
 
 
 def indefinite_article(following: str) -> str:
-    """Returns a, or an before a vowel sound (an uncle, a university)."""
+    """Returns "a", or "an" before a vowel sound (an uncle, a university)."""
     return "an" if following[0] in "aeiou" and not following.startswith("uni") else "a"
 
 
 def regular_plural(noun: str) -> str:
-    """Returns -s, -es after a hiss, -ies for -y after a consonant."""
+    """Returns the plural: -s, -es after a sibilant, -ies for -y after a consonant."""
     return _with_s(noun)
 
 
 def regular_past(verb: str) -> str:
-    """Returns -ed, -d after -e, -ied for -y after a consonant."""
+    """Returns the past: -ed, -d after -e, -ied for -y after a consonant."""
     if verb.endswith("e"):
         return verb + "d"
     if verb.endswith("y") and verb[-2] not in "aeiou":

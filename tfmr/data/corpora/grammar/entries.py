@@ -1,10 +1,10 @@
-"""What the lexicon knows about a word."""
+"""Entries of the lexicon."""
 
 from typing import NamedTuple
 
 
 class Noun(NamedTuple):
-    """A noun in both languages: gender "m", "f" or "n"; empty plurals when it is never counted (milk)."""
+    """A noun in both languages. The gender is "m", "f" or "n"; uncountable nouns (milk) have empty plurals."""
 
     english: str
     english_plural: str
@@ -12,9 +12,9 @@ class Noun(NamedTuple):
     german_plural: str
     gender: str
     kind: str
-    """What sort of thing it is, for the verbs and adjectives that go with it."""
+    """The kind of thing, which determines the verbs and adjectives that it can be used with."""
     weak: bool = False
-    """German: takes -n or -en in every case but the nominative (der Student, den Studenten)."""
+    """German: ends in -n or -en in all cases except the nominative (der Student, den Studenten)."""
 
 
 class EnglishVerb(NamedTuple):
@@ -24,7 +24,7 @@ class EnglishVerb(NamedTuple):
     past: str
     participle: str
     auxiliary: bool = False
-    """Whether it is negated and inverted by itself, without "do"."""
+    """Whether it forms negations and questions without "do"."""
 
 
 class GermanVerb(NamedTuple):
@@ -47,30 +47,30 @@ class Preposition(NamedTuple):
 
 
 class Verb(NamedTuple):
-    """A verb in both languages, and what it takes."""
+    """A verb in both languages, and the objects that it takes."""
 
     english: EnglishVerb
     german: GermanVerb
     kinds: tuple[str, ...] = ()
-    """Kinds of noun, or single English nouns, that its object (or the subject of one that has none) may be."""
+    """Kinds of noun, or single English nouns, allowed as its object, or as its subject if it has no object."""
     particle: str = ""
-    """English: stands before a noun but after a pronoun (picks up the child, picks him up)."""
+    """English: precedes a noun but follows a pronoun (picks up the child, picks him up)."""
     link: str = ""
-    """English: stands right after the verb (looks for him)."""
+    """English: follows the verb directly (looks for him)."""
     preposition: Preposition | None = None
-    """Of its object, when that is a prepositional one."""
+    """The preposition of its object, if it takes a prepositional object."""
     stative: bool = False
-    """A state, not an action: he knows, never he is knowing."""
+    """A state rather than an action: he knows, never he is knowing."""
 
 
 class Adjective(NamedTuple):
-    """An adjective in both languages; the comparatives are empty when they are not used."""
+    """An adjective in both languages. The comparatives are empty if they are not used."""
 
     english: str
     german: str
     english_comparative: str
     german_comparative: str
     kinds: tuple[str, ...]
-    """Kinds of noun that it describes."""
+    """Kinds of noun that it can describe."""
     german_stem: str
-    """What the endings are added to: teuer, but teur-e."""
+    """The stem that endings are added to: teuer, but teur-e."""

@@ -1,13 +1,12 @@
-"""Says a `Clause` in German, by the topological fields of the German clause.
+"""Expresses a `Clause` in German, by the topological fields of the German clause.
 
     field       fore-field  left bracket  middle field           right bracket      after-field
     main        Gestern     hat           der Mann das Buch      gelesen            , weil ...
     question                Hat           der Mann das Buch      gelesen            ?
     dependent               weil          der Mann das Buch      gelesen hat
 
-A main clause has the finite verb second and the rest of the verb last; a
-dependent one has the whole verb last. A separable prefix belongs to the right
-bracket: ruft ... an, but anruft, angerufen, anzurufen.
+In a main clause the finite verb is second and the rest of the verb is last. In a dependent clause the whole verb is
+last. A separable prefix belongs to the right bracket: ruft ... an, but anruft, angerufen, anzurufen.
 """
 
 from dataclasses import replace
@@ -37,14 +36,14 @@ CONTRACTIONS = {
     ("zu", "dem"): "zum", ("zu", "der"): "zur", ("von", "dem"): "vom", ("bei", "dem"): "beim",
 }  # fmt: skip
 BITTE = Fixed("please", "bitte", middle=True)
-PRONOUN, DEFINITE, INDEFINITE = range(3)  # ranks of objects: what is known comes first
+PRONOUN, DEFINITE, INDEFINITE = range(3)  # the order of objects: known information comes first
 
 
 def german(sentence: Sentence) -> str:
-    """Returns the sentence in German, with capital and punctuation mark."""
+    """Returns the sentence in German, with a capital letter and a punctuation mark."""
     text = main_clause(sentence.clause, sentence.mood)
     if sentence.second is not None and sentence.conjunction is not None:
-        # No comma before und, one before aber.
+        # A comma precedes aber but not und.
         joint = sentence.conjunction.german
         text += f"{'' if joint == 'und' else ','} {joint} {main_clause(sentence.second)}"
     # A dependent clause ends with a comma, unless another comma or the end of the sentence follows.
@@ -53,7 +52,7 @@ def german(sentence: Sentence) -> str:
 
 
 def main_clause(clause: Clause, mood: Mood = "statement") -> str:
-    """Returns a clause with the verb second; first in a request or in a question without a question word."""
+    """Returns a clause with the verb second, or first in requests and in questions without a question word."""
     clause = _german_roles(clause)
     if mood == "request":
         verb, fields = clause.verb.german, _fields(replace(clause, time=BITTE))
@@ -71,7 +70,7 @@ def main_clause(clause: Clause, mood: Mood = "statement") -> str:
 
 
 def dependent_clause(clause: Clause) -> str:
-    """Returns a clause with the verb last, after its relative pronoun or question word if it has one."""
+    """Returns a clause with the verb last, which starts with its relative pronoun or question word if it has one."""
     clause = _german_roles(clause)
     fields = _fields(clause)
     has_opener = clause.front != "subject" or isinstance(clause.subject, Relative | Interrogative)
@@ -81,7 +80,7 @@ def dependent_clause(clause: Clause) -> str:
 
 
 def infinitive_clause(clause: Clause) -> str:
-    """Returns a clause without subject that ends in an infinitive with zu."""
+    """Returns a clause without a subject that ends in an infinitive with zu."""
     fields = _fields(clause)
     del fields["subject"]
     return _join(*fields.values(), words.infinitive_with_zu(clause.verb.german)) + _after_field(clause)
@@ -97,7 +96,7 @@ def _dependent(dependent: Subordinate) -> str:
 
 
 def _after_field(clause: Clause) -> str:
-    """Returns what follows the right bracket: the relative clause of the object, and the dependent clause."""
+    """Returns the words after the right bracket: the relative clause of the object, and the dependent clause."""
     text = ""
     if isinstance(clause.accusative, NounPhrase) and clause.accusative.relative is not None:
         text += f", {dependent_clause(clause.accusative.relative)},"
@@ -107,7 +106,7 @@ def _after_field(clause: Clause) -> str:
 
 
 def _german_roles(clause: Clause) -> Clause:
-    """Returns the clause with the German roles: who likes a thing in English is pleased by it in German."""
+    """Returns the clause with its German roles: "she likes it" becomes "it pleases her"."""
     if clause.verb is not PLEASE or clause.accusative is None:
         return clause
     front = clause.front
@@ -121,8 +120,8 @@ def _german_roles(clause: Clause) -> Clause:
 def _verbs(clause: Clause) -> tuple[str, str, list[str]]:
     """Returns the finite verb, its separable prefix, and the other words of the right bracket.
 
-    Every auxiliary puts the verb that it governs, as participle or infinitive, at the end of the
-    bracket: ruft an; hat angerufen; muss anrufen; muss angerufen werden; ist angerufen worden.
+    The participle or infinitive that an auxiliary governs is at the end of the bracket: ruft an; hat angerufen; muss
+    anrufen; muss angerufen werden; ist angerufen worden.
     """
     verb, bracket = clause.verb.german, []
     if clause.passive:
@@ -145,8 +144,8 @@ def _verbs(clause: Clause) -> tuple[str, str, list[str]]:
 def _fields(clause: Clause) -> dict[str, str]:
     """Returns the parts of the clause by name, in the order of the middle field.
 
-    Subject, known objects, time, new objects, place, complement. The negation stands before the
-    complement, or else before the place.
+    Subject, known objects, time, new objects, place, complement. The negation precedes the complement
+    or, if there is none, the place.
     """
     fields = {"subject": phrase(clause.subject, "nominative")}
     objects, negation = _objects(clause)
@@ -162,7 +161,7 @@ def _fields(clause: Clause) -> dict[str, str]:
     else:
         fields.update(place=place, negation=negation, complement=_complement(clause.complement))
     if clause.verb is PLEASE:
-        fields = {"dative": fields.pop("dative"), **fields}  # who is pleased comes before the thing
+        fields = {"dative": fields.pop("dative"), **fields}  # the person who is pleased precedes the thing
     return fields
 
 
@@ -173,16 +172,16 @@ def _before_time(clause: Clause, objects: dict[str, Phrase]) -> list[str]:
     """
     pronouns = [case for case, part in objects.items() if _rank(part) == PRONOUN]
     definite = [case for case, part in objects.items() if _rank(part) == DEFINITE]
-    # Das Buch schon gelesen: the adverbs of the perfect are like yesterday.
+    # Das Buch schon gelesen: adverbs of the perfect follow the object, like gestern.
     is_early = clause.time is not None and clause.time.middle and clause.tense != "perfect"
     return pronouns if is_early else [*pronouns, *definite[:1]]
 
 
 def _objects(clause: Clause) -> tuple[dict[str, Phrase], str]:
-    """Returns the objects by case in their order, and the word of negation that is left.
+    """Returns the objects by case in order, and the word of negation unless an object contains it.
 
-    Pronouns come first, the accusative one leading (gibt es ihm), then definite, then indefinite
-    phrases, the dative leading (gibt dem Kind das Buch).
+    Pronouns come first, the accusative before the dative (gibt es ihm), then definite and then indefinite phrases,
+    the dative before the accusative (gibt dem Kind das Buch).
     """
     objects = {"dative": clause.dative, "accusative": clause.accusative}
     found = {case: part for case, part in objects.items() if part is not None}
@@ -205,12 +204,12 @@ def _rank(part: Phrase) -> int:
 
 
 def _can_take_kein(part: Phrase) -> bool:
-    """Returns whether the phrase is indefinite, so that its article is negated: keinen Apfel, keine Milch."""
+    """Returns whether the phrase is indefinite, so that the negation is in its article: keinen Apfel, keine Milch."""
     return isinstance(part, NounPhrase) and part.determiner in ("a", "") and part.owner is None and not part.count
 
 
 def _object(part: Phrase, case: str) -> str:
-    """Returns an object, without the relative clause of an accusative one: that follows in the after-field."""
+    """Returns an object. The relative clause of an accusative object is left to the after-field."""
     if case == "accusative" and isinstance(part, NounPhrase):
         part = replace(part, relative=None)
     return phrase(part, case)
@@ -246,9 +245,9 @@ def phrase(part: Phrase, case: str) -> str:
 
 
 def noun_phrase(part: NounPhrase, case: str) -> str:
-    """Returns determiner, number, adjectives and noun in a case, with what belongs to it."""
+    """Returns determiner, number, adjectives and noun in a case, with owner, attributes and relative clause."""
     column = "p" if part.plural else part.noun.gender
-    # Annas Auto has no article; das Auto des Mannes has one.
+    # Annas Auto has no article, but das Auto des Mannes has one.
     determiner = "the" if isinstance(part.owner, NounPhrase) else part.determiner
     ending = words.adjective_ending(determiner, case, column)
     text = _join(

@@ -1,4 +1,4 @@
-"""German word forms: articles, endings, pronouns, nouns and verbs, each by its table.
+"""German word forms: tables of articles, endings, pronouns, nouns and verbs.
 
 Cases are named in full; the columns of the tables are m, f, n (singular) and p (plural).
 """
@@ -9,7 +9,7 @@ CASES = ("nominative", "accusative", "dative", "genitive")
 
 
 def _table(rows: str) -> dict[tuple[str, str], str]:
-    """Reads four rows (the cases) of four columns (m f n p); - is no ending."""
+    """Reads four rows (cases) of four columns (m f n p); "-" means no ending."""
     return {
         (case, column): "" if cell == "-" else cell
         for case, row in zip(CASES, rows.strip().split("\n"), strict=True)
@@ -36,7 +36,7 @@ DER_WORD_ENDING = _table("""
     em er em en
     es er es er
 """)
-# ein, kein, mein, ...: without an ending where der Mann, das Kind and das Buch would show it.
+# ein, kein, mein, ...: no ending in the nominative masculine and neuter (ein Mann) and the accusative neuter.
 EIN_WORD_ENDING = _table("""
     -  e  -  e
     en e  -  e
@@ -50,14 +50,14 @@ WEAK_ENDING = _table("""
     en en en en
     en en en en
 """)
-# After ein-words: the adjective shows the gender where ein does not.
+# Adjectives after ein-words show the gender wherever ein does not.
 MIXED_ENDING = _table("""
     er e  es en
     en e  es en
     en en en en
     en en en en
 """)
-# Without an article.
+# Adjectives without an article.
 STRONG_ENDING = _table("""
     er e  es e
     en e  es e
@@ -69,7 +69,7 @@ DER_WORDS = {"this": "dies", "which": "welch", "every": "jed"}
 EIN_WORDS = {
     "a": "ein", "no": "kein", "my": "mein", "your": "dein", "his": "sein", "her": "ihr", "our": "unser", "their": "ihr",
 }  # fmt: skip
-# Words of quantity take strong endings, like the adjective after them.
+# Quantifiers have strong endings, like the adjectives after them.
 QUANTITY_WORDS = {"many": "viel", "some": "einig"}
 INDEFINITE_DETERMINERS = ("", "a", "no", "every", *QUANTITY_WORDS)
 
@@ -88,7 +88,7 @@ PRONOUNS = {
 }
 INTERROGATIVES = {"who": ("wer", "wen", "wem"), "what": ("was", "was", "")}
 
-# Present tense: 1s 2s 3s 1p 3p; of sollen and mögen the subjunctive, the only form that is used here.
+# Present tense: 1s 2s 3s 1p 3p. For sollen and mögen, the subjunctive is the only form used here.
 _IRREGULAR_PRESENT = {
     "sein": "bin bist ist sind sind",
     "haben": "habe hast hat haben haben",
@@ -101,7 +101,7 @@ _IRREGULAR_PRESENT = {
     "dürfen": "darf darfst darf dürfen dürfen",
     "mögen": "möchte möchtest möchte möchten möchten",  # would like to
 }
-# The verbs whose past is the simple one; all others use the perfect.
+# The verbs that use the simple past; all others use the perfect.
 _PRETERITE = {
     "sein": "war warst war waren waren",
     "haben": "hatte hattest hatte hatten hatten",
@@ -119,7 +119,7 @@ WERDEN = GermanVerb("werden", "wird", "worden", "sein")  # worden: the participl
 
 
 def has_preterite(verb: GermanVerb) -> bool:
-    """Returns whether the past of this verb is said with the simple past."""
+    """Returns whether this verb uses the simple past."""
     return verb.infinitive in _PRETERITE
 
 
@@ -138,23 +138,23 @@ def present(verb: GermanVerb, agreement: str) -> str:
         return verb.infinitive.removesuffix("n").removesuffix("e") + "e"
     if agreement == "3s":
         return verb.third_person
-    # du has the vowel of er: er liest, du liest; er gibt, du gibst. After an s-sound -st is -t.
+    # du has the same vowel as er: er liest, du liest; er gibt, du gibst. After an s sound, -st becomes -t.
     stem = verb.third_person.removesuffix("t")
     return stem + ("t" if stem.endswith(("s", "ß", "z")) else "st")
 
 
 def imperative(verb: GermanVerb) -> str:
-    """Returns the command to a friend, without the separable prefix: lies, mach, warte."""
+    """Returns the informal imperative, without the separable prefix: lies, mach, warte."""
     stem = verb.infinitive.removesuffix("n").removesuffix("e")
     changed = verb.third_person.removesuffix("t")
-    # er liest, lies; but er trägt, trag: only e becomes i. In wartet, -e belongs to the stem already.
+    # er liest, lies; but er trägt, trag: only e changes to i. In wartet, -e is part of the stem.
     if changed != stem and "ä" not in changed:
         return changed
     return stem + ("e" if stem.endswith(("d", "t", "er")) else "")
 
 
 def infinitive_with_zu(verb: GermanVerb) -> str:
-    """Returns zu kaufen; zu goes behind a separable prefix: anzurufen."""
+    """Returns the infinitive with zu: zu kaufen; zu follows a separable prefix: anzurufen."""
     return f"{verb.prefix}zu{verb.infinitive}" if verb.prefix else f"zu {verb.infinitive}"
 
 

@@ -1,4 +1,4 @@
-"""The adjectives, with the kinds of noun that they describe."""
+"""The adjectives, with the kinds of noun that they can describe."""
 
 from tfmr.data.corpora.grammar.dictionary import read_adjectives
 

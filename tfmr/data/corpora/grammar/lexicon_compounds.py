@@ -16,7 +16,7 @@ _HEADS = {noun.english: noun for noun in [*BASE_NOUNS, *SALAD, *JUICE, *DRIVER]}
 
 
 def _family(kind: str, first_parts: str, heads: str) -> list[Noun]:
-    """Joins first parts such as `kitchen=Küchen` with heads (by their English words)."""
+    """Joins first parts such as `kitchen=Küchen` with heads, which are named by their English words."""
     parts = dict(part.split("=") for part in first_parts.split())
     return compounds(kind, parts, [_HEADS[head] for head in heads.split()])
 
@@ -52,6 +52,6 @@ COMPOUNDS = [
     *_family("person", "history=Geschichts music=Musik art=Kunst language=Sprach dance=Tanz", "teacher student"),
     *_family("person", "eye=Augen animal=Tier", "doctor"),
     *_family("person", "bus=Bus taxi=Taxi", "driver"),
-    # A compound can be a first part again: apple juice bottle, Apfelsaftflasche.
+    # A compound can be the first part of another: apple juice bottle, Apfelsaftflasche.
     *compounds("thing", {juice.english: juice.german for juice in JUICES}, [_HEADS["bottle"], _HEADS["glass"]]),
 ]

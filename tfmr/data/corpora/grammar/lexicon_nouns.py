@@ -1,4 +1,4 @@
-"""The nouns, by kind. Verbs and adjectives say which kinds go with them, so that people read books and eat soup."""
+"""The nouns, by kind. Verbs and adjectives list the kinds they can be used with: people read books and eat soup."""
 
 from tfmr.data.corpora.grammar.dictionary import read_nouns
 
@@ -233,7 +233,7 @@ BASE_NOUNS = [
     *ROOMS, *BUILDINGS, *OUTDOORS,
 ]  # fmt: skip
 
-# People and animals that somebody calls his own: my brother, but not my man or my tourist.
+# People and animals that can be somebody's: my brother, but not my man or my tourist.
 OWN = [
     "friend", "neighbour", "father", "brother", "son", "uncle", "teacher", "doctor", "student", "colleague", "guest",
     "cook", "mother", "sister", "daughter", "aunt", "grandmother", "child", "baby", "dog", "cat", "horse", "bird",

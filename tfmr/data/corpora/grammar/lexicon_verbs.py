@@ -1,4 +1,4 @@
-"""The verbs, by what they take; after the principal parts, the kinds of noun that their objects may be."""
+"""The verbs, by the objects they take. The kinds of noun allowed as objects follow the principal parts."""
 
 from tfmr.data.corpora.grammar.dictionary import read_verbs
 from tfmr.data.corpora.grammar.entries import EnglishVerb, GermanVerb, Verb
@@ -44,9 +44,9 @@ TRANSITIVE = read_verbs(
     """
 )
 
-# Actions without duration, which are not progressive either.
+# Actions without duration, which have no progressive form.
 SUDDEN = ("find", "forget", "lose", "hear")
-# What nobody should be asked to do, or likes to.
+# Actions that are not used in requests, or after "like to".
 UNWANTED = (*SUDDEN, "steal")
 
 STATIVE = read_verbs(
@@ -126,7 +126,7 @@ TRAVEL = read_verbs(
     """
 )
 
-# Two-way prepositions: where a thing is takes the dative, where it is put the accusative.
+# Two-way prepositions take the dative for a location and the accusative for a destination.
 REST = read_verbs(
     """
     lie, lay, lain | liegen, liegt, hat gelegen | text clothes paper key
@@ -148,7 +148,7 @@ PLEASE = Verb(
     stative=True,
 )
 
-# Verbs of a whole clause: with that or whether.
+# Verbs that take a clause with that or whether.
 SAY = read_verbs(
     """
     say, said, said | sagen, sagt, hat gesagt | that
@@ -159,7 +159,7 @@ SAY = read_verbs(
     """,
     stative=True,
 )
-# Verbs of an infinitive with zu.
+# Verbs that take an infinitive with zu.
 TRY = read_verbs(
     """
     try | versuchen, versucht, hat versucht | zu

@@ -1,8 +1,7 @@
-"""What a sentence says, before it is said in either language.
+"""What a sentence means, independent of the language.
 
-The `draw_` modules make a `Sentence`; `english` and `german` each put it into
-words. Agreement is a person and a number: "1s", "2s", "3s", "1p", "3p".
-English "you" is always one friend, German du.
+The `draw_` modules create a `Sentence`, and `english` and `german` express it in words. An agreement is a person and a
+number: "1s", "2s", "3s", "1p", "3p". English "you" always means one friend, German du.
 """
 
 from dataclasses import dataclass
@@ -20,12 +19,12 @@ class Fixed:
     english: str
     german: str
     middle: bool = False
-    """English: stands inside the clause, before the verb (often reads)."""
+    """English: precedes the verb (often reads)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pronoun:
-    """A personal pronoun by its English subject form; `it` has the gender of the German noun it stands for."""
+    """A personal pronoun by its English subject form; `it` has the gender of the German noun that it refers to."""
 
     english: str
     gender: str = ""
@@ -68,21 +67,21 @@ class Relative:
 
 @dataclass(frozen=True, slots=True)
 class NounPhrase:
-    """A noun with what belongs to it."""
+    """A noun with its determiner, number, adjectives and attributes."""
 
     noun: Noun
     determiner: str = ""
-    """The English word: the, a, this, my, no, many, which, how many, ...; empty: none, or a number, or an owner."""
+    """The English word: the, a, this, my, no, many, which, how many, ... Empty: none, a number or an owner."""
     plural: bool = False
     adjectives: tuple[Adjective, ...] = ()
     count: int = 0
-    """A number of things (in words); 0: not counted."""
+    """The number of things, written in words; 0: no number."""
     owner: "NounPhrase | Name | None" = None
-    """Whose it is: the man's car, das Auto des Mannes; Anna's car, Annas Auto."""
+    """The owner: the man's car, das Auto des Mannes; Anna's car, Annas Auto."""
     attribute: "Prepositional | None" = None
-    """With the red hat."""
+    """An attribute such as "with the red hat"."""
     relative: "Clause | None" = None
-    """A clause about it, with a `Relative` in it."""
+    """A relative clause: a clause that contains a `Relative`."""
 
     @property
     def agreement(self) -> str:
@@ -103,7 +102,7 @@ Phrase = Pronoun | Name | Interrogative | Relative | NounPhrase | Pair
 
 @dataclass(frozen=True, slots=True)
 class Prepositional:
-    """A preposition and its phrase, in the case that the preposition asks for here."""
+    """A preposition and its phrase, in the case that the preposition governs here."""
 
     preposition: Preposition
     phrase: Phrase
@@ -119,17 +118,17 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Modal:
-    """A verb that takes an infinitive; `german` None: like to, which is the adverb gern."""
+    """A verb that takes an infinitive. `german` is None for "like to", which is the adverb gern in German."""
 
     english: EnglishVerb
     german: GermanVerb | None
     link: str = ""
-    """English words between it and the infinitive: to, allowed to."""
+    """The English words before the infinitive: to, allowed to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subordinate:
-    """A clause that depends on another, with its conjunction; an infinitive clause does not say its subject."""
+    """A clause that depends on another, with its conjunction. An infinitive clause omits its subject."""
 
     english: str
     german: str
@@ -139,7 +138,7 @@ class Subordinate:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A verb and what goes with it."""
+    """A verb with its subject, objects and adverbials."""
 
     subject: Phrase
     verb: Verb
@@ -152,19 +151,19 @@ class Clause:
     negated: bool = False
     time: Fixed | None = None
     complement: Fixed | Comparison | Prepositional | None = None
-    """What completes the verb: a predicate, a prepositional object, a direction."""
+    """The complement of the verb: a predicate, a prepositional object or a direction."""
     place: Prepositional | Fixed | None = None
     before: Subordinate | None = None
     after: Subordinate | None = None
     front: str = "subject"
-    """The field of this class that comes first in a main clause (or the question word, or the relative pronoun)."""
+    """The field that comes first in a main clause, or contains the question word or relative pronoun."""
     to_dative: bool = False
-    """English: gives the book to the woman, not gives the woman the book."""
+    """English: "gives the book to the woman" instead of "gives the woman the book"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A clause, or two that are joined, with its punctuation mark."""
+    """A clause, or two joined clauses, with a punctuation mark."""
 
     clause: Clause
     mood: Mood = "statement"

@@ -1,4 +1,4 @@
-"""Number words, years and clock times of both languages.
+"""Number words, years and clock times in both languages.
 
 German says the ones before the tens, in one word: forty-two is
 zweiundvierzig. Half past six is halb sieben: half of the seventh hour.
@@ -49,7 +49,7 @@ def german_number(n: int) -> str:
 
 
 def _one(digit: int) -> str:
-    """Returns the digit as it stands inside a number: ein-, not eins."""
+    """Returns the digit as it is written inside a number: ein-, not eins."""
     return "ein" if digit == 1 else _GERMAN_ONES[digit]
 
 
@@ -72,7 +72,7 @@ def german_year(year: int) -> str:
 
 
 def clock(hour: int, quarter: int) -> tuple[str, str]:
-    """Returns the time of day in English and German; hour 1..12, quarter 0..3 of an hour after it."""
+    """Returns the time of day in English and German: hour 1 to 12, and 0 to 3 quarters of an hour after it."""
     following = hour % 12 + 1
     english_hour, german_hour = english_number(hour), german_number(hour)
     return (
