@@ -130,16 +130,18 @@ def _byte_table(words: Sequence[str]) -> Int[np.ndarray, "states 257"]:
     patterns = [_Pattern.of(word) for word in words]
     start = _State(between=True, partial=frozenset())
     numbers: dict[_State, int] = {start: 0}
+    in_words = {byte for pattern in patterns for byte in pattern.text}
+    # All other bytes of a kind lead to the same state.
+    kinds = [byte if byte in in_words else (_continues(byte), _is_between(byte)) for byte in range(256)]
+    first = {kind: kinds.index(kind) for kind in kinds}
     rows = []
     for state in (queue := [start]):
-        row = []
-        for byte in range(256):
-            after = _read(patterns, state, byte)
+        of_kind = {kind: _read(patterns, state, byte) for kind, byte in first.items()}
+        for after in of_kind.values():
             if after is not None and after not in numbers:
                 numbers[after] = len(numbers)
                 queue.append(after)
-            row.append(after)
-        rows.append(row)
+        rows.append([of_kind[kind] for kind in kinds])
     found = len(numbers)
     table = np.full((found + 1, 257), found, np.int32)
     for state, row in enumerate(rows):
@@ -170,7 +172,7 @@ class _State(NamedTuple):
 
 def _read(patterns: Sequence[_Pattern], state: _State, byte: int) -> _State | None:
     """Returns the state after one more byte; None if a word has been found."""
-    continues = 0x80 <= byte < 0xC0
+    continues = _continues(byte)
     between = state.between if continues else _is_between(byte)
     partial = set()
     for word, pattern in enumerate(patterns):
@@ -185,6 +187,11 @@ def _read(patterns: Sequence[_Pattern], state: _State, byte: int) -> _State | No
                     return None
                 partial.add((word, length + 1))
     return _State(between, frozenset(partial))
+
+
+def _continues(byte: int) -> bool:
+    """Returns whether a byte is not the first of its character in UTF-8."""
+    return 0x80 <= byte < 0xC0
 
 
 def _is_between(first_byte: int) -> bool:
