@@ -137,7 +137,7 @@ WRONG = {
     "nothing to export": (["export", "--format", "marian", "--output", "x"], "missing RUN; usage: tfmr export RUN"),
     "nowhere to import to": (
         ["import", "x", "--tokenizer", "y"],
-        "as in: tfmr import SOURCE RUN",
+        "usage: tfmr import SOURCE RUN",
     ),
     "no run": (["translate", "{folder}/nothing"], "nothing: not a run directory"),
     "no checkpoint": (["translate", "{run}", "--checkpoint", "99"], "no checkpoint '99'"),

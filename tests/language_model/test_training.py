@@ -261,7 +261,7 @@ def test_a_configuration_says_which_model_it_is(base):
     for kind, message in (("causal_ml", r"model\.kind = 'causal_ml'.*did you mean 'causal_lm'"),):
         with pytest.raises(InputError, match=message):
             config_from_dict({"model": {"kind": kind}})
-    with pytest.raises(InputError, match="PairsConfig needs TransformerConfig"):
+    with pytest.raises(InputError, match="PairsConfig requires TransformerConfig"):
         Config(model=MODEL, data=PairsConfig())
     with pytest.raises(InputError, match=r"data\.max_length = 99: must be at most model\.max_length = 16"):
         Config(model=MODEL, data=RunningTextConfig(max_length=99))

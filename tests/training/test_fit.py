@@ -271,7 +271,7 @@ def test_it_goes_on_upon_another_mesh(copy_at_step, finished):
     [
         ("model", {"d_ff": 64}, r"model\.d_ff = 64: .* was created with 32"),
         ("model", {"vocab_size": 99}, r"model\.vocab_size = 99: .* was created with 16"),
-        ("model", {"vocab_size": 5}, r"model\.vocab_size = 5: must be 0 or at least 13"),
+        ("model", {"vocab_size": 5}, r"model\.vocab_size = 5: must be 0, or at least .* 13"),
         ("data", {"tokens_per_batch": 512}, r"data\.tokens_per_batch = 512: .* was created with 256"),
         ("data", {"seed": 1}, r"data\.seed = 1: .* was created with 0"),
         ("training", {"ema_decay": 0.0}, r"training\.ema_decay = 0\.0: .* was created with 0\.9"),
@@ -314,6 +314,8 @@ def poisoned(monkeypatch):
 
         def mark(*args, **kwargs):
             batch = clean_arrays(*args, **kwargs)
+            if "rows_of" not in kwargs:  # validation's
+                return batch
             return {**batch, "mark": np.full_like(batch["source"], next(made) in numbers)}
 
         def loss(task, model, params, batch, **kwargs):

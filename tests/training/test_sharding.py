@@ -46,7 +46,7 @@ def test_only_the_data_axis_crosses_slices(num_slices, config, shape):
 
 
 def test_an_axis_that_would_cross_slices_is_refused():
-    with pytest.raises(InputError, match=r"mesh.data = 3: the devices are 2 slices.* give a multiple of 2"):
+    with pytest.raises(InputError, match=r"mesh.data = 3: must be a multiple of 2, the number of TPU slices"):
         make_mesh(MeshConfig(data=3, fsdp=2), devices_of(2, 3))
 
 

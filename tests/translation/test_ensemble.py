@@ -56,7 +56,7 @@ def test_the_fewest_positions_of_all_members_limit_the_source():
 def test_different_tokenizers_are_refused():
     with pytest.raises(InputError, match="translator 0 and translator 2 have different tokenizers"):
         Translator.ensemble([make_translator(), make_translator(seed=1), make_translator(letters="ab")])
-    with pytest.raises(InputError, match="no translators"):
+    with pytest.raises(InputError, match="at least one translator"):
         Translator.ensemble([])
 
 
