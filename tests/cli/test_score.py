@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,13 @@ TARGETS = ["3 ONE TWO", "7", "", "11 EIGHT SEVEN"]
 
 
 def lines_of(*arguments: object) -> list[str]:
-    """Runs a command with `--output` into a file beside its input; returns the file's lines."""
-    output = Path(str(arguments[-1])).with_name("out")
-    _dispatch([*map(str, arguments), "--output", str(output)])
-    assert output.read_bytes().endswith(b"\n") or not output.read_bytes()
-    return output.read_bytes().decode().split("\n")[:-1]
+    """Runs a command with `--output` and returns the lines of that file."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "out"
+        _dispatch([*map(str, arguments), "--output", str(output)])
+        written = output.read_bytes()
+    assert written.endswith(b"\n") or not written
+    return written.decode().split("\n")[:-1]
 
 
 @pytest.fixture
