@@ -2,13 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# pyenv keeps its versions where no command finds them.
+NEWEST = $(shell for v in 3.14 3.13 3.12; do for p in python$$v $(HOME)/.pyenv/versions/$$v.*/bin/python; do $$p --version >/dev/null 2>&1 && echo $$p && exit; done; done)
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo notebooks test test-all test-long docs lint format types check clean
+.PHONY: help setup demo notebooks test test-all test-newest test-long docs lint format types check clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(VENV)/ready ## create the virtual environment .venv with the locked versions
 
@@ -36,6 +38,12 @@ test: $(VENV)/ready ## run the tests (under 10 minutes on 2 cores)
 test-all: docs ## run the tests, notebooks, documented commands, site and long multi-process tests (20 minutes)
 	$(PYTEST)
 
+test-newest: ## run the tests with the newest Python that is installed, and the newest packages
+	@test -n "$(NEWEST)" || { echo "no Python 3.12 or newer is installed"; exit 1; }
+	$(NEWEST) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/pip install --quiet --upgrade --editable ".[dev]"
+	$(VENV)-newest/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"
+
 test-long: $(VENV)/ready ## kill a training run 20 times and compare its result with an uninterrupted run (4-10 minutes)
 	$(BIN)/python -m pytest -s tests/long/kills.py
 
@@ -58,4 +66,4 @@ types: $(VENV)/ready ## check the types (1 minute)
 check: lint types test-all ## run lint, types and test-all, as CI does
 
 clean: ## remove the environment and the caches, but keep all runs
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(VENV)-newest .pytest_cache .ruff_cache .hypothesis build *.egg-info
