@@ -68,7 +68,7 @@ def _prepare_environment(chip: str, shape: tuple[int, ...]) -> None:
             os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}={shape[0]}"
         return
     if importlib.util.find_spec("libtpu") is None:
-        raise InputError("compiling for TPUs needs libtpu, though no TPU: pip install 'tfmr[tpu]'")
+        raise InputError("compiling for TPUs needs libtpu, but no TPU: pip install 'tfmr[tpu]'")
     os.environ.update(TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost", TPU_WORKER_ID="0")
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-16")
     # Only a chip belongs to a single process. Without one, several programs can use the library.

@@ -88,7 +88,7 @@ def _draw(options: Arguments, directory: "RunDirectory") -> _Pictures:
     assert run.runs  # opens all of them before anything is drawn
     missing = [what for what in options.what if what not in run.pictures]
     if missing:
-        raise InputError(f"--what {missing[0]}: {run.reason}; {options.run} can draw {', '.join(run.pictures)}")
+        raise InputError(f"--what {missing[0]}: {run.reason}; choose from {', '.join(run.pictures)}")
     for what in dict.fromkeys(options.what):
         yield from run.pictures[what]()
 

@@ -84,8 +84,8 @@ def read_pairs(source: Path, target: Path) -> Iterator[tuple[str, str]]:
             rest = 1 + sum(1 for _ in lines)
             counts = (number + rest, number) if target_line is None else (number, number + rest)
             raise InputError(
-                f"{source} has {counts[0]} lines but {target} has {counts[1]}: line i of one must translate line i of "
-                "the other"
+                f"{source} has {counts[0]} lines but {target} has {counts[1]}: line i of one must be the "
+                "translation of line i of the other"
             )
         yield source_line, target_line
 
