@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
 
-from tfmr.config import Config, DataConfig, DecodingConfig, ModelConfig
+from tfmr.config import Config, DecodingConfig, ModelConfig
 from tfmr.data.batching import Arrays, BatchPlan
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
@@ -190,11 +190,6 @@ class TokenTask(Task):
 
 
 def task_for(config: Config) -> Task:
-    """Returns the task that trains on a configuration's kind of data, as its class names it."""
-    return task_of(config.data)
-
-
-def task_of(data: DataConfig) -> Task:
-    """Returns the task of a kind of data."""
-    module, _, name = data.task.partition(":")
+    """Returns the task that trains on a configuration's kind of data; `DataConfig.task` names its class."""
+    module, _, name = config.data.task.partition(":")
     return getattr(importlib.import_module(module), name)()
