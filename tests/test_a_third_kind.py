@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import os
 import signal
 
 import flax.linen as nn
@@ -46,6 +45,7 @@ class Classifier(Model):
 @dataclasses.dataclass(frozen=True)
 class LabelledConfig(DataConfig):
     task = f"{__name__}:Classification"
+    prepare = f"{__name__}:Labelled"
     models = (ClassifierConfig,)
     metrics = {"loss": "min", "accuracy": "max"}  # noqa: RUF012 - never changed
     max_length: int = 12
@@ -54,13 +54,16 @@ class LabelledConfig(DataConfig):
 class Labelled:
     """Sequences of digits. The label says whether a sequence contains a 3."""
 
-    def __init__(self, size, seed):
+    def __init__(self, config, size=400, seed=0):
         draw = np.random.default_rng(seed)
         self.lengths = draw.integers(3, 13, size)
         self.digits = draw.integers(0, 10, (size, 12))
 
     def split(self, split):
         return self
+
+    def describe(self, config):
+        return f"{len(self.digits)} sequences"
 
     def content_hash(self):
         return "digits"
@@ -79,9 +82,6 @@ class Labelled:
 
 
 class Classification(Task):
-    def prepare(self, data):
-        return Labelled(400, seed=0)
-
     def loss(self, model, params, batch, *, label_smoothing, chunk, dropout_key=None):
         rngs = {} if dropout_key is None else {"dropout": dropout_key}
         logits = model.apply({"params": params}, **model.inputs_of(batch), deterministic=not rngs, rngs=rngs)
@@ -96,7 +96,7 @@ class Classification(Task):
         return self.scores(build_model(run.config.model), read_params(run, run.config.model, options.checkpoint))
 
     def scores(self, model, params):
-        batch = jax.device_put(Labelled(50, seed=1).arrays(Batch(Bucket(50, 12, 12), np.arange(50))))
+        batch = jax.device_put(Labelled(None, 50, seed=1).arrays(Batch(Bucket(50, 12, 12), np.arange(50))))
         sums = self.loss(model, params, batch, label_smoothing=0.0, chunk=1)
         found = model.apply({"params": params}, **model.inputs_of(batch)).argmax(axis=1)
         return {"loss": float(sums.loss / sums.tokens), "accuracy": float((found == batch["labels"]).mean())}
@@ -112,7 +112,7 @@ def test_it_trains_stops_continues_and_is_evaluated(mesh, tmp_path, capsys):
     config = Config(str(tmp_path / "whole"), ClassifierConfig(), LabelledConfig(), training, mesh)
     whole = fit(task_for(config), config)
     config = dataclasses.replace(config, workdir=str(tmp_path / "stopped"))
-    with before_batch(30, lambda: os.kill(os.getpid(), signal.SIGTERM), Labelled), pytest.raises(Stopped):
+    with before_batch(30, lambda: signal.raise_signal(signal.SIGTERM), Labelled), pytest.raises(Stopped):
         fit(task_for(config), config)
     assert numbers(fit(task_for(config), config)) == numbers(whole)
     evaluate([config.workdir])

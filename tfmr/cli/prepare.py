@@ -6,7 +6,6 @@ def main(arguments: list[str]) -> None:
     from tfmr.cli.config_file import parse_config
 
     config = parse_config(arguments, "tfmr prepare")
-    from tfmr.training.task import task_for
+    from tfmr.data.corpus import prepare_corpus
 
-    task = task_for(config)
-    print(task.describe(task.prepare(config.data), config.data))
+    print(prepare_corpus(config.data).describe(config.data))

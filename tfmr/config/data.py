@@ -15,6 +15,9 @@ class DataConfig(abc.ABC):
 
     task: ClassVar[str]
     """The `tfmr.training.Task` that trains on this kind of data, as "module:class"."""
+    prepare: ClassVar[str]
+    """The function that returns the `tfmr.data.corpus.Corpus` of a configuration, preparing it first if needed, as
+    "module:function". Every host calls it, so its result must depend on the configuration only."""
     models: ClassVar[tuple[type[ModelConfig], ...]]
     """The kinds of model that can be trained on it."""
     metrics: ClassVar[Mapping[str, Literal["min", "max"]]] = {"loss": "min"}

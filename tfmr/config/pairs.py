@@ -13,6 +13,7 @@ class PairsConfig(DataConfig):
     """Which corpus of sentence pairs to train on, and how to turn it into tokens and batches."""
 
     task = "tfmr.translation.task:Translation"
+    prepare = "tfmr.data.prepare:prepare_pairs"
     models = (TransformerConfig,)
     metrics = {"loss": "min", "bleu": "max"}  # noqa: RUF012 - never changed
     may_change = frozenset({"cache", "dir"})

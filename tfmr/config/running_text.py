@@ -13,6 +13,7 @@ class RunningTextConfig(DataConfig):
     """Which text to train a language model on, and how to turn it into tokens and batches."""
 
     task = "tfmr.language_model.task:LanguageModeling"
+    prepare = "tfmr.data.running_text:prepare_running_text"
     models = (CausalLMConfig,)
     may_change = frozenset({"cache", "evaluation_crops"})
     local_paths = frozenset({"cache", "files", "validation_files", "tokenizer_file"})

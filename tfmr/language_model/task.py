@@ -7,7 +7,7 @@ from jax.sharding import Mesh
 
 from tfmr.config import Config, RunningTextConfig
 from tfmr.data.batching import Bucket
-from tfmr.data.running_text import PreparedText, prepare_running_text
+from tfmr.data.running_text import PreparedText
 from tfmr.data.text_batches import TextBatch, TextSplit, crop_batches, evaluation_batches_of_text
 from tfmr.errors import InputError
 from tfmr.models import CausalLM, build_model
@@ -20,10 +20,6 @@ from tfmr.training.task import EvaluationOptions, TokenTask, Validation
 
 class LanguageModeling(TokenTask):
     """Running text, scored by loss."""
-
-    def prepare(self, data: RunningTextConfig) -> PreparedText:
-        """Returns the prepared text."""
-        return prepare_running_text(data)
 
     def validation(self, model: CausalLM, corpus: PreparedText, config: Config, mesh: Mesh) -> Validation:
         """Returns the function that computes `loss` and `perplexity` of the validation text, and `crop_loss` of crops.

@@ -14,6 +14,7 @@ import jax
 
 from tfmr.config import Config, DistributedConfig
 from tfmr.data.batching import BatchPlan, with_rows
+from tfmr.data.corpus import Corpus, Split, prepare_corpus
 from tfmr.data.loader import Cursor, batches_from, prefetch
 from tfmr.errors import InputError
 from tfmr.models import build_model
@@ -29,7 +30,7 @@ from tfmr.training.resume import check_same_run, what_must_agree
 from tfmr.training.sharding import batch_parts, make_mesh, rows_here, to_devices
 from tfmr.training.state import TrainState, checkpoint_items, checkpoint_targets, make_sharded_state, state_from_items
 from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step
-from tfmr.training.task import Corpus, Split, Task
+from tfmr.training.task import Task
 
 log = logging.getLogger("tfmr")
 
@@ -80,7 +81,7 @@ def _fit(task: Task, config: Config, hosts: Hosts) -> RunDirectory:
     run = RunDirectory.at(config.workdir)
     check_writable(run.path)
     mesh = make_mesh(config.mesh)
-    corpus = hosts.first_then_others(lambda: task.prepare(config.data))
+    corpus = hosts.first_then_others(lambda: prepare_corpus(config.data))
     config = dataclasses.replace(config, model=task.complete(config.model, corpus))
     check_same_run(run, config)
     task.check_continues(run, corpus)

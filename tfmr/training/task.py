@@ -2,16 +2,16 @@
 
 import abc
 import hashlib
-import importlib
-from collections.abc import Callable, Sequence
+import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
 
 from tfmr.config import Config, DecodingConfig, ModelConfig
-from tfmr.data.batching import Arrays, BatchPlan
+from tfmr.data.corpus import Split
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 from tfmr.models import Model
@@ -22,32 +22,6 @@ from tfmr.training.loss import LossSums, token_loss
 
 Validation = Callable[[Any], dict[str, float]]
 """Maps parameters to validation metrics; one of them is `loss`."""
-
-
-@runtime_checkable
-class Split(Protocol):
-    """A part of a corpus, such as "train", from which batches are made."""
-
-    def plan(self, config: Any) -> BatchPlan:
-        """Returns the batches of every epoch. Raises InputError if there is nothing to train on."""
-        ...
-
-    def arrays(self, batch: Any, *, rows_multiple: int = 1, rows_of: Callable[[int], Sequence[int]] = range) -> Arrays:
-        """Returns a batch of the plan, or some of its rows, as NumPy arrays; see `tfmr.data.pairs.PairSplit.arrays`."""
-        ...
-
-
-@runtime_checkable
-class Corpus(Protocol):
-    """A prepared corpus."""
-
-    def split(self, split: str) -> Any:
-        """Returns the `Split` of this name."""
-        ...
-
-    def content_hash(self) -> str:
-        """Returns a hash of everything that the batches depend on."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -73,16 +47,6 @@ class EvaluationOptions:
 
 class Task(abc.ABC):
     """A kind of work that `fit` can train."""
-
-    @abc.abstractmethod
-    def prepare(self, data: Any) -> Corpus:
-        """Returns the corpus that a data configuration describes, preparing it first if needed.
-
-        It must depend on the configuration only: every host calls it.
-
-        Raises:
-          InputError: for anything that is wrong with the corpus.
-        """
 
     def complete(self, model: ModelConfig, corpus: Any) -> ModelConfig:
         """Returns the model's configuration with what only the corpus knows, such as the size of the vocabulary."""
@@ -123,11 +87,6 @@ class Task(abc.ABC):
 
     def write_files(self, run: RunDirectory, corpus: Any) -> None:  # noqa: B027 - optional
         """Writes what evaluation and inference need to the run directory, such as the tokenizer."""
-
-    def describe(self, corpus: Any, data: Any) -> str:
-        """Returns what `tfmr prepare` prints about a prepared corpus."""
-        plan = corpus.split("train").plan(data)
-        return f"an epoch    {len(plan.epoch(0)):,} batches: {plan.padding_share():.1%} padding"
 
     @abc.abstractmethod
     def evaluate(self, run: RunDirectory, options: EvaluationOptions) -> dict[str, Any]:
@@ -175,10 +134,6 @@ class TokenTask(Task):
         digest = hashlib.blake2b(tokenizer.to_json().encode(), digest_size=16).hexdigest()
         return {**super().identity(corpus), "the tokenizer": digest}
 
-    def describe(self, corpus: Any, data: Any) -> str:
-        """Returns the folder, the vocabulary, the splits and the batches of an epoch."""
-        return corpus.describe(data)
-
     def check_continues(self, run: RunDirectory, corpus: Any) -> None:
         """Raises InputError if the corpus changed so that its tokenizer gives token ids another meaning."""
         file = run.tokenizer_file
@@ -191,5 +146,4 @@ class TokenTask(Task):
 
 def task_for(config: Config) -> Task:
     """Returns the task that trains on a configuration's kind of data; `DataConfig.task` names its class."""
-    module, _, name = config.data.task.partition(":")
-    return getattr(importlib.import_module(module), name)()
+    return pkgutil.resolve_name(config.data.task)()

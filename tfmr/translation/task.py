@@ -11,7 +11,7 @@ from tfmr.config import Config, DecodingConfig, PairsConfig
 from tfmr.data.batching import LENGTH_MULTIPLE, Batch, Bucket, rows_of
 from tfmr.data.corpora.lines import read_pairs
 from tfmr.data.pairs import PairSplit, encode_pairs, evaluation_batches
-from tfmr.data.prepare import PreparedPairs, prepare_pairs
+from tfmr.data.prepare import PreparedPairs
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.errors import InputError
 from tfmr.models import Transformer
@@ -28,10 +28,6 @@ GREEDY = DecodingConfig(beam_size=1)
 
 class Translation(TokenTask):
     """Sentence pairs, scored by loss, BLEU and chrF."""
-
-    def prepare(self, data: PairsConfig) -> PreparedPairs:
-        """Returns the prepared corpus."""
-        return prepare_pairs(data)
 
     def validation(self, model: Transformer, corpus: PreparedPairs, config: Config, mesh: Mesh) -> Validation:
         """Returns the function that computes `loss`, `perplexity` and greedy `bleu` of the validation split.

@@ -1,0 +1,47 @@
+"""What training needs of a prepared corpus, and how it is prepared."""
+
+import pkgutil
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from tfmr.config import DataConfig
+from tfmr.data.batching import Arrays, BatchPlan
+
+
+@runtime_checkable
+class Split(Protocol):
+    """A part of a corpus, such as "train", from which batches are made."""
+
+    def plan(self, config: Any) -> BatchPlan:
+        """Returns the batches of every epoch. Raises InputError if there is nothing to train on."""
+        ...
+
+    def arrays(self, batch: Any, *, rows_multiple: int = 1, rows_of: Callable[[int], Sequence[int]] = range) -> Arrays:
+        """Returns a batch of the plan, or some of its rows, as NumPy arrays; see `tfmr.data.pairs.PairSplit.arrays`."""
+        ...
+
+
+@runtime_checkable
+class Corpus(Protocol):
+    """A prepared corpus."""
+
+    def split(self, split: str) -> Any:
+        """Returns the `Split` of this name."""
+        ...
+
+    def describe(self, config: Any) -> str:
+        """Returns what `tfmr prepare` prints: a summary of the corpus and of the batches of an epoch."""
+        ...
+
+    def content_hash(self) -> str:
+        """Returns a hash of everything that the batches depend on."""
+        ...
+
+
+def prepare_corpus(config: DataConfig) -> Corpus:
+    """Returns the corpus that a configuration describes, preparing it first if needed.
+
+    Raises:
+      InputError: for anything that is wrong with the corpus.
+    """
+    return pkgutil.resolve_name(config.prepare)(config)
