@@ -1,7 +1,7 @@
 """What training needs of a prepared corpus, and how it is prepared."""
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from tfmr.config import DataConfig
