@@ -7,26 +7,8 @@ import pytest
 from tfmr.data.corpora.grammar import german_words, numbers
 from tfmr.data.corpora.grammar.draw_clauses import CAN, HAVE_TO, LIKE_TO, WANT
 from tfmr.data.corpora.grammar.english import english
-from tfmr.data.corpora.grammar.entries import Preposition
 from tfmr.data.corpora.grammar.german import german, phrase
-from tfmr.data.corpora.grammar.lexicon_adjectives import ADJECTIVES
-from tfmr.data.corpora.grammar.lexicon_compounds import COMPOUNDS
-from tfmr.data.corpora.grammar.lexicon_nouns import BASE_NOUNS
-from tfmr.data.corpora.grammar.lexicon_verbs import (
-    BE,
-    DATIVE,
-    DITRANSITIVE,
-    EXIST,
-    INTRANSITIVE,
-    MOTION,
-    PLACEMENT,
-    PLEASE,
-    PREPOSITIONAL,
-    REST,
-    SAY,
-    TRANSITIVE,
-    TRY,
-)
+from tfmr.data.corpora.grammar.lexicon import ADJECTIVES, BASE_NOUNS, BE, COMPOUNDS, EXIST, PLEASE, VERBS
 from tfmr.data.corpora.grammar.meaning import (
     Clause,
     Comparison,
@@ -36,6 +18,7 @@ from tfmr.data.corpora.grammar.meaning import (
     Name,
     NounPhrase,
     Pair,
+    Preposition,
     Prepositional,
     Pronoun,
     Relative,
@@ -47,8 +30,8 @@ NOUNS = {noun.english: noun for noun in [*BASE_NOUNS, *COMPOUNDS]}
 ADJECTIVE = {adjective.english: adjective for adjective in ADJECTIVES}
 
 
-def verb(table, base):
-    return next(entry for entry in table if entry.english.base == base)
+def verb(frame, base):
+    return next(entry for entry in VERBS[frame] if entry.english.base == base)
 
 
 def np(english_noun, determiner="the", *adjectives, **more):
@@ -127,24 +110,24 @@ def test_noun_phrases_and_pronouns_decline(part, forms):
 
 
 @pytest.mark.parametrize(
-    ("base", "table", "forms", "command"),
+    ("base", "frame", "forms", "command"),
     [
-        ("read", TRANSITIVE, "lese liest liest lesen lesen", "lies"),
-        ("eat", TRANSITIVE, "esse isst isst essen essen", "iss"),
-        ("carry", TRANSITIVE, "trage trägst trägt tragen tragen", "trag"),
-        ("wash", TRANSITIVE, "wasche wäschst wäscht waschen waschen", "wasch"),
-        ("invite", TRANSITIVE, "lade lädst lädt laden laden", "lade"),
-        ("find", TRANSITIVE, "finde findest findet finden finden", "finde"),
-        ("feed", TRANSITIVE, "füttere fütterst füttert füttern füttern", "füttere"),
-        ("repair", TRANSITIVE, "repariere reparierst repariert reparieren reparieren", "repariere"),
-        ("give", DITRANSITIVE, "gebe gibst gibt geben geben", "gib"),
-        ("help", DATIVE, "helfe hilfst hilft helfen helfen", "hilf"),
-        ("dance", PREPOSITIONAL, "tanze tanzt tanzt tanzen tanzen", "tanz"),
-        ("run", MOTION, "laufe läufst läuft laufen laufen", "lauf"),
+        ("read", "transitive", "lese liest liest lesen lesen", "lies"),
+        ("eat", "transitive", "esse isst isst essen essen", "iss"),
+        ("carry", "transitive", "trage trägst trägt tragen tragen", "trag"),
+        ("wash", "transitive", "wasche wäschst wäscht waschen waschen", "wasch"),
+        ("invite", "transitive", "lade lädst lädt laden laden", "lade"),
+        ("find", "transitive", "finde findest findet finden finden", "finde"),
+        ("feed", "transitive", "füttere fütterst füttert füttern füttern", "füttere"),
+        ("repair", "transitive", "repariere reparierst repariert reparieren reparieren", "repariere"),
+        ("give", "ditransitive", "gebe gibst gibt geben geben", "gib"),
+        ("help", "dative", "helfe hilfst hilft helfen helfen", "hilf"),
+        ("dance", "prepositional", "tanze tanzt tanzt tanzen tanzen", "tanz"),
+        ("run", "motion", "laufe läufst läuft laufen laufen", "lauf"),
     ],
 )
-def test_verbs_conjugate(base, table, forms, command):
-    entry = verb(table, base).german
+def test_verbs_conjugate(base, frame, forms, command):
+    entry = verb(frame, base).german
     assert " ".join(german_words.present(entry, agreement) for agreement in ("1s", "2s", "3s", "1p", "3p")) == forms
     assert german_words.imperative(entry) == command
 
@@ -224,7 +207,7 @@ MAN, WOMAN, ANNA = np("man"), np("woman"), Name("Anna", "Anna", "f")
 IT, HE, WHO, WHAT = Pronoun("it"), Pronoun("he"), Interrogative("who"), Interrogative("what")
 THAT = Relative("m", False, False)
 YESTERDAY, TODAY = Fixed("yesterday", "gestern"), Fixed("today", "heute")
-CALL, BUY, EAT, READ = (verb(TRANSITIVE, base) for base in ("call", "buy", "eat", "read"))
+CALL, BUY, EAT, READ = (verb("transitive", base) for base in ("call", "buy", "eat", "read"))
 HE_CALLS_ANNA = Clause(HE, CALL, accusative=ANNA)
 INTO, IN = Preposition("into", "in", "accusative"), Preposition("in", "in", "dative")
 ON_DATIVE, ON_ACCUSATIVE = Preposition("on", "auf", "dative"), Preposition("on", "auf", "accusative")
@@ -238,12 +221,12 @@ ON_DATIVE, ON_ACCUSATIVE = Preposition("on", "auf", "dative"), Preposition("on",
         (replace(HE_CALLS_ANNA, modal=CAN), "He can call Anna.", "Er kann Anna anrufen."),
         (replace(HE_CALLS_ANNA, tense="future"), "He will call Anna.", "Er wird Anna anrufen."),
         (
-            Clause(WOMAN, verb(TRY, "try"), after=Subordinate("", "", replace(HE_CALLS_ANNA), infinitive=True)),
+            Clause(WOMAN, verb("try", "try"), after=Subordinate("", "", replace(HE_CALLS_ANNA), infinitive=True)),
             "The woman tries to call Anna.",
             "Die Frau versucht, Anna anzurufen.",
         ),
         (
-            Clause(WOMAN, verb(SAY, "say"), after=Subordinate("that", "dass", HE_CALLS_ANNA)),
+            Clause(WOMAN, verb("say", "say"), after=Subordinate("that", "dass", HE_CALLS_ANNA)),
             "The woman says that he calls Anna.",
             "Die Frau sagt, dass er Anna anruft.",
         ),
@@ -293,7 +276,7 @@ def test_the_finite_verb_stands_second(clause, expected_english, expected_german
         (
             Clause(
                 MAN,
-                verb(INTRANSITIVE, "sleep"),
+                verb("intransitive", "sleep"),
                 "progressive",
                 after=Subordinate("because", "weil", Clause(HE, BUY, "past", accusative=np("bed", "a"))),
             ),
@@ -302,8 +285,8 @@ def test_the_finite_verb_stands_second(clause, expected_english, expected_german
         ),
         (
             Clause(
-                replace(MAN, relative=Clause(Relative("m", False, True), verb(DATIVE, "help"), dative=WOMAN)),
-                verb(INTRANSITIVE, "work"),
+                replace(MAN, relative=Clause(Relative("m", False, True), verb("dative", "help"), dative=WOMAN)),
+                verb("intransitive", "work"),
                 modal=HAVE_TO,
             ),
             "The man who helps the woman has to work.",
@@ -318,7 +301,7 @@ def test_the_finite_verb_stands_second(clause, expected_english, expected_german
                     np("cake"),
                     relative=Clause(
                         WOMAN,
-                        verb(TRANSITIVE, "bake"),
+                        verb("transitive", "bake"),
                         "past",
                         accusative=THAT,
                         front="accusative",
@@ -331,7 +314,7 @@ def test_the_finite_verb_stands_second(clause, expected_english, expected_german
         (
             Clause(
                 MAN,
-                verb(SAY, "ask"),
+                verb("say", "ask"),
                 after=Subordinate("", "", Clause(ANNA, BUY, "past", accusative=WHAT, front="accusative")),
             ),
             "The man asks what Anna bought.",
@@ -347,38 +330,38 @@ def test_the_verb_of_a_dependent_clause_stands_last(clause, expected_english, ex
     ("clause", "expected_english", "expected_german"),
     [
         (
-            Clause(MAN, verb(DITRANSITIVE, "give"), "past", dative=WOMAN, accusative=np("letter", "a")),
+            Clause(MAN, verb("ditransitive", "give"), "past", dative=WOMAN, accusative=np("letter", "a")),
             "The man gave the woman a letter.",
             "Der Mann hat der Frau einen Brief gegeben.",
         ),
         (
-            Clause(MAN, verb(DITRANSITIVE, "give"), dative=WOMAN, accusative=Pronoun("it", "m"), to_dative=True),
+            Clause(MAN, verb("ditransitive", "give"), dative=WOMAN, accusative=Pronoun("it", "m"), to_dative=True),
             "The man gives it to the woman.",
             "Der Mann gibt ihn der Frau.",
         ),
         (
-            Clause(Pronoun("I"), verb(DATIVE, "follow"), "past", dative=Pronoun("they")),
+            Clause(Pronoun("I"), verb("dative", "follow"), "past", dative=Pronoun("they")),
             "I followed them.",
             "Ich bin ihnen gefolgt.",
         ),
         (
-            Clause(MAN, verb(MOTION, "go"), complement=Prepositional(INTO, np("school"))),
+            Clause(MAN, verb("motion", "go"), complement=Prepositional(INTO, np("school"))),
             "The man goes into the school.",
             "Der Mann geht in die Schule.",
         ),
         (
-            Clause(np("book"), verb(REST, "lie"), "progressive", place=Prepositional(ON_DATIVE, np("table"))),
+            Clause(np("book"), verb("rest", "lie"), "progressive", place=Prepositional(ON_DATIVE, np("table"))),
             "The book is lying on the table.",
             "Das Buch liegt auf dem Tisch.",
         ),
         (
-            Clause(ANNA, verb(PLACEMENT, "lay"), accusative=np("book"),
+            Clause(ANNA, verb("placement", "lay"), accusative=np("book"),
                    complement=Prepositional(ON_ACCUSATIVE, np("table"))),
             "Anna lays the book on the table.",
             "Anna legt das Buch auf den Tisch.",
         ),
         (
-            Clause(Pair(MAN, WOMAN), verb(PREPOSITIONAL, "wait"), complement=Prepositional(
+            Clause(Pair(MAN, WOMAN), verb("prepositional", "wait"), complement=Prepositional(
                 Preposition("for", "auf", "accusative"), Pronoun("you"))),
             "The man and the woman wait for you.",
             "Der Mann und die Frau warten auf dich.",
@@ -389,13 +372,13 @@ def test_the_verb_of_a_dependent_clause_stands_last(clause, expected_english, ex
             "Die Schuhe gefallen dem Mann nicht.",
         ),
         (
-            Clause(np("letter"), verb(TRANSITIVE, "write"), "past", passive=True,
+            Clause(np("letter"), verb("transitive", "write"), "past", passive=True,
                    complement=Prepositional(Preposition("by", "von", "dative"), np("teacher"))),
             "The letter was written by the teacher.",
             "Der Brief wurde vom Lehrer geschrieben.",
         ),
         (
-            Clause(np("door"), verb(TRANSITIVE, "close"), passive=True, modal=HAVE_TO),
+            Clause(np("door"), verb("transitive", "close"), passive=True, modal=HAVE_TO),
             "The door has to be closed.",
             "Die Tür muss zugemacht werden.",
         ),
@@ -427,7 +410,7 @@ def test_cases_prepositions_and_frames(clause, expected_english, expected_german
         (Clause(MAN, BUY, accusative=np("car", "a"), modal=CAN), "cannot buy a car", "kann kein Auto kaufen"),
         (Clause(MAN, BE, complement=Fixed("old", "alt")), "is not old", "ist nicht alt"),
         (
-            Clause(MAN, verb(MOTION, "drive"), complement=Prepositional(INTO, np("city"))),
+            Clause(MAN, verb("motion", "drive"), complement=Prepositional(INTO, np("city"))),
             "does not drive into the city",
             "fährt nicht in die Stadt",
         ),
@@ -444,12 +427,12 @@ def test_negation(clause, expected_english, expected_german):
         (Clause(MAN, CALL, "past", accusative=ANNA), "Did the man call Anna?", "Hat der Mann Anna angerufen?"),
         (Clause(WHO, EAT, accusative=np("apple")), "Who eats the apple?", "Wer isst den Apfel?"),
         (
-            Clause(MAN, verb(DATIVE, "help"), dative=WHO, front="dative"),
+            Clause(MAN, verb("dative", "help"), dative=WHO, front="dative"),
             "Whom does the man help?",
             "Wem hilft der Mann?",
         ),
         (
-            Clause(MAN, verb(MOTION, "go"), "progressive", complement=Fixed("where", "wohin"), front="complement"),
+            Clause(MAN, verb("motion", "go"), "progressive", complement=Fixed("where", "wohin"), front="complement"),
             "Where is the man going?",
             "Wohin geht der Mann?",
         ),
@@ -467,15 +450,15 @@ def test_questions(clause, expected_english, expected_german):
 
 
 def test_requests():
-    close = Clause(Pronoun("you"), verb(TRANSITIVE, "close"), accusative=np("door"))
+    close = Clause(Pronoun("you"), verb("transitive", "close"), accusative=np("door"))
     assert said(close, "request") == ("Please close the door.", "Mach bitte die Tür zu.")
-    show = Clause(Pronoun("you"), verb(DITRANSITIVE, "show"), accusative=np("picture", "a"), dative=Pronoun("I"))
+    show = Clause(Pronoun("you"), verb("ditransitive", "show"), accusative=np("picture", "a"), dative=Pronoun("I"))
     assert said(show, "request") == ("Please show me a picture.", "Zeig mir bitte ein Bild.")
 
 
 def test_it_has_the_gender_of_what_it_stands_for():
     lamp = Clause(MAN, BUY, accusative=np("lamp", "a"))
-    repair = Clause(WOMAN, verb(TRANSITIVE, "repair"), accusative=Pronoun("it", "f"))
+    repair = Clause(WOMAN, verb("transitive", "repair"), accusative=Pronoun("it", "f"))
     sentence = Sentence(lamp, conjunction=Fixed("and", "und"), second=repair)
     assert said(sentence) == (
         "The man buys a lamp and the woman repairs it.",

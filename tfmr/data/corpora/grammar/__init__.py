@@ -4,8 +4,8 @@ A random meaning is expressed in both languages, so the English sentence determi
 has learned the grammar therefore scores almost 100 BLEU. Copying words is not enough: a model must learn agreement in
 gender, case and number, word order, and compounds.
 
-    lexicon_*, dictionary, entries      the words, and the format of the lexicon
-    meaning                             what a sentence means: clauses and phrases
+    lexicon, dictionary                 the words, and the format of the lexicon
+    meaning                             what a sentence means: words, phrases, clauses
     english, english_words, numbers     expresses a meaning in English
     german, german_words, numbers       expresses a meaning in German
     draw_*, dice                        draws meanings at random

@@ -2,9 +2,8 @@
 
 from tfmr.data.corpora.grammar.dice import Dice
 from tfmr.data.corpora.grammar.draw_phrases import POSSESSIVES, draw_adjectives, draw_noun
-from tfmr.data.corpora.grammar.entries import Preposition
-from tfmr.data.corpora.grammar.lexicon_nouns import CITIES, OWN
-from tfmr.data.corpora.grammar.meaning import Fixed, Name, NounPhrase, Prepositional
+from tfmr.data.corpora.grammar.lexicon import CITIES, OWN
+from tfmr.data.corpora.grammar.meaning import Fixed, Name, NounPhrase, Preposition, Prepositional
 from tfmr.data.corpora.grammar.numbers import clock, english_number, english_year, german_number, german_year
 
 WEEKDAYS = (

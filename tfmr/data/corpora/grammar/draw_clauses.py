@@ -2,21 +2,23 @@
 
 from dataclasses import replace
 
-from tfmr.data.corpora.grammar import lexicon_verbs as lexicon
 from tfmr.data.corpora.grammar.dice import Dice
 from tfmr.data.corpora.grammar.draw_adverbials import PAST, draw_city, draw_direction, draw_place, draw_spot, draw_time
 from tfmr.data.corpora.grammar.draw_phrases import draw_noun_phrase, draw_object, draw_person
-from tfmr.data.corpora.grammar.entries import EnglishVerb, GermanVerb, Preposition, Verb
-from tfmr.data.corpora.grammar.meaning import Clause, Modal, Phrase, Prepositional
+from tfmr.data.corpora.grammar.lexicon import SUDDEN, UNWANTED, VERBS
+from tfmr.data.corpora.grammar.meaning import (
+    Clause,
+    EnglishVerb,
+    GermanVerb,
+    Modal,
+    Phrase,
+    Preposition,
+    Prepositional,
+    Verb,
+)
 
 TENSES = {"present": 30, "progressive": 16, "past": 28, "perfect": 9, "future": 17}
 
-VERBS = {
-    "transitive": lexicon.TRANSITIVE, "stative": lexicon.STATIVE, "dative": lexicon.DATIVE,
-    "ditransitive": lexicon.DITRANSITIVE, "prepositional": lexicon.PREPOSITIONAL,
-    "intransitive": lexicon.INTRANSITIVE, "motion": lexicon.MOTION, "travel": lexicon.TRAVEL,
-    "placement": lexicon.PLACEMENT, "please": [lexicon.PLEASE],
-}  # fmt: skip
 ACTIONS = {
     "transitive": 40, "dative": 9, "ditransitive": 11, "prepositional": 9, "intransitive": 8, "motion": 8,
     "travel": 3, "placement": 5,
@@ -76,7 +78,7 @@ def fitting_tense(tense: str, verb: Verb) -> str:
     """Returns the tense, or the nearest one in which the verb is common and its form unambiguous."""
     if verb.stative and tense not in ("present", "past"):
         return "past" if tense == "perfect" else "present"
-    if tense == "progressive" and verb.english.base in lexicon.SUDDEN:
+    if tense == "progressive" and verb.english.base in SUDDEN:
         return "present"
     if tense == "past" and verb.english.past == verb.english.base:
         return "perfect"  # "they read" may be present or past
@@ -114,7 +116,7 @@ def _with_modal(dice: Dice, clause: Clause, frame: str) -> Clause:
         return clause
     if clause.tense in ("past", "perfect"):
         return replace(clause, modal=dice.pick(PAST_MODALS), tense="past")
-    is_pleasant = frame in ("transitive", "intransitive", "dative") and clause.verb.english.base not in lexicon.UNWANTED
+    is_pleasant = frame in ("transitive", "intransitive", "dative") and clause.verb.english.base not in UNWANTED
     if clause.tense == "present" and is_pleasant and dice.chance(0.4):
         return replace(clause, modal=LIKE_TO)
     return replace(clause, modal=dice.pick(NEGATED_MODALS if clause.negated else PRESENT_MODALS), tense="present")
@@ -141,13 +143,13 @@ def draw_intention(dice: Dice, subject: Phrase, frames: tuple[str, ...]) -> Clau
     """Draws something that somebody wants to do or is asked to do."""
     while True:
         clause = draw_clause(dice, frame=dice.pick(frames), tense="present", subject=subject, short=True, plain=True)
-        if clause.verb.english.base not in lexicon.UNWANTED:
+        if clause.verb.english.base not in UNWANTED:
             return clause
 
 
 def draw_passive(dice: Dice) -> Clause:
     """Draws a passive clause such as "the book was written by the man", with the agent after by or von."""
-    verb = dice.pick(lexicon.TRANSITIVE)
+    verb = dice.pick(VERBS["transitive"])
     tense = dice.weighted({"present": 5, "past": 7, "perfect": 2, "future": 3})
     modal = dice.pick((CAN, MUST, SHOULD)) if tense == "present" and dice.chance(0.35) else None
     subject = draw_noun_phrase(dice, verb.kinds, definite=True)

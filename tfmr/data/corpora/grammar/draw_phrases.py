@@ -4,11 +4,19 @@ from dataclasses import replace
 from functools import cache
 
 from tfmr.data.corpora.grammar.dice import Dice
-from tfmr.data.corpora.grammar.entries import Adjective, Noun, Preposition, Verb
-from tfmr.data.corpora.grammar.lexicon_adjectives import ADJECTIVES
-from tfmr.data.corpora.grammar.lexicon_compounds import COMPOUNDS
-from tfmr.data.corpora.grammar.lexicon_nouns import BASE_NOUNS, CHILDREN, FEMALE_NAMES, MALE_NAMES, OWN
-from tfmr.data.corpora.grammar.meaning import Name, NounPhrase, Pair, Phrase, Prepositional, Pronoun
+from tfmr.data.corpora.grammar.lexicon import ADJECTIVES, BASE_NOUNS, CHILDREN, COMPOUNDS, FEMALE_NAMES, MALE_NAMES, OWN
+from tfmr.data.corpora.grammar.meaning import (
+    Adjective,
+    Name,
+    Noun,
+    NounPhrase,
+    Pair,
+    Phrase,
+    Preposition,
+    Prepositional,
+    Pronoun,
+    Verb,
+)
 
 POSSESSIVES = ("my", "your", "his", "her", "our", "their")
 PRONOUNS = ("I", "you", "he", "she", "we", "they")

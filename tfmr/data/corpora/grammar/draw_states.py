@@ -4,14 +4,8 @@ from dataclasses import replace
 
 from tfmr.data.corpora.grammar.dice import Dice
 from tfmr.data.corpora.grammar.draw_adverbials import IN, draw_location, draw_spot
-from tfmr.data.corpora.grammar.draw_phrases import (
-    adjectives_of,
-    draw_name,
-    draw_noun_phrase,
-    draw_person,
-)
-from tfmr.data.corpora.grammar.lexicon_nouns import CHILDREN
-from tfmr.data.corpora.grammar.lexicon_verbs import BE, COST, EXIST, REST
+from tfmr.data.corpora.grammar.draw_phrases import adjectives_of, draw_name, draw_noun_phrase, draw_person
+from tfmr.data.corpora.grammar.lexicon import BE, CHILDREN, EXIST, VERBS
 from tfmr.data.corpora.grammar.meaning import Clause, Comparison, Fixed, NounPhrase, Phrase, Prepositional, Pronoun
 from tfmr.data.corpora.grammar.numbers import english_number, german_number
 
@@ -61,7 +55,9 @@ def draw_price(dice: Dice) -> Clause:
     """Draws a clause such as "this lamp costs forty-two euros"."""
     count = 2 + dice.below(dice.pick((98, 998)))
     subject = draw_noun_phrase(dice, PRICED, definite=True)
-    return Clause(subject, COST, complement=Fixed(f"{english_number(count)} euros", f"{german_number(count)} Euro"))
+    return Clause(
+        subject, VERBS["price"][0], complement=Fixed(f"{english_number(count)} euros", f"{german_number(count)} Euro")
+    )
 
 
 def draw_age(dice: Dice) -> Clause:
@@ -85,7 +81,7 @@ def draw_existence(dice: Dice) -> Clause:
 
 def draw_rest(dice: Dice) -> Clause:
     """Draws a clause such as "the book is lying on the table"."""
-    verb = dice.pick(REST)
+    verb = dice.pick(VERBS["rest"])
     tense = dice.pick(("progressive", "past"))
     clause = Clause(draw_noun_phrase(dice, verb.kinds), verb, tense, place=draw_spot(dice, "dative"))
     return replace(clause, front=dice.weighted({"subject": 7, "place": 3}))

@@ -5,11 +5,11 @@ a plain verb needs "do": does the man read, the man does not read.
 """
 
 from tfmr.data.corpora.grammar import english_words as words
-from tfmr.data.corpora.grammar.entries import EnglishVerb
-from tfmr.data.corpora.grammar.lexicon_verbs import EXIST
+from tfmr.data.corpora.grammar.lexicon import EXIST
 from tfmr.data.corpora.grammar.meaning import (
     Clause,
     Comparison,
+    EnglishVerb,
     Fixed,
     Interrogative,
     Name,

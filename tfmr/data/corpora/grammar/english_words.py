@@ -1,6 +1,6 @@
 """English word forms: the rules of spelling and their exceptions."""
 
-from tfmr.data.corpora.grammar.entries import EnglishVerb
+from tfmr.data.corpora.grammar.meaning import EnglishVerb
 
 OBJECTIVE = {"I": "me", "he": "him", "she": "her", "we": "us", "they": "them", "who": "whom"}
 

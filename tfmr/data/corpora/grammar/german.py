@@ -12,7 +12,7 @@ last. A separable prefix belongs to the right bracket: ruft ... an, but anruft, 
 from dataclasses import replace
 
 from tfmr.data.corpora.grammar import german_words as words
-from tfmr.data.corpora.grammar.lexicon_verbs import PLEASE
+from tfmr.data.corpora.grammar.lexicon import PLEASE
 from tfmr.data.corpora.grammar.meaning import (
     Clause,
     Comparison,

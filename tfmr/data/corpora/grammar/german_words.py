@@ -3,7 +3,7 @@
 Cases are named in full; the columns of the tables are m, f, n (singular) and p (plural).
 """
 
-from tfmr.data.corpora.grammar.entries import GermanVerb, Noun
+from tfmr.data.corpora.grammar.meaning import GermanVerb, Noun
 
 CASES = ("nominative", "accusative", "dative", "genitive")
 
