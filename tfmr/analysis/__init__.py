@@ -8,13 +8,7 @@ from tfmr.analysis.attention_maps import attention_weights
 from tfmr.analysis.attention_pictures import plot_attention, plot_attention_layers
 from tfmr.analysis.beam_pictures import plot_beam_tree
 from tfmr.analysis.learning_curves import Curve, plot_learning_curves, read_metrics
-from tfmr.analysis.neighbours import (
-    Neighbours,
-    nearest_tokens,
-    plot_embedding_map,
-    plot_neighbours,
-    token_embeddings,
-)
+from tfmr.analysis.neighbours import Neighbours, nearest_tokens, plot_embedding_map, plot_neighbours, token_embeddings
 from tfmr.analysis.position_pictures import plot_position_products, plot_positions, position_vectors
 from tfmr.analysis.schedules import plot_schedules
 from tfmr.analysis.text_attention import (

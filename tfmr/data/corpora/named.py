@@ -162,9 +162,7 @@ def _prepare(builder: Any, config: PairsConfig) -> None:
     try:
         with _quiet_without_tensorflow():
             builder.download_and_prepare(
-                file_format="array_record",
-                download_dir=config.cache_folder / "downloads",
-                download_config=settings,
+                file_format="array_record", download_dir=config.cache_folder / "downloads", download_config=settings
             )
     except OSError:
         if not (folder / "dataset_info.json").exists():
