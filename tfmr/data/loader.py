@@ -1,8 +1,8 @@
 """Reads the batches of a plan from any position on, and prepares items ahead in a thread."""
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 from tfmr.data.batching import BatchPlan
@@ -30,38 +30,12 @@ def batches_from(plan: BatchPlan, cursor: Cursor) -> Iterator[tuple[Any, Cursor]
 
 def prefetch(items: Iterator[T], size: int = 4) -> Generator[T, None, None]:
     """Yields the same items; a thread prepares up to `size` of them ahead. Its exceptions are raised here."""
-    buffer: queue.Queue = queue.Queue(maxsize=size)
-    stop = threading.Event()
-    end = object()
-
-    def put(item: object) -> bool:
-        while not stop.is_set():
-            try:
-                buffer.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        try:
-            for item in items:
-                if not put((item, None)):
-                    return
-            put((end, None))
-        except BaseException as error:
-            put((None, error))
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    end: Any = object()
+    pool = ThreadPoolExecutor(max_workers=1)
     try:
-        while True:
-            item, error = buffer.get()
-            if error is not None:
-                raise error
-            if item is end:
-                return
+        ahead = deque(pool.submit(next, items, end) for _ in range(size + 1))  # one of them is in preparation
+        while (item := ahead.popleft().result()) is not end:
+            ahead.append(pool.submit(next, items, end))
             yield item
     finally:
-        stop.set()
-        thread.join()
+        pool.shutdown(cancel_futures=True)

@@ -53,7 +53,7 @@ class TextSplit(TokenArrays):
         if size < length:
             raise InputError(f"data.max_length = {length}: the training text has only {size} tokens; decrease it")
         bucket = Bucket(config.tokens_per_batch // length, 0, length)
-        common: dict[str, Any] = dict(buckets=(bucket,), tokens=size, left_out=0, seed=config.seed, size=size)
+        common: dict[str, Any] = dict(buckets=(bucket,), tokens=size, left_out=0, seed=config.seed)
         if config.batching == "packed":
             return _packed_plan(self, common)
         return CropsPlan(**common) if config.batching == "crops" else BlocksPlan(**common)
@@ -82,13 +82,7 @@ class TextSplit(TokenArrays):
 
 @dataclass(frozen=True)
 class TextPlan(BatchPlan):
-    """The batches of every epoch of a running text.
-
-    Attributes:
-      size: number of tokens of the text.
-    """
-
-    size: int
+    """The batches of every epoch of a running text."""
 
     @abc.abstractmethod
     def epoch(self, epoch: int) -> list[TextBatch]:
@@ -118,8 +112,8 @@ class CropsPlan(TextPlan):
     def epoch(self, epoch: int) -> list[TextBatch]:
         """Returns the batches of an epoch. A token may be in several of them, or in none."""
         (bucket,) = self.buckets
-        number = -(-self.size // (bucket.rows * bucket.target_length)) * bucket.rows
-        return self._batches(*crops(self.size, bucket.target_length, number, [self.seed, epoch]))
+        number = -(-self.tokens // (bucket.rows * bucket.target_length)) * bucket.rows
+        return self._batches(*crops(self.tokens, bucket.target_length, number, [self.seed, epoch]))
 
 
 @dataclass(frozen=True)
@@ -131,8 +125,8 @@ class BlocksPlan(TextPlan):
         (bucket,) = self.buckets
         random = np.random.default_rng([self.seed, epoch])
         length = bucket.target_length
-        cuts = np.arange(random.integers(length), self.size, length)
-        boundaries = np.unique(np.concatenate([[0], cuts, [self.size]]))
+        cuts = np.arange(random.integers(length), self.tokens, length)
+        boundaries = np.unique(np.concatenate([[0], cuts, [self.tokens]]))
         order = random.permutation(len(boundaries) - 1)
         return self._batches(boundaries[:-1][order], np.diff(boundaries)[order])
 
@@ -151,8 +145,8 @@ class WindowsPlan(TextPlan):
         """Returns the batches in the order of the text, the same in every epoch."""
         (bucket,) = self.buckets
         skip = bucket.target_length - self.stride
-        starts = np.arange(0, max(self.size - skip, 1), self.stride)
-        return self._batches(starts, np.minimum(bucket.target_length, self.size - starts), skip)
+        starts = np.arange(0, max(self.tokens - skip, 1), self.stride)
+        return self._batches(starts, np.minimum(bucket.target_length, self.tokens - starts), skip)
 
 
 @dataclass(frozen=True)
@@ -194,7 +188,7 @@ def _packed_plan(text: TextSplit, common: dict[str, Any]) -> PackedTextPlan:
     patterns, times = pack(values, values, counts, (length, length))
     slot_kinds = np.concatenate([np.tile(pattern, n) for pattern, n in zip(patterns, times, strict=True)])
     packed = PackedPlan(
-        **{name: value for name, value in common.items() if name != "size"},
+        **common,
         pairs=np.arange(len(starts)),
         kinds=kinds,
         slots=np.argsort(slot_kinds, kind="stable"),
@@ -222,7 +216,7 @@ def evaluation_plan(text: TextSplit, config: RunningTextConfig, stride: int = 0)
     if not 0 <= stride <= length:
         raise InputError(f"stride = {stride}: must be from 0 to data.max_length = {length}")
     bucket = Bucket(max(1, max(config.tokens_per_batch, 8192) // length), 0, length)
-    common: dict[str, Any] = dict(buckets=(bucket,), tokens=len(text.tokens), left_out=0, seed=0, size=len(text.tokens))
+    common: dict[str, Any] = dict(buckets=(bucket,), tokens=len(text.tokens), left_out=0, seed=0)
     if config.batching != "packed":
         return WindowsPlan(**common, stride=stride or length)
     if stride:
@@ -241,7 +235,7 @@ def evaluation_batches_of_text(
 def crop_batches(text: TextSplit, config: RunningTextConfig, *, rows_multiple: int = 1) -> Iterator[Arrays]:
     """Yields `evaluation_crops` random rows of a split, the same at every call; none if the split is too short."""
     plan = evaluation_plan(text, dataclasses.replace(config, batching="crops"))
-    if plan.size < config.max_length:
+    if plan.tokens < config.max_length:
         return
-    for batch in plan._batches(*crops(plan.size, config.max_length, config.evaluation_crops, [config.seed, 1 << 40])):
+    for batch in plan._batches(*crops(plan.tokens, config.max_length, config.evaluation_crops, [config.seed, 1 << 40])):
         yield text.arrays(batch, rows_multiple=rows_multiple)
