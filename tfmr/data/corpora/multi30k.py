@@ -5,17 +5,26 @@ published tables report scores. There are two variants: `raw`, as written, and `
 and Moses-tokenised.
 """
 
+import json
+import logging
+import os
+import shutil
+import urllib.request
 from pathlib import Path
 
 from tfmr.config import PairsConfig
 from tfmr.data.corpora.corpus import READER_VERSION, Corpus, fingerprint
-from tfmr.data.corpora.download import download
 from tfmr.data.corpora.lines import missing_file, read_lines, sha256_of_file
 from tfmr.data.corpora.text import TextCorpus
+from tfmr.data.files import remove_abandoned, temporary_path, write_bytes_atomically
 from tfmr.errors import InputError, nearest
+
+log = logging.getLogger("tfmr")
 
 LANGUAGES = ("en", "de", "fr", "cs")
 BASE_URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1"
+_INSTEAD = "get the files from github.com/multi30k/dataset and give their folder with --data.dir"
+_TIMEOUT = 60.0  # seconds without an answer
 
 _STEMS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
 _LINES = {"train": 29_000, "validation": 1_014, "test": 1_000}
@@ -74,14 +83,44 @@ def _file(config: PairsConfig, split: str, language: str) -> Path:
 
 def _downloaded(config: PairsConfig, split: str, name: str) -> Path:
     name = f"{name}.gz" if config.variant == "raw" else name
-    path = download(
-        f"{BASE_URL}/{config.variant}/{name}",
-        config.cache_folder / "downloads" / "multi30k",
-        _SHA256.get(name),
-        instead="get the files from github.com/multi30k/dataset and give their folder with --data.dir",
-    )
+    path = config.cache_folder / "downloads" / "multi30k" / name
+    _download(f"{BASE_URL}/{config.variant}/{name}", path, _SHA256.get(name))
     if name not in _SHA256:
         lines = sum(1 for _ in read_lines(path))
         if lines != _LINES[split]:
             raise InputError(f"{path}: has {lines} lines instead of {_LINES[split]}; delete it and try again")
     return path
+
+
+def _download(url: str, path: Path, sha256: str | None) -> None:
+    """Downloads a file if it is missing or its checksum is wrong.
+
+    If the checksum is not known (`sha256` is None), the first download is trusted. Its checksum is recorded in
+    `checksums.json` in the folder, and later downloads with another checksum are refused.
+    """
+    record = path.with_name("checksums.json")
+    recorded = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    expected = sha256 or recorded.get(path.name)
+    if expected and path.exists() and sha256_of_file(path) == expected:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(path.parent, f"{path.name}.tmp-*")
+    temporary = temporary_path(path)
+    log.info("Downloading %s", url)
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as response, temporary.open("wb") as file:
+            shutil.copyfileobj(response, file)
+        found = sha256_of_file(temporary)
+        if expected and found != expected:
+            raise InputError(f"{url}: refused, because its sha256 is {found} instead of {expected}; {_INSTEAD}")
+        if not expected:
+            log.warning("%s: its checksum is not known; trusting sha256 %s and recording it in %s", url, found, record)
+            known = {**recorded, path.name: found}
+            write_bytes_atomically(record, json.dumps(known, indent=1, sort_keys=True).encode())
+        os.replace(temporary, path)
+    except OSError as error:  # includes URLError, whose reason is the error of the network
+        raise InputError(
+            f"{url}: cannot be downloaded ({getattr(error, 'reason', None) or error}); {_INSTEAD}"
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
