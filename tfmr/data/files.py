@@ -5,7 +5,10 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from tfmr.errors import InputError
 
 _ABANDONED_AFTER = 24 * 3600.0  # seconds after which no running process is expected to write to a temporary folder
 
@@ -15,15 +18,49 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
 
 
-def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """Writes a file under a temporary name and then renames it, so that no reader ever sees a part of it."""
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path for a file or folder that is renamed to `path` at the end, or removed on an error."""
     temporary = temporary_path(path)
     try:
-        temporary.write_bytes(content)
+        yield temporary
         os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """Writes a file under a temporary name and then renames it, so that no reader ever sees a part of it."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextlib.contextmanager
+def new_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary path like `replacing`, for a file or folder that does not exist yet.
+
+    Raises:
+      InputError: if `path` already exists or cannot be written.
+    """
+    path = Path(path)
+    if path.exists():
+        raise InputError(f"{path}: already exists; remove it or choose another path")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another path") from None
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a new temporary folder, which is renamed like that of `new_path`; raises InputError as it does."""
+    with new_path(path) as temporary:
+        temporary.mkdir()
+        yield temporary
 
 
 def remove_abandoned(folder: Path, pattern: str) -> None:

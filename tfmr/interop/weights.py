@@ -18,9 +18,9 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.typing import ArrayLike
 
 from tfmr.config import ModelConfig, model_from_dict, model_to_dict
+from tfmr.data.files import new_path
 from tfmr.errors import InputError
 from tfmr.interop.compatibility import refuse
-from tfmr.interop.new_path import new_path
 from tfmr.models import abstract_params, build_model
 from tfmr.nn import stack_layers, unstack_layers
 

@@ -7,7 +7,6 @@ and Moses-tokenised.
 
 import json
 import logging
-import os
 import shutil
 import urllib.request
 from pathlib import Path
@@ -16,7 +15,7 @@ from tfmr.config import PairsConfig
 from tfmr.data.corpora.corpus import READER_VERSION, Corpus, fingerprint
 from tfmr.data.corpora.lines import missing_file, read_lines, sha256_of_file
 from tfmr.data.corpora.text import TextCorpus
-from tfmr.data.files import remove_abandoned, temporary_path, write_bytes_atomically
+from tfmr.data.files import remove_abandoned, replacing, write_bytes_atomically
 from tfmr.errors import InputError, nearest
 
 log = logging.getLogger("tfmr")
@@ -105,22 +104,19 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(path.parent, f"{path.name}.tmp-*")
-    temporary = temporary_path(path)
     log.info("Downloading %s", url)
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as response, temporary.open("wb") as file:
-            shutil.copyfileobj(response, file)
-        found = sha256_of_file(temporary)
-        if expected and found != expected:
-            raise InputError(f"{url}: refused, because its sha256 is {found} instead of {expected}; {_INSTEAD}")
-        if not expected:
-            log.warning("%s: its checksum is not known; trusting sha256 %s and recording it in %s", url, found, record)
-            known = {**recorded, path.name: found}
-            write_bytes_atomically(record, json.dumps(known, indent=1, sort_keys=True).encode())
-        os.replace(temporary, path)
-    except OSError as error:  # includes URLError, whose reason is the error of the network
-        raise InputError(
-            f"{url}: cannot be downloaded ({getattr(error, 'reason', None) or error}); {_INSTEAD}"
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary:
+            with urllib.request.urlopen(url, timeout=_TIMEOUT) as response, temporary.open("wb") as file:
+                shutil.copyfileobj(response, file)
+            found = sha256_of_file(temporary)
+            if expected and found != expected:
+                raise InputError(f"{url}: refused, because its sha256 is {found} instead of {expected}; {_INSTEAD}")
+            if not expected:
+                message = "%s: its checksum is not known; trusting sha256 %s and recording it in %s"
+                log.warning(message, url, found, record)
+                known = {**recorded, path.name: found}
+                write_bytes_atomically(record, json.dumps(known, indent=1, sort_keys=True).encode())
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error  # of a URLError
+        raise InputError(f"{url}: cannot be downloaded ({reason}); {_INSTEAD}") from None
