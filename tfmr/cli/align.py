@@ -5,21 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tfmr.cli.arguments import Run, parse_with_run
+from tfmr.cli.arguments import RunArguments, parse_with_run
 
 if TYPE_CHECKING:
     from tfmr.translation import Alignment
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(RunArguments):
     """Writes one line per pair of sentences: the cross-attention weights of a decoder layer, or an alignment derived
     from them. `tfmr plot` draws the weights."""
 
-    run: Run
-    """The run directory."""
-    checkpoint: str = ""
-    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
     source: str = ""
     """File of sources or, without `target`, a TSV file of sources and targets. Empty: TSV on standard input."""
     target: str = ""

@@ -23,6 +23,17 @@ T = TypeVar("T")
 Run = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
 """The first argument of a command that takes a run directory."""
 
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunArguments:
+    """What every command takes that uses the model of a run."""
+
+    run: Run
+    """The run directory."""
+    checkpoint: str = ""
+    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
+
+
 _BOOLS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 """The spellings of a boolean value, in any case."""
 

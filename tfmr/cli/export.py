@@ -3,24 +3,20 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tfmr.cli.arguments import Run, parse
+from tfmr.cli.arguments import RunArguments, parse
 from tfmr.errors import InputError
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(RunArguments):
     """Writes the model of a run in the format of another program."""
 
-    run: Run
-    """The run directory."""
     format: Literal["marian", "gpt2", "ctranslate2", "safetensors"] = "safetensors"
     """marian: a folder for Hugging Face transformers (post-norm translation models with sinusoids). gpt2: a folder for
     transformers (pre-norm language models without gates). ctranslate2: a folder for CTranslate2. safetensors: a single
     file of weights with flat names."""
     output: str = ""
     """The folder or file to write. It must not exist."""
-    checkpoint: str = ""
-    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
 
 
 def main(arguments: list[str]) -> None:

@@ -3,23 +3,19 @@
 import sys
 from dataclasses import dataclass, fields
 
-from tfmr.cli.arguments import Run, parse
+from tfmr.cli.arguments import RunArguments, parse
 from tfmr.config import GenerationConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments(GenerationConfig):
+class Arguments(RunArguments, GenerationConfig):
     """Writes a prompt and its continuation by a language model, token by token. Multiple samples are written one
     after another."""
 
-    run: Run
-    """The run directory."""
     prompt: str = ""
     """The beginning of the text. Empty: start a new document, if the model was trained on documents."""
     samples: int = 1
     """Number of texts to write."""
-    checkpoint: str = ""
-    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
 
 
 def main(arguments: list[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tfmr.cli.arguments import Run, parse_with_run
+from tfmr.cli.arguments import RunArguments, parse_with_run
 from tfmr.config import DecodingConfig
 
 if TYPE_CHECKING:
@@ -14,14 +14,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(RunArguments):
     """Writes one line per pair of sentences: the log-probability of the translation in nats, a tab, and the score that
     beam search ranks by, which is the log-probability divided by the length penalty."""
 
-    run: Run
-    """The run directory."""
-    checkpoint: str = ""
-    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
     ensemble: tuple[str, ...] = ()
     """More run directories with the same tokenizer. The probabilities of all models are averaged."""
     source: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tfmr.cli.arguments import Run, parse_with_run
+from tfmr.cli.arguments import RunArguments, parse_with_run
 from tfmr.config import DecodingConfig
 from tfmr.errors import InputError
 
@@ -15,13 +15,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(RunArguments):
     """Translates a file or standard input, line by line."""
 
-    run: Run
-    """The run directory."""
-    checkpoint: str = ""
-    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
     ensemble: tuple[str, ...] = ()
     """More run directories with the same tokenizer. The probabilities of all models are averaged."""
     input: str = ""
