@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
 
 from tfmr.config import PairsConfig
 from tfmr.data.batching import Arrays, Batch, BatchPlan, lay_out, make_plan, with_rows
@@ -48,44 +46,23 @@ class PairSplit:
         """
         bucket = with_rows(batch.bucket, rows_multiple)
         wanted = np.asarray(rows_of(bucket.rows), np.int64)
-        rows = len(wanted)
         row_of = np.arange(len(batch.indices)) if batch.rows is None else batch.rows
         inside = np.isin(row_of, wanted)
         indices, row_of = batch.indices[inside], np.searchsorted(wanted, row_of[inside])
-        source = _lay_out(self.source, indices, row_of, (rows, bucket.source_length))
-        target = _lay_out(self.target, indices, row_of, (rows, bucket.target_length))
-        before = np.pad(target.tokens[:, :-1], ((0, 0), (1, 0)))
-        target_input = np.where(target.positions == 0, np.int32(BOS_ID), before)
-        return dict(
-            source=source.tokens,
-            source_segments=source.segments,
-            source_positions=source.positions,
-            target_input=np.where(target.segments == 0, np.int32(PAD_ID), target_input),
-            target_output=target.tokens,
-            target_segments=target.segments,
-            target_positions=target.positions,
+        read, written = (
+            lay_out(side.offsets[indices], side.lengths[indices], row_of) for side in (self.source, self.target)
         )
-
-
-class _Side(NamedTuple):
-    tokens: Int[np.ndarray, "rows length"]
-    segments: Int[np.ndarray, "rows length"]
-    positions: Int[np.ndarray, "rows length"]
-
-
-def _lay_out(
-    sentences: TokenArrays,
-    indices: Int[np.ndarray, " sentences"],
-    row_of: Int[np.ndarray, " sentences"],
-    shape: tuple[int, int],
-) -> _Side:
-    """Lays out sentences one after another in their rows."""
-    layout = lay_out(sentences.offsets[indices], sentences.lengths[indices], row_of)
-    return _Side(
-        tokens=layout.fill(shape, sentences.tokens[layout.source], PAD_ID),
-        segments=layout.fill(shape, layout.segment),
-        positions=layout.fill(shape, layout.position),
-    )
+        source, target = (len(wanted), bucket.source_length), (len(wanted), bucket.target_length)
+        before = np.where(written.position == 0, BOS_ID, self.target.tokens[written.source - 1])
+        return dict(
+            source=read.fill(source, self.source.tokens[read.source], PAD_ID),
+            source_segments=read.fill(source, read.segment),
+            source_positions=read.fill(source, read.position),
+            target_input=written.fill(target, before, PAD_ID),
+            target_output=written.fill(target, self.target.tokens[written.source], PAD_ID),
+            target_segments=written.fill(target, written.segment),
+            target_positions=written.fill(target, written.position),
+        )
 
 
 def encode_pairs(tokenizer: Tokenizer, sources: list[str], targets: list[str]) -> PairSplit:
