@@ -44,15 +44,12 @@ def main(arguments: list[str]) -> None:
     alignments = translator.align_stream(pairs, layer=options.layer, head=head)
     with output_file(options.output, options.source, options.target) as file:
         for alignment in alignments:
-            line = _links(alignment)
             if options.format == "json":
                 line = _json(alignment, *map(translator.tokenizer.token_texts, alignment[:2]))
+            else:
+                line = " ".join(f"{source}-{target}" for source, target in alignment.links()[:-1])
             file.write(line.encode() + b"\n")
             file.flush()
-
-
-def _links(alignment: "Alignment") -> str:
-    return " ".join(f"{source}-{target}" for source, target in alignment.links()[:-1])
 
 
 def _json(alignment: "Alignment", source: Sequence[str], target: Sequence[str]) -> str:

@@ -39,7 +39,8 @@ def print_inputs(inputs: StepInputs, chip: Chip | None) -> None:
 def print_compiled(inputs: StepInputs, step: CompiledStep, chip: Chip | None) -> None:
     """Prints memory, operations, collectives and, if the chip's peak is known, the roofline."""
     _print_memory(step, chip)
-    model_flops = _model_flops(inputs) / inputs.mesh.size
+    forward = forward_flops(inputs.config.model, inputs.bucket.source_length, inputs.bucket.target_length)
+    model_flops = 3 * inputs.bucket.rows * sum(forward.values()) / inputs.mesh.size
     print(f"  {'FLOPs required by the model':32}{model_flops:12.3e}   3 x forward, only rows with data")
     print(f"  {'FLOPs of matrix products':32}{step.matrix_flops:12.3e}   including empty rows and recomputation")
     print(f"  {'FLOPs (compiler)':32}{step.compiler_flops:12.3e}   all operations; loop bodies counted once")
@@ -91,9 +92,3 @@ def _print_roofline(inputs: StepInputs, step: CompiledStep, chip: Chip, model_fl
 
 def _ms(seconds: float) -> str:
     return f"{1e3 * seconds:.3g} ms"
-
-
-def _model_flops(inputs: StepInputs) -> int:
-    bucket = inputs.bucket
-    forward = forward_flops(inputs.config.model, bucket.source_length, bucket.target_length)
-    return 3 * bucket.rows * sum(forward.values())

@@ -43,14 +43,12 @@ def main(arguments: list[str]) -> None:
     translator = Translator.from_runs((run, *options.ensemble), options.checkpoint, options.decoding)
     with output_file(options.output, options.source, options.target) as file:
         for score in translator.score_stream(pairs):
-            pieces = translator.tokenizer.token_texts(score.tokens) if options.tokens else None
-            line = _plain(score) if pieces is None else _with_tokens(score, pieces)
+            if options.tokens:
+                line = _with_tokens(score, translator.tokenizer.token_texts(score.tokens))
+            else:
+                line = f"{score.log_prob:.6f}\t{score.score:.6f}"
             file.write(line.encode() + b"\n")
             file.flush()
-
-
-def _plain(score: "Score") -> str:
-    return f"{score.log_prob:.6f}\t{score.score:.6f}"
 
 
 def _with_tokens(score: "Score", pieces: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ The name of a prepared folder ends in a hash of everything that determines its c
 of every file.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -73,7 +74,12 @@ def open_or_make(cls: type[T], directory: Path, write: Callable[[Path], None]) -
     temporary.mkdir()
     try:
         write(temporary)
-        _rename(cls, temporary, directory)
+        try:
+            temporary.rename(directory)
+        except OSError:
+            # A folder that is not empty is never replaced: another process was first and wrote the same content.
+            if _open_or_discard(cls, directory) is None:
+                temporary.rename(directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return cls.open(directory)
@@ -92,24 +98,8 @@ def _open_or_discard(cls: type[T], directory: Path) -> T | None:
         return cls.open(directory)
     except InputError as error:
         log.warning("The prepared corpus is damaged and is prepared again: %s", error)
-        _discard(directory)
+        doomed = temporary_path(directory)
+        with contextlib.suppress(FileNotFoundError):  # another process has removed it
+            directory.rename(doomed)  # so that no other process sees it partly removed
+        shutil.rmtree(doomed, ignore_errors=True)
         return None
-
-
-def _discard(directory: Path) -> None:
-    # Renamed first, so that no other process sees it partly removed.
-    doomed = temporary_path(directory)
-    try:
-        directory.rename(doomed)
-    except FileNotFoundError:
-        return  # another process has removed it
-    shutil.rmtree(doomed, ignore_errors=True)
-
-
-def _rename(cls: type[T], temporary: Path, directory: Path) -> None:
-    try:
-        temporary.rename(directory)
-    except OSError:
-        # A folder that is not empty is never replaced: another process was first and wrote the same content.
-        if _open_or_discard(cls, directory) is None:
-            temporary.rename(directory)

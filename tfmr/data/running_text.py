@@ -91,7 +91,8 @@ def documents(config: RunningTextConfig, split: str) -> Iterator[Document]:
         files = config.files if split == "train" else config.validation_files
         yield from (Document(text, True) for text in _texts(files, config.document_separator))
         return
-    boundary = int(_characters(config) * (1.0 - config.validation_share))
+    characters = sum(map(len, _texts(config.files, config.document_separator)))
+    boundary = int(characters * (1.0 - config.validation_share))
     start = 0
     for text in _texts(config.files, config.document_separator):
         cut = min(max(boundary - start, 0), len(text))
@@ -99,10 +100,6 @@ def documents(config: RunningTextConfig, split: str) -> Iterator[Document]:
         if part:
             yield Document(part, ends=split == "validation" or cut == len(text))
         start += len(text)
-
-
-def _characters(config: RunningTextConfig) -> int:
-    return sum(map(len, _texts(config.files, config.document_separator)))
 
 
 def _texts(files: Sequence[str], separator: str) -> Iterator[str]:

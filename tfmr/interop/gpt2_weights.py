@@ -50,9 +50,16 @@ def to_gpt2(
     if config.positions == "sinusoidal":
         positions = jnp.arange(config.max_length)
         found["positions.embedding"] = np.asarray(sinusoidal_positions(positions, config.d_model), np.float32)
-    form = _gpt2_form(config)
+    # The same model with all biases and learned positions, and without scaling.
+    tied = is_tied(config)
+    form = replace(
+        config, bias=True, positions="learned", tie_embeddings=tied, scale_embeddings=False, scan_layers=False
+    )
     found |= {name: np.zeros(shape, np.float32) for name, shape in weight_shapes(form).items() if name not in found}
-    weights = {_with_prefix(weight.name): weight.export(found) for weight in _weights(form)}
+    weights = {
+        (weight.name if weight.name == _OUTPUT else _PREFIX + weight.name): weight.export(found)
+        for weight in _weights(form)
+    }
     return to_gpt2_config(config, bos_id, eos_id), weights
 
 
@@ -81,22 +88,6 @@ def from_gpt2(
     for weight in described:
         found |= weight.read(np.asarray(own[weight.name], np.float32))
     return config, unflatten(found, config, name)
-
-
-def _gpt2_form(config: CausalLMConfig) -> CausalLMConfig:
-    """Returns the configuration of a model's export: with all biases and learned positions, without scaling."""
-    return replace(
-        config,
-        bias=True,
-        positions="learned",
-        tie_embeddings=is_tied(config),
-        scale_embeddings=False,
-        scan_layers=False,
-    )
-
-
-def _with_prefix(name: str) -> str:
-    return name if name == _OUTPUT else _PREFIX + name
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Marian model folders, as transformers and the OPUS-MT project use them."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +94,7 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
             f"{folder / 'vocab.json'}: has ids {beyond[:9]}; ids must be below vocab_size in its config.json"
         )
     search = values | read_optional_json(folder / "generation_config.json")
+    alpha = 1.0 if search.get("length_penalty") is None else search["length_penalty"]
     names = read_optional_json(folder / "tokenizer_config.json")
     return MarianModel(
         config,
@@ -102,11 +102,6 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
         {piece: ours[theirs] for piece, theirs in vocabulary.items()},
         (folder / "source.spm").read_bytes(),
         (folder / "target.spm").read_bytes(),
-        _decoding(search),
+        DecodingConfig(beam_size=search.get("num_beams") or 1, length_penalty="power", alpha=alpha),
         (names.get("source_lang") or "", names.get("target_lang") or ""),
     )
-
-
-def _decoding(search: Mapping[str, Any]) -> DecodingConfig:
-    beams, penalty = search.get("num_beams") or 1, search.get("length_penalty")
-    return DecodingConfig(beam_size=beams, length_penalty="power", alpha=1.0 if penalty is None else penalty)

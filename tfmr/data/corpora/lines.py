@@ -69,11 +69,8 @@ def missing_file(path: Path) -> InputError:
     """Returns the error for a file that does not exist; it suggests the file with the most similar name."""
     if not path.parent.is_dir():
         return InputError(f"{path}: the folder {path.parent} does not exist")
-    return InputError(f"{path}: no such file{nearest(path.name, _names(path.parent))}")
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir())
+    others = sorted(other.name for other in path.parent.iterdir())
+    return InputError(f"{path}: no such file{nearest(path.name, others)}")
 
 
 def read_pairs(source: Path, target: Path) -> Iterator[tuple[str, str]]:

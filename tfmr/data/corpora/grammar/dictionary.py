@@ -9,7 +9,7 @@ Regular English forms are omitted.
 
 from collections.abc import Iterator
 
-from tfmr.data.corpora.grammar.english_words import regular_past, regular_plural
+from tfmr.data.corpora.grammar.english_words import regular_past, with_s
 from tfmr.data.corpora.grammar.meaning import Adjective, EnglishVerb, GermanVerb, Noun, Preposition, Verb
 
 _GENDERS = {"der": "m", "die": "f", "das": "n"}
@@ -33,7 +33,7 @@ def read_nouns(table: str) -> list[Noun]:
     for kind, ((english, *irregular), (german, *forms)) in _entries(table):
         article, word = german.split()
         german_plural = forms[0] if forms else ""
-        plural = irregular[0] if irregular else regular_plural(english) if german_plural else ""
+        plural = irregular[0] if irregular else with_s(english) if german_plural else ""
         nouns.append(Noun(english, plural, word, german_plural, _GENDERS[article], kind, "weak" in forms))
     return nouns
 

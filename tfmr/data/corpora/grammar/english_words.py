@@ -32,7 +32,7 @@ def nonfinite(verb: EnglishVerb, form: str) -> str:
 
 def third_person(verb: str) -> str:
     """Returns the form for he, she and it: reads, washes, tries, goes, has."""
-    return "has" if verb == "have" else _with_s(verb)
+    return "has" if verb == "have" else with_s(verb)
 
 
 def ing(verb: str) -> str:
@@ -52,11 +52,6 @@ def indefinite_article(following: str) -> str:
     return "an" if following[0] in "aeiou" and not following.startswith("uni") else "a"
 
 
-def regular_plural(noun: str) -> str:
-    """Returns the plural: -s, -es after a sibilant, -ies for -y after a consonant."""
-    return _with_s(noun)
-
-
 def regular_past(verb: str) -> str:
     """Returns the past: -ed, -d after -e, -ied for -y after a consonant."""
     if verb.endswith("e"):
@@ -66,7 +61,8 @@ def regular_past(verb: str) -> str:
     return verb + "ed"
 
 
-def _with_s(word: str) -> str:
+def with_s(word: str) -> str:
+    """Returns a noun or verb with -s, with -es after a sibilant, or with -ies for -y after a consonant."""
     if word.endswith(("s", "sh", "ch", "x")) or word in ("do", "go"):
         return word + "es"
     if word.endswith("y") and word[-2] not in "aeiou":
