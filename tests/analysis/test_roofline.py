@@ -3,8 +3,7 @@
 import pytest
 
 from tfmr.analysis import training_flops_per_token
-from tfmr.analysis.chips import CHIPS, Chip, chip_named
-from tfmr.analysis.roofline import roofline, training_seconds
+from tfmr.analysis.chips import CHIPS, Chip, chip_named, roofline, training_seconds
 from tfmr.errors import InputError
 from tfmr.models import transformer_base
 

@@ -1,22 +1,24 @@
-"""Analysis of models: parameter and FLOP counts, compiled programs, and plots."""
+"""Analysis of models: parameter and FLOP counts, compiled programs, and plots.
+
+Every plot is a matplotlib figure without a window. Notebooks show it; `figure.savefig("plot.png")` writes it to a file.
+"""
 
 from tfmr.errors import require_packages
 
 require_packages("matplotlib")
 
-from tfmr.analysis.attention_maps import attention_weights
-from tfmr.analysis.attention_pictures import plot_attention, plot_attention_layers
-from tfmr.analysis.beam_pictures import plot_beam_tree
-from tfmr.analysis.learning_curves import Curve, plot_learning_curves, read_metrics
-from tfmr.analysis.neighbours import Neighbours, nearest_tokens, plot_embedding_map, plot_neighbours, token_embeddings
-from tfmr.analysis.position_pictures import plot_position_products, plot_positions, position_vectors
-from tfmr.analysis.schedules import plot_schedules
-from tfmr.analysis.text_attention import (
+from tfmr.analysis.attention_maps import (
     SentenceAttention,
+    attention_weights,
     plot_sentence_attention,
     plot_text_attention,
     sentence_attention,
 )
+from tfmr.analysis.attention_pictures import plot_attention, plot_attention_layers
+from tfmr.analysis.beam_pictures import plot_beam_tree
+from tfmr.analysis.learning_curves import Curve, plot_learning_curves, plot_schedules, read_metrics
+from tfmr.analysis.neighbours import Neighbours, nearest_tokens, plot_embedding_map, plot_neighbours, token_embeddings
+from tfmr.analysis.position_pictures import plot_position_products, plot_positions, position_vectors
 from tfmr.models.account import (
     attention_share,
     cache_bytes,

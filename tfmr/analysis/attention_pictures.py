@@ -33,9 +33,6 @@ def plot_attention(
       head: the head to plot. None: all heads, in a grid.
       title: the title of the figure.
 
-    Returns:
-      A matplotlib figure without a window. Notebooks show it; `figure.savefig("attention.png")` writes it to a file.
-
     Raises:
       InputError: if the labels do not match the weights or the head does not exist.
     """
@@ -63,9 +60,6 @@ def plot_attention_layers(
       key_labels: the key tokens.
       head: the head to plot for every layer. None: all heads.
       title: the title of the figure.
-
-    Returns:
-      A figure, like that of `plot_attention`.
 
     Raises:
       InputError: if there are no layers, the labels do not match the weights, or the head does not exist.

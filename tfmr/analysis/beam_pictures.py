@@ -34,9 +34,6 @@ def plot_beam_tree(tree: BeamTree, *, title: str = "", width: float = 12.0) -> "
       title: the title of the figure.
       width: the width of the figure in inches, which may be exceeded by a fifth. Longer trees are wrapped.
 
-    Returns:
-      A matplotlib figure without a window. Notebooks show it; `figure.savefig("beam.png")` writes it to a file.
-
     Raises:
       InputError: if the tree is empty.
     """

@@ -81,9 +81,6 @@ def plot_neighbours(
       number: the number of neighbours of each token.
       leave_out: token ids that are never neighbours, such as those of special tokens.
 
-    Returns:
-      A matplotlib figure without a window. Notebooks show it; `figure.savefig("neighbours.png")` writes it to a file.
-
     Raises:
       InputError: like `nearest_tokens`, or if there are no tokens or the number of texts is not that of the vectors.
     """
@@ -133,9 +130,6 @@ def plot_embedding_map(
       tokens: the token ids, shown in bold.
       number: the number of neighbours of each token. 0: none.
       leave_out: token ids that are never neighbours, such as those of special tokens.
-
-    Returns:
-      A figure, like that of `plot_neighbours`.
 
     Raises:
       InputError: like `plot_neighbours`.

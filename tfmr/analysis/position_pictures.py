@@ -48,9 +48,6 @@ def plot_positions(vectors: Float[Array | np.ndarray, "positions d_model"], *, t
     Args:
       vectors: the vectors, from `position_vectors` or `tfmr.nn.sinusoidal_positions(jnp.arange(100), d_model)`.
       title: the title of the figure.
-
-    Returns:
-      A matplotlib figure without a window. Notebooks show it; `figure.savefig("positions.png")` writes it to a file.
     """
     from matplotlib.figure import Figure
 
@@ -76,9 +73,6 @@ def plot_position_products(vectors: Float[Array | np.ndarray, "positions d_model
     Args:
       vectors: the vectors, from `position_vectors` or `tfmr.nn.sinusoidal_positions(jnp.arange(100), d_model)`.
       title: the title of the figure.
-
-    Returns:
-      A figure, like that of `plot_positions`.
     """
     from matplotlib.figure import Figure
 

@@ -5,10 +5,9 @@ from collections import defaultdict
 
 import jax
 
-from tfmr.analysis.chips import Chip
+from tfmr.analysis.chips import Chip, roofline
 from tfmr.analysis.collectives import Collective
 from tfmr.analysis.compile import CompiledStep, StepInputs, bytes_per_chip
-from tfmr.analysis.roofline import roofline
 from tfmr.models.account import forward_flops
 
 GIB = 2**30

@@ -86,8 +86,7 @@ def _print_memory(config: Config) -> None:
 
 
 def _print_training(config: Config, options: Options) -> None:
-    from tfmr.analysis.chips import chip_named
-    from tfmr.analysis.roofline import training_seconds
+    from tfmr.analysis.chips import chip_named, training_seconds
     from tfmr.models.account import training_flops_per_token
 
     chip = chip_named(options.chip)
