@@ -11,7 +11,7 @@ from reference import random_parameters, relative_error
 
 from tfmr.errors import InputError
 from tfmr.interop import check_gpt2, flatten, from_gpt2, to_gpt2
-from tfmr.interop.gpt2_config import from_gpt2_config
+from tfmr.interop.gpt2_model import from_gpt2_config
 from tfmr.models import CausalLM, CausalLMConfig, TransformerConfig, gpt2_small
 
 VOCAB, LENGTH = 23, 9

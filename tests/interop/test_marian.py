@@ -13,7 +13,7 @@ from small_transformers import BASE, SENTENCES, VOCAB, logits_of
 
 from tfmr.data import tokenizer
 from tfmr.errors import InputError
-from tfmr.interop import check_marian, flatten, from_marian, marian_config, to_marian
+from tfmr.interop import check_marian, flatten, from_marian, marian_model, to_marian
 from tfmr.models import Transformer, TransformerConfig
 
 SMALL = dataclasses.replace(BASE, num_heads=2, d_k=8, d_v=8, num_encoder_layers=2, num_decoder_layers=2)
@@ -47,8 +47,7 @@ def test_a_model_without_biases_and_of_another_epsilon_computes_the_same(epsilon
 
 def test_only_the_first_norms_are_not_exact(monkeypatch):
     """With a large epsilon, and no first norm to be wrong: then the two are equal, as the text says."""
-    monkeypatch.setattr(marian_config, "EPSILON", 0.5)
-    monkeypatch.setattr("tfmr.interop.marian_weights.EPSILON", 0.5)
+    monkeypatch.setattr(marian_model, "EPSILON", 0.5)
     config = dataclasses.replace(SMALL, norm_epsilon=0.1)
     found, params, _ = from_marian(*to_marian(config, params_of(config)), UNK)
     assert found.norm_epsilon == 0.5

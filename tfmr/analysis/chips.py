@@ -37,10 +37,10 @@ CHIPS = {
 TPUS = ("v4", "v5e", "v5p", "v6e")
 
 
-def chip_named(name: str, known: tuple[str, ...] = tuple(CHIPS)) -> Chip:
+def chip_named(name: str) -> Chip:
     """Returns a chip by name; raises InputError with the nearest known name if the name is unknown."""
-    if name not in known:
-        raise InputError(f"unknown chip {name!r}{nearest(name, known)}; choose one of {', '.join(known)}")
+    if name not in CHIPS:
+        raise InputError(f"unknown chip {name!r}{nearest(name, CHIPS)}; choose one of {', '.join(CHIPS)}")
     return CHIPS[name]
 
 

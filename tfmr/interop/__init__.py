@@ -7,11 +7,9 @@ require_packages("safetensors", "tokenizers")
 from tfmr.data.files import new_folder
 from tfmr.interop.ctranslate2 import check_ctranslate2, write_ctranslate2
 from tfmr.interop.gpt2 import GPT2Model, read_gpt2, write_gpt2
-from tfmr.interop.gpt2_config import check_gpt2
-from tfmr.interop.gpt2_weights import from_gpt2, to_gpt2
+from tfmr.interop.gpt2_model import check_gpt2, from_gpt2, to_gpt2
 from tfmr.interop.marian import MarianModel, read_marian, write_marian
-from tfmr.interop.marian_config import check_marian
-from tfmr.interop.marian_weights import from_marian, to_marian
+from tfmr.interop.marian_model import check_marian, from_marian, to_marian
 from tfmr.interop.weights import flatten, load_safetensors, save_safetensors, unflatten, weight_shapes
 
 __all__ = [

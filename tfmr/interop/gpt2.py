@@ -18,8 +18,8 @@ from tfmr.interop.folders import (
     to_json,
     write_model_folder,
 )
+from tfmr.interop.gpt2_model import from_gpt2, to_gpt2
 from tfmr.interop.gpt2_tokenizer import gpt2_tokenizer_files, read_gpt2_tokenizer, special_ids, token_names
-from tfmr.interop.gpt2_weights import from_gpt2, to_gpt2
 from tfmr.interop.weights import read_arrays
 
 

@@ -17,8 +17,7 @@ from tfmr.interop.folders import (
     to_json,
     write_model_folder,
 )
-from tfmr.interop.marian_config import SPECIAL_IDS
-from tfmr.interop.marian_weights import from_marian, to_marian
+from tfmr.interop.marian_model import SPECIAL_IDS, from_marian, to_marian
 from tfmr.interop.tokenizer_files import transformers_files
 from tfmr.interop.weights import read_arrays
 
