@@ -19,7 +19,8 @@ from tfmr.interop.folders import (
     write_model_folder,
 )
 from tfmr.interop.gpt2_model import from_gpt2, to_gpt2
-from tfmr.interop.gpt2_tokenizer import gpt2_tokenizer_files, read_gpt2_tokenizer, special_ids, token_names
+from tfmr.interop.gpt2_tokenizer import gpt2_tokenizer_files, read_gpt2_tokenizer, special_ids
+from tfmr.interop.tokenizer_files import token_names
 from tfmr.interop.weights import read_arrays
 
 

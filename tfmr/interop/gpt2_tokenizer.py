@@ -11,6 +11,7 @@ from typing import Any
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, SPECIAL_TOKENS, Marks
 from tfmr.errors import InputError
 from tfmr.interop.folders import read_json, to_json
+from tfmr.interop.tokenizer_files import token_ids, token_names
 
 _OURS = {token: number for number, token in enumerate(SPECIAL_TOKENS)}
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
@@ -19,11 +20,6 @@ _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": T
 def special_ids(tokenizer_json: str) -> Marks:
     """Returns the ids of a tokenizer's special tokens."""
     return Marks(**(json.loads(tokenizer_json).get("marks") or {}))
-
-
-def token_names(tokenizer_json: str) -> dict[int, str]:
-    """Returns the text of each token by its id."""
-    return {number: token for token, number in _ids(json.loads(tokenizer_json)).items()}
 
 
 def gpt2_tokenizer_files(tokenizer_json: str, max_length: int, has_documents: bool) -> dict[str, bytes]:
@@ -60,7 +56,7 @@ def read_gpt2_tokenizer(folder: Path, bos_id: int, eos_id: int) -> str:
     file = folder / "tokenizer.json"
     content = read_json(file) if file.is_file() else _from_merges(folder, bos_id, eos_id)
     try:
-        ids, decoder = _ids(content), (content.get("decoder") or {}).get("type")
+        ids, decoder = token_ids(content), (content.get("decoder") or {}).get("type")
         kind = content["model"]["type"]
         begins = _begins_with(content.get("post_processor") or {}, bos_id)
     except (KeyError, TypeError, AttributeError) as error:
@@ -77,11 +73,6 @@ def read_gpt2_tokenizer(folder: Path, bos_id: int, eos_id: int) -> str:
         )
     marks = Marks(pad=None, unk=None, bos=bos_id, eos=eos_id, begins=begins)
     return json.dumps({"marks": marks._asdict(), **content}, ensure_ascii=False)
-
-
-def _ids(content: dict[str, Any]) -> dict[str, int]:
-    added = {token["content"]: token["id"] for token in content.get("added_tokens") or []}
-    return {**content["model"]["vocab"], **added}
 
 
 def _prepend(token: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tfmr.data.tokenizer import EOS_ID, SENTENCE_PIECE, SPECIAL_TOKENS
@@ -11,12 +12,20 @@ _SPECIAL = dict(zip(("pad_token", "unk_token", "bos_token", "eos_token"), SPECIA
 _END = SPECIAL_TOKENS[EOS_ID]
 
 
+def token_ids(content: Mapping[str, Any]) -> dict[str, int]:
+    """Returns the id of each token of a tokenizer.json."""
+    added = {token["content"]: token["id"] for token in content.get("added_tokens") or []}
+    return {**content["model"]["vocab"], **added}
+
+
+def token_names(tokenizer_json: str) -> dict[int, str]:
+    """Returns the text of each token by its id."""
+    return {number: token for token, number in token_ids(json.loads(tokenizer_json)).items()}
+
+
 def vocabulary(tokenizer_json: str, vocab_size: int) -> list[str]:
     """Returns the text of each token id. Ids that the model has but the tokenizer does not are `<unused N>`."""
-    content = json.loads(tokenizer_json)
-    ids: dict[str, int] = dict(content["model"]["vocab"])
-    ids |= {token["content"]: token["id"] for token in content.get("added_tokens") or []}
-    names = {number: token for token, number in ids.items()}
+    names = token_names(tokenizer_json)
     return [names.get(number, f"<unused {number}>") for number in range(vocab_size)]
 
 
