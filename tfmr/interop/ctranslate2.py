@@ -15,8 +15,8 @@ from tfmr.config import ModelConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID, PAD_ID
 from tfmr.errors import InputError
 from tfmr.interop.compatibility import refuse, require_kind, wrong_heads
+from tfmr.interop.folders import own_files, vocabulary
 from tfmr.interop.marian_model import NEVER
-from tfmr.interop.tokenizer_files import own_files, vocabulary
 from tfmr.interop.weights import flatten
 from tfmr.nn import sinusoidal_positions
 

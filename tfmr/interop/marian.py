@@ -8,17 +8,8 @@ from typing import Any
 from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID, PAD_ID
 from tfmr.errors import InputError
-from tfmr.interop.folders import (
-    WEIGHTS,
-    missing_files,
-    read_json,
-    read_optional_json,
-    require_no_missing,
-    to_json,
-    write_model_folder,
-)
+from tfmr.interop import folders
 from tfmr.interop.marian_model import SPECIAL_IDS, from_marian, to_marian
-from tfmr.interop.tokenizer_files import transformers_files
 from tfmr.interop.weights import read_arrays
 
 
@@ -66,8 +57,8 @@ def write_marian(
         "bad_words_ids": [[PAD_ID], [BOS_ID]],
         **SPECIAL_IDS,
     }
-    files = {"config.json": to_json(values), "generation_config.json": to_json(search)}
-    write_model_folder(Path(folder), weights, files | transformers_files(tokenizer_json))
+    files = {"config.json": folders.to_json(values), "generation_config.json": folders.to_json(search)}
+    folders.write_model_folder(Path(folder), weights, files | folders.transformers_files(tokenizer_json))
 
 
 def read_marian(folder: str | os.PathLike) -> MarianModel:
@@ -78,13 +69,15 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
         does not fit.
     """
     folder = Path(folder)
-    needed = ("config.json", WEIGHTS, "vocab.json", "source.spm", "target.spm")
-    require_no_missing(folder, missing_files(folder, needed), "{}, {}, {}, {} and {}".format(*needed), "MarianMTModel")
-    values = read_json(folder / "config.json")
-    vocabulary = read_json(folder / "vocab.json")
+    needed = ("config.json", folders.WEIGHTS, "vocab.json", "source.spm", "target.spm")
+    folders.require_no_missing(
+        folder, folders.missing_files(folder, needed), "{}, {}, {}, {} and {}".format(*needed), "MarianMTModel"
+    )
+    values = folders.read_json(folder / "config.json")
+    vocabulary = folders.read_json(folder / "vocab.json")
     if type(vocabulary.get("<unk>")) is not int:
         raise InputError(f"{folder / 'vocab.json'}: has no '<unk>', the unknown token")
-    weights, _ = read_arrays(folder / WEIGHTS)
+    weights, _ = read_arrays(folder / folders.WEIGHTS)
     config, params, ids = from_marian(values, weights, vocabulary["<unk>"], str(folder))
     ours = {theirs: number for number, theirs in reversed(list(enumerate(ids)))}
     beyond = sorted(set(vocabulary.values()) - set(ours))
@@ -92,9 +85,9 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
         raise InputError(
             f"{folder / 'vocab.json'}: has ids {beyond[:9]}; ids must be below vocab_size in its config.json"
         )
-    search = values | read_optional_json(folder / "generation_config.json")
+    search = values | folders.read_optional_json(folder / "generation_config.json")
     alpha = 1.0 if search.get("length_penalty") is None else search["length_penalty"]
-    names = read_optional_json(folder / "tokenizer_config.json")
+    names = folders.read_optional_json(folder / "tokenizer_config.json")
     return MarianModel(
         config,
         params,
