@@ -18,15 +18,7 @@ import numpy as np
 
 from tfmr.config import CausalLMConfig, ModelConfig
 from tfmr.errors import InputError
-from tfmr.interop.compatibility import (
-    refuse,
-    require_kind,
-    wrong_choice,
-    wrong_counts,
-    wrong_fields,
-    wrong_heads,
-    wrong_values,
-)
+from tfmr.interop import compatibility
 from tfmr.interop.weights import check_weights, flatten, unflatten, weight_shapes
 from tfmr.nn import sinusoidal_positions
 
@@ -47,8 +39,9 @@ _SIZES = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
 
 def check_gpt2(config: ModelConfig) -> None:
     """Raises an InputError that lists every reason why GPT-2 cannot store a model."""
-    model: CausalLMConfig = require_kind("gpt2", config)
-    refuse("GPT-2 cannot store this model", wrong_fields(model, norm="pre", gated=False) + wrong_heads(model))
+    model: CausalLMConfig = compatibility.require_kind("gpt2", config)
+    reasons = compatibility.wrong_fields(model, norm="pre", gated=False) + compatibility.wrong_heads(model)
+    compatibility.refuse("GPT-2 cannot store this model", reasons)
 
 
 def is_tied(config: CausalLMConfig) -> bool:
@@ -86,7 +79,7 @@ def from_gpt2_config(values: Mapping[str, Any], name: str) -> CausalLMConfig:
     Raises:
       InputError: listing everything in its config.json that tfmr does not have.
     """
-    refuse(f"{name}: cannot be converted to a tfmr model", _unsupported(values))
+    compatibility.refuse(f"{name}: cannot be converted to a tfmr model", _unsupported(values))
     width = values["n_embd"]
     head = width // values["n_head"]
     return CausalLMConfig(
@@ -110,13 +103,13 @@ def from_gpt2_config(values: Mapping[str, Any], name: str) -> CausalLMConfig:
 def _unsupported(values: Mapping[str, Any]) -> list[str]:
     """Returns a reason for each value of GPT-2's config.json that tfmr does not have."""
     inner = ("n_inner",) if values.get("n_inner") is not None else ()
-    wrong = wrong_counts(values, (*_SIZES, *inner))
+    wrong = compatibility.wrong_counts(values, (*_SIZES, *inner))
     # These are from older versions of transformers or variants of GPT-2.
     optional = {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False}
-    reasons = wrong + _wrong_numbers(values) + wrong_values(values, {"model_type": "gpt2"}, optional)
+    reasons = wrong + _wrong_numbers(values) + compatibility.wrong_values(values, {"model_type": "gpt2"}, optional)
     if type(values.get("tie_word_embeddings", True)) is not bool:
         reasons.append(f"tie_word_embeddings = {values['tie_word_embeddings']!r}, must be true or false")
-    reasons += wrong_choice({"activation_function": "gelu_new", **values}, "activation_function", _OURS)
+    reasons += compatibility.wrong_choice({"activation_function": "gelu_new", **values}, "activation_function", _OURS)
     if not wrong and values["n_embd"] % values["n_head"]:
         reasons.append(f"n_embd = {values['n_embd']}, must be divisible by n_head = {values['n_head']}")
     return reasons

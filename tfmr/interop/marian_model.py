@@ -21,15 +21,7 @@ from jaxtyping import Float
 from tfmr.config import ModelConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from tfmr.errors import InputError
-from tfmr.interop.compatibility import (
-    refuse,
-    require_kind,
-    wrong_choice,
-    wrong_counts,
-    wrong_fields,
-    wrong_heads,
-    wrong_values,
-)
+from tfmr.interop import compatibility
 from tfmr.interop.weights import check_weights, flatten, unflatten, weight_shapes
 
 EPSILON = 1e-5
@@ -54,11 +46,11 @@ SPECIAL_IDS = {
 
 def check_marian(config: ModelConfig) -> None:
     """Raises an InputError that lists every reason why Marian cannot store a model."""
-    model: TransformerConfig = require_kind("marian", config)
-    reasons = wrong_fields(model, norm="post", positions="sinusoidal") + wrong_heads(model)
+    model: TransformerConfig = compatibility.require_kind("marian", config)
+    reasons = compatibility.wrong_fields(model, norm="post", positions="sinusoidal") + compatibility.wrong_heads(model)
     if model.norm_epsilon > 2 * EPSILON:
         reasons.append(f"model.norm_epsilon = {model.norm_epsilon:g}, must be at most {2 * EPSILON:g}")
-    refuse("Marian cannot store this model", reasons)
+    compatibility.refuse("Marian cannot store this model", reasons)
 
 
 def to_marian_config(config: TransformerConfig) -> dict[str, Any]:
@@ -96,7 +88,7 @@ def from_marian_config(values: Mapping[str, Any], name: str) -> TransformerConfi
     Raises:
       InputError: listing everything in its config.json that tfmr does not have.
     """
-    refuse(f"{name}: cannot be converted to a tfmr model", _unsupported(values))
+    compatibility.refuse(f"{name}: cannot be converted to a tfmr model", _unsupported(values))
     head = values["d_model"] // values["encoder_attention_heads"]
     shared = values.get("share_encoder_decoder_embeddings", True)
     return TransformerConfig(
@@ -123,7 +115,7 @@ def _unsupported(values: Mapping[str, Any]) -> list[str]:
     """Returns a reason for each value of Marian's config.json that tfmr does not have."""
     sizes = ("vocab_size", "d_model", "encoder_layers", "decoder_layers", "encoder_ffn_dim", "encoder_attention_heads")
     tokens = ("pad_token_id", "eos_token_id", "decoder_start_token_id")
-    wrong = wrong_counts(values, sizes) + wrong_counts(values, tokens, least=0)
+    wrong = compatibility.wrong_counts(values, sizes) + compatibility.wrong_counts(values, tokens, least=0)
     required = {
         "model_type": "marian",
         "scale_embedding": True,
@@ -138,8 +130,8 @@ def _unsupported(values: Mapping[str, Any]) -> list[str]:
         "add_final_layer_norm": False,
         "decoder_vocab_size": values.get("vocab_size"),
     }
-    reasons = wrong + wrong_values(values, required, optional)
-    reasons += wrong_choice(values, "activation_function", _OURS)
+    reasons = wrong + compatibility.wrong_values(values, required, optional)
+    reasons += compatibility.wrong_choice(values, "activation_function", _OURS)
     if not wrong and (values["d_model"] % 2 or values["d_model"] % values["encoder_attention_heads"]):
         reasons.append(f"d_model = {values['d_model']}, must be even and divisible by encoder_attention_heads")
     return reasons
