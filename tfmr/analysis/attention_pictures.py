@@ -37,7 +37,8 @@ def plot_attention(
       InputError: if the labels do not match the weights or the head does not exist.
     """
     heads = _heads(weights, head, query_labels, key_labels)
-    cell = _cell(query_labels, key_labels, 0.2 if len(heads) > 1 else 0.3)
+    fitting = max(5 / max(len(query_labels), len(key_labels)), 0.1)
+    cell = min(fitting, 0.2 if len(heads) > 1 else 0.3)  # inches
     columns = min(len(heads), 4 if cell * len(key_labels) <= 3 else 2)
     panels = [_Panel(weights[number], f"head {number}") for number in heads]
     rows = [panels[first : first + columns] for first in range(0, len(panels), columns)]
@@ -128,11 +129,6 @@ def _draw(
         lines = textwrap.fill(text, width=max(int(figure.get_figwidth() / 0.1), 20))
         figure.suptitle(lines, fontfamily=families, parse_math=False)
     return figure
-
-
-def _cell(query_labels: Sequence[str], key_labels: Sequence[str], largest: float) -> float:
-    """Returns the size of a cell in inches."""
-    return min(max(5 / max(len(query_labels), len(key_labels)), 0.1), largest)
 
 
 def _grid(

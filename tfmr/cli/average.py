@@ -1,6 +1,6 @@
 """`tfmr average RUN [--last N]`: averages the newest checkpoints of a run."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tfmr.cli.arguments import Run, parse
 
@@ -13,7 +13,7 @@ class Arguments:
     """The run directory."""
     last: int = 5
     """Number of newest checkpoints to average."""
-    steps: tuple[int, ...] = field(default=())
+    steps: tuple[int, ...] = ()
     """Steps of the checkpoints to average, instead of the newest."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from tfmr.cli.arguments import parse, print_options, split_options
 from tfmr.cli.config_file import parse_config, with_vocabulary
 from tfmr.config import Config
-from tfmr.errors import InputError
+from tfmr.errors import InputError, nearest
 
 PROG = "tfmr compile"
 
@@ -44,7 +44,6 @@ def main(arguments: list[str]) -> None:
 def parse_topology(topology: str) -> tuple[str, tuple[int, ...]]:
     """Returns the chip's name and the shape of `v5e:16x16`; raises InputError if it is not a topology."""
     from tfmr.analysis.chips import TPUS
-    from tfmr.errors import nearest
 
     name, _, shape = topology.partition(":")
     known = (*TPUS, "cpu")

@@ -78,17 +78,7 @@ def make_packed_plan(
 
     A row has room for the longest usable pair. The ratio of its two lengths is that of all source to all target tokens,
     so that both sides fill up together. The row length is the shortest of several whose rows are 97% full, or else the
-    one with the fullest rows.
-
-    Args:
-      source_lengths: number of tokens of each source.
-      target_lengths: number of tokens of each target.
-      tokens_per_batch: maximum of rows times the longer of the two lengths of a row, unless a single row is longer.
-      max_length: pairs with a longer side are left out.
-      seed: determines the order.
-
-    Raises:
-      InputError: if no pair is left.
+    one with the fullest rows. Arguments and errors are those of `make_plan`.
     """
     usable = usable_pairs(source_lengths, target_lengths, max_length)
     lengths = np.stack([source_lengths[usable], target_lengths[usable]]).astype(np.int64)

@@ -14,7 +14,7 @@ from pathlib import Path
 from tfmr.config import PairsConfig
 from tfmr.data.corpora.corpus import READER_VERSION, Corpus, fingerprint
 from tfmr.data.corpora.lines import missing_file, read_lines, sha256_of_file
-from tfmr.data.corpora.text import TextCorpus
+from tfmr.data.corpora.text import TextCorpus, plain_or_gzip
 from tfmr.data.files import remove_abandoned, replacing, write_bytes_atomically
 from tfmr.errors import InputError, nearest
 
@@ -74,9 +74,8 @@ def _file(config: PairsConfig, split: str, language: str) -> Path:
     base = Path(config.dir).expanduser()
     folders = (base / config.variant, base, base / "data" / "task1" / config.variant)
     for folder in folders:
-        for candidate in (folder / name, folder / f"{name}.gz"):
-            if candidate.is_file():
-                return candidate
+        if file := plain_or_gzip(folder / name):
+            return file
     raise missing_file(next((folder for folder in folders if folder.is_dir()), base) / name)
 
 

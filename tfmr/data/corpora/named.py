@@ -211,18 +211,17 @@ def _errors_in_one_line(name: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except ImportError as error:
-        raise InputError(
-            f"{name}: needs a package that is not installed ({_one_line(error)}); install it, or {elsewhere}"
-        ) from error
-    except OSError as error:  # includes network errors
-        raise InputError(
-            f"{name}: cannot be downloaded or written ({_one_line(error)}); try again, or {elsewhere}"
-        ) from error
-    except AssertionError as error:
-        raise InputError(f"{name}: {_one_line(error)} (give the folder with --data.dir)") from error
     except Exception as error:
-        raise InputError(f"{name}: tensorflow-datasets cannot prepare it ({_one_line(error)}); {elsewhere}") from error
+        what = _one_line(error)
+        if isinstance(error, ImportError):
+            message = f"needs a package that is not installed ({what}); install it, or {elsewhere}"
+        elif isinstance(error, OSError):  # includes network errors
+            message = f"cannot be downloaded or written ({what}); try again, or {elsewhere}"
+        elif isinstance(error, AssertionError):
+            message = f"{what} (give the folder with --data.dir)"
+        else:
+            message = f"tensorflow-datasets cannot prepare it ({what}); {elsewhere}"
+        raise InputError(f"{name}: {message}") from error
 
 
 def _one_line(error: BaseException) -> str:

@@ -180,10 +180,10 @@ def _files_of_folder(config: PairsConfig) -> dict[str, list[Path]]:
 def _files_of_split(folder: Path, stems: tuple[str, ...], languages: tuple[str, str]) -> list[Path]:
     """Returns the two files or the TSV file of the first stem that has any; [] if none has."""
     for stem in stems:
-        pair = [_plain_or_gzip(folder / f"{stem}.{language}") for language in languages]
+        pair = [plain_or_gzip(folder / f"{stem}.{language}") for language in languages]
         if pair[0] and pair[1]:
             return [pair[0], pair[1]]
-        tsv = _plain_or_gzip(folder / f"{stem}.tsv")
+        tsv = plain_or_gzip(folder / f"{stem}.tsv")
         if tsv:
             return [tsv]
         if pair[0] or pair[1]:
@@ -191,6 +191,7 @@ def _files_of_split(folder: Path, stems: tuple[str, ...], languages: tuple[str, 
     return []
 
 
-def _plain_or_gzip(path: Path) -> Path | None:
+def plain_or_gzip(path: Path) -> Path | None:
+    """Returns this file, or the one with .gz added to its name; None if there is neither."""
     candidates = (path, path.with_name(f"{path.name}.gz"))
     return next((candidate for candidate in candidates if candidate.is_file()), None)
