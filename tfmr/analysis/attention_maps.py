@@ -118,9 +118,7 @@ def plot_sentence_attention(
     """Plots the attention weights of a translation model for a sentence and its translation.
 
     Args:
-      translator: the translator. The first model of an ensemble is used.
-      source: the sentence.
-      target: the translation. None: that of the translator.
+      translator, source, target: as for `sentence_attention`.
       stack: self-attention of the encoder, self-attention of the decoder, or cross-attention, in which rows are the
         predicted tokens.
       layer: the layer of the stack, from 0. -1: the last layer. None: all layers, in one grid.

@@ -57,10 +57,8 @@ def plot_attention_layers(
 
     Args:
       weights: the weights of each layer, from `attention_weights`.
-      query_labels: the query tokens, in any script.
-      key_labels: the key tokens.
+      query_labels, key_labels, title: as for `plot_attention`.
       head: the head to plot for every layer. None: all heads.
-      title: the title of the figure.
 
     Raises:
       InputError: if there are no layers, the labels do not match the weights, or the head does not exist.

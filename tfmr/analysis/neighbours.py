@@ -125,11 +125,9 @@ def plot_embedding_map(
     neighbour of two tokens has the colour of the first.
 
     Args:
-      vectors: the embeddings of all tokens, from `token_embeddings`.
-      texts: the texts of all tokens, from `tokenizer.token_texts(range(tokenizer.vocab_size))`, in any script.
+      vectors, texts, leave_out: as for `plot_neighbours`.
       tokens: the token ids, shown in bold.
       number: the number of neighbours of each token. 0: none.
-      leave_out: token ids that are never neighbours, such as those of special tokens.
 
     Raises:
       InputError: like `plot_neighbours`.
