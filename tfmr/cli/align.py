@@ -1,14 +1,10 @@
 """`tfmr align RUN`: the attention from the tokens of given translations to the tokens of their sources."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from tfmr.cli.arguments import RunArguments, parse_with_run
-
-if TYPE_CHECKING:
-    from tfmr.translation import Alignment
 
 
 @dataclass(frozen=True)
@@ -45,13 +41,10 @@ def main(arguments: list[str]) -> None:
     with output_file(options.output, options.source, options.target) as file:
         for alignment in alignments:
             if options.format == "json":
-                line = _json(alignment, *map(translator.tokenizer.token_texts, alignment[:2]))
+                source, target = map(translator.tokenizer.token_texts, alignment[:2])
+                weights = [[round(weight, 6) for weight in row] for row in alignment.weights.tolist()]
+                line = json.dumps({"source": source, "target": target, "weights": weights}, ensure_ascii=False)
             else:
                 line = " ".join(f"{source}-{target}" for source, target in alignment.links()[:-1])
             file.write(line.encode() + b"\n")
             file.flush()
-
-
-def _json(alignment: "Alignment", source: Sequence[str], target: Sequence[str]) -> str:
-    weights = [[round(weight, 6) for weight in row] for row in alignment.weights.tolist()]
-    return json.dumps({"source": source, "target": target, "weights": weights}, ensure_ascii=False)

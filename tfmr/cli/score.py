@@ -2,15 +2,11 @@
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tfmr.cli.arguments import RunArguments, parse_with_run
 from tfmr.config import DecodingConfig
-
-if TYPE_CHECKING:
-    from tfmr.translation import Score
 
 
 @dataclass(frozen=True)
@@ -44,18 +40,15 @@ def main(arguments: list[str]) -> None:
     with output_file(options.output, options.source, options.target) as file:
         for score in translator.score_stream(pairs):
             if options.tokens:
-                line = _with_tokens(score, translator.tokenizer.token_texts(score.tokens))
+                # JSON has no NaN, the score of a pair that is too long.
+                sums = {"log_prob": score.log_prob, "score": score.score}
+                values: dict[str, Any] = {
+                    name: round(value, 6) if math.isfinite(value) else None for name, value in sums.items()
+                }
+                values["tokens"] = translator.tokenizer.token_texts(score.tokens)
+                values["token_log_probs"] = [round(value, 6) for value in score.token_log_probs]
+                line = json.dumps(values, ensure_ascii=False)
             else:
                 line = f"{score.log_prob:.6f}\t{score.score:.6f}"
             file.write(line.encode() + b"\n")
             file.flush()
-
-
-def _with_tokens(score: "Score", pieces: Sequence[str]) -> str:
-    # JSON has no NaN, the score of a pair that is too long.
-    values: dict[str, Any] = {
-        name: round(value, 6) if math.isfinite(value) else None
-        for name, value in (("log_prob", score.log_prob), ("score", score.score))
-    }
-    token_log_probs = [round(value, 6) for value in score.token_log_probs]
-    return json.dumps({**values, "tokens": pieces, "token_log_probs": token_log_probs}, ensure_ascii=False)
