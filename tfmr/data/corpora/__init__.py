@@ -13,7 +13,7 @@ def load_corpus(config: PairsConfig) -> Corpus:
       InputError: for an unknown corpus, an unknown language, or a missing file.
     """
     if config.corpus == "grammar":
-        from tfmr.data.corpora.grammar_corpus import load_grammar
+        from tfmr.data.corpora.grammar import load_grammar
 
         return load_grammar(config)
     if config.corpus == "multi30k":

@@ -14,7 +14,10 @@ gender, case and number, word order, and compounds.
 import hashlib
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from tfmr.config import PairsConfig
+from tfmr.data.corpora.corpus import READER_VERSION, Corpus, fingerprint
 from tfmr.data.corpora.grammar.dice import Dice
 from tfmr.data.corpora.grammar.draw_sentences import draw_sentence
 from tfmr.data.corpora.grammar.english import english
@@ -74,3 +77,34 @@ def _distinct_pairs(split: str, seed: int) -> Iterator[tuple[str, str]]:
 def _hash(text: str) -> int:
     """Returns a number from 0 to 2**64 - 1 that, unlike Python's hash, is the same in every process."""
     return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:8], "big")
+
+
+@dataclass(frozen=True)
+class GrammarCorpus(Corpus):
+    """The grammar as a corpus in either direction, drawn anew each time it is read."""
+
+    sizes: dict[str, int]
+    """The number of pairs of each split."""
+    german_first: bool
+    """Whether German is the source."""
+
+    def split(self, split: str) -> Iterator[tuple[str, str]]:
+        """Yields the (source, target) sentences of a split."""
+        pairs = stream_pairs(split, self.sizes[split])
+        return ((german, english) for english, german in pairs) if self.german_first else pairs
+
+    def size(self, split: str) -> int:
+        """Returns the number of pairs in a split."""
+        return self.sizes[split]
+
+
+def load_grammar(config: PairsConfig) -> Corpus:
+    """Returns the built-in corpus; raises InputError for languages other than en and de."""
+    languages = (config.source_language, config.target_language)
+    if sorted(languages) != ["de", "en"]:
+        raise InputError(
+            f"data.source_language, data.target_language = {languages}: the built-in grammar has only en and de"
+        )
+    sizes = {"train": config.grammar_size, "validation": VALIDATION_SIZE, "test": TEST_SIZE}
+    key = fingerprint("grammar", READER_VERSION, VERSION, sizes)
+    return GrammarCorpus("grammar", fingerprint(key, languages), sizes, german_first=languages[0] == "de")
