@@ -87,18 +87,16 @@ def parse_with_run(cls: type[T], arguments: list[str], prog: str) -> "tuple[T, R
 
 def split_options(cls: type, arguments: list[str]) -> tuple[list[str], list[str]]:
     """Returns the options that are fields of a dataclass, each with its value, and all other arguments."""
-    own, rest = [], []
-    names, i = _fields(cls), 0
-    while i < len(arguments):
-        argument = arguments[i]
+    own, rest, names = [], [], _fields(cls)
+    left = collections.deque(arguments)
+    while left:
+        argument = left.popleft()
         if not argument.startswith("--") or _key(argument) not in names:
             rest.append(argument)
-            i += 1
             continue
-        has_value = "=" not in argument and i + 1 < len(arguments) and not arguments[i + 1].startswith("--")
-        length = 2 if has_value else 1
-        own += arguments[i : i + length]
-        i += length
+        own.append(argument)
+        if "=" not in argument and left and not left[0].startswith("--"):
+            own.append(left.popleft())
     return own, rest
 
 

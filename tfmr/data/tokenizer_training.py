@@ -51,19 +51,16 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Any:
     texts = list(texts)
     characters = _frequent_characters(texts, max(1, (vocab_size - len(SPECIAL_TOKENS)) // 2 - 1), without=" ")
     continuations = [CONTINUATION + character for character in characters]
-    pipeline = {
-        "normalizer": normalizers.Sequence([normalizers.Prepend(" "), normalizers.Replace(" ", WORD_START)]),
-        "pre_tokenizer": pre_tokenizers.Split(Regex(_WORDPIECE_SPLIT), "isolated"),
-        "decoder": decoders.Sequence(
-            [
-                decoders.Replace(Regex(f"^{CONTINUATION}"), ""),
-                decoders.Fuse(),
-                decoders.Replace(WORD_START, " "),
-                decoders.Strip(" ", 1, 0),
-            ]
-        ),
-    }
-    learner = _with_pipeline(Tokenizer(models.BPE(continuing_subword_prefix=CONTINUATION)), pipeline)
+
+    def with_pipeline(model: Any) -> Any:
+        backend = Tokenizer(model)
+        backend.normalizer = normalizers.Sequence([normalizers.Prepend(" "), normalizers.Replace(" ", WORD_START)])
+        backend.pre_tokenizer = pre_tokenizers.Split(Regex(_WORDPIECE_SPLIT), "isolated")
+        joined = [decoders.Replace(Regex(f"^{CONTINUATION}"), ""), decoders.Fuse()]
+        backend.decoder = decoders.Sequence([*joined, decoders.Replace(WORD_START, " "), decoders.Strip(" ", 1, 0)])
+        return backend
+
+    learner = with_pipeline(models.BPE(continuing_subword_prefix=CONTINUATION))
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=2,
@@ -77,7 +74,7 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Any:
     learner.train_from_iterator(texts, trainer)
     vocab = learner.get_vocab()
     model = models.WordPiece(vocab, unk_token=SPECIAL_TOKENS[UNK_ID], continuing_subword_prefix=CONTINUATION)
-    backend = _with_pipeline(Tokenizer(model), pipeline)
+    backend = with_pipeline(model)
     backend.add_special_tokens(list(SPECIAL_TOKENS))
     return backend
 
@@ -92,12 +89,6 @@ def train_characters(texts: Iterable[str], vocab_size: int) -> Any:
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     backend.decoder = decoders.Fuse()
     backend.add_special_tokens(list(SPECIAL_TOKENS))
-    return backend
-
-
-def _with_pipeline(backend: Any, pipeline: dict[str, Any]) -> Any:
-    for name, part in pipeline.items():
-        setattr(backend, name, part)
     return backend
 
 
