@@ -82,10 +82,7 @@ class BucketedPlan(BatchPlan):
     members: tuple[Int[np.ndarray, " _"], ...]
 
     def epoch(self, epoch: int) -> list[Batch]:
-        """Returns the batches of an epoch in order. Each sentence is in one of them, chosen at random.
-
-        The sentences left over in a bucket move to the next longer one, so at most one batch is not full.
-        """
+        """Returns the batches. The rest of a bucket moves to the next longer one, so at most one batch is not full."""
         random = np.random.default_rng([self.seed, epoch])
         batches = []
         left = np.empty(0, np.int64)

@@ -43,10 +43,7 @@ class PackedPlan(BatchPlan):
     row_sizes: Int[np.ndarray, " all_rows"]
 
     def epoch(self, epoch: int) -> list[Batch]:
-        """Returns the batches of an epoch in order. Each pair is in one of them, chosen at random.
-
-        Only the last batch may have empty rows.
-        """
+        """Returns the batches of an epoch in order. Only the last one may have empty rows."""
         random = np.random.default_rng([self.seed, epoch])
         shuffled = random.permutation(len(self.pairs))
         pair_in_slot = np.empty_like(self.pairs)

@@ -28,7 +28,6 @@ class PreparedFolder:
     """A corpus as token arrays in a folder."""
 
     directory: Path
-    """The folder."""
     manifest: dict[str, Any] = field(repr=False)
     """The contents of manifest.json: what the corpus was prepared from, and its counts."""
     tokenizer: Tokenizer = field(repr=False)
