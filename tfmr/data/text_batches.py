@@ -5,7 +5,6 @@ part and from the token before the part, which is BOS if a document starts there
 """
 
 import abc
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -113,7 +112,13 @@ class CropsPlan(TextPlan):
         """Returns the batches of an epoch. A token may be in several of them, or in none."""
         (bucket,) = self.buckets
         number = -(-self.tokens // (bucket.rows * bucket.target_length)) * bucket.rows
-        return self._batches(*crops(self.tokens, bucket.target_length, number, [self.seed, epoch]))
+        return self.draw(number, epoch)
+
+    def draw(self, number: int, epoch: int) -> list[TextBatch]:
+        """Returns batches of `number` random crops."""
+        length = self.buckets[0].target_length
+        starts = np.random.default_rng([self.seed, epoch]).integers(0, self.tokens - length + 1, number)
+        return self._batches(starts, np.full(number, length))
 
 
 @dataclass(frozen=True)
@@ -171,12 +176,6 @@ class PackedTextPlan(TextPlan):
         ]
 
 
-def crops(size: int, length: int, number: int, seed: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the starts and lengths of `number` random parts of a text of `size` tokens."""
-    starts = np.random.default_rng(seed).integers(0, size - length + 1, number)
-    return starts, np.full(number, length)
-
-
 def _packed_plan(text: TextSplit, common: dict[str, Any]) -> PackedTextPlan:
     (bucket,) = common["buckets"]
     length = bucket.target_length
@@ -197,8 +196,10 @@ def _packed_plan(text: TextSplit, common: dict[str, Any]) -> PackedTextPlan:
     return PackedTextPlan(**common, packed=packed, starts=starts, lengths=lengths)
 
 
-def evaluation_plan(text: TextSplit, config: RunningTextConfig, stride: int = 0) -> TextPlan:
-    """Returns the plan whose epoch 0 predicts every token of a split once.
+def evaluation_batches_of_text(
+    text: TextSplit, config: RunningTextConfig, *, stride: int = 0, rows_multiple: int = 1
+) -> Iterator[Arrays]:
+    """Yields batches that predict every token of a split once.
 
     Each token is predicted from those before it in its row, of which there are 0 to max_length - 1, and from the token
     before the row. With a stride, a row predicts only its last `stride` tokens, each from at least max_length - stride
@@ -208,34 +209,31 @@ def evaluation_plan(text: TextSplit, config: RunningTextConfig, stride: int = 0)
       text: the split.
       config: determines the number and length of rows.
       stride: number of tokens that a row predicts; 0: all.
+      rows_multiple: the number of rows is rounded up to a multiple of this.
 
     Raises:
       InputError: for a stride that is longer than a row, or for a stride with packed documents.
     """
-    length = config.max_length
+    length, is_packed = config.max_length, config.batching == "packed"
     if not 0 <= stride <= length:
         raise InputError(f"stride = {stride}: must be from 0 to data.max_length = {length}")
-    bucket = Bucket(max(1, max(config.tokens_per_batch, 8192) // length), 0, length)
-    common: dict[str, Any] = dict(buckets=(bucket,), tokens=len(text.tokens), left_out=0, seed=0)
-    if config.batching != "packed":
-        return WindowsPlan(**common, stride=stride or length)
-    if stride:
+    if stride and is_packed:
         raise InputError(f"stride = {stride}: cannot be combined with packed documents; use --data.batching blocks")
-    return _packed_plan(text, common)
-
-
-def evaluation_batches_of_text(
-    text: TextSplit, config: RunningTextConfig, *, stride: int = 0, rows_multiple: int = 1
-) -> Iterator[Arrays]:
-    """Yields batches that predict every token of a split once; see `evaluation_plan`."""
-    for batch in evaluation_plan(text, config, stride).epoch(0):
+    fields = _evaluation_fields(text, config, seed=0)
+    plan = _packed_plan(text, fields) if is_packed else WindowsPlan(**fields, stride=stride or length)
+    for batch in plan.epoch(0):
         yield text.arrays(batch, rows_multiple=rows_multiple)
 
 
 def crop_batches(text: TextSplit, config: RunningTextConfig, *, rows_multiple: int = 1) -> Iterator[Arrays]:
     """Yields `evaluation_crops` random rows of a split, the same at every call; none if the split is too short."""
-    plan = evaluation_plan(text, dataclasses.replace(config, batching="crops"))
-    if plan.tokens < config.max_length:
+    if len(text.tokens) < config.max_length:
         return
-    for batch in plan._batches(*crops(plan.tokens, config.max_length, config.evaluation_crops, [config.seed, 1 << 40])):
+    plan = CropsPlan(**_evaluation_fields(text, config, config.seed))
+    for batch in plan.draw(config.evaluation_crops, epoch=1 << 40):
         yield text.arrays(batch, rows_multiple=rows_multiple)
+
+
+def _evaluation_fields(text: TextSplit, config: RunningTextConfig, seed: int) -> dict[str, Any]:
+    bucket = Bucket(max(1, max(config.tokens_per_batch, 8192) // config.max_length), 0, config.max_length)
+    return dict(buckets=(bucket,), tokens=len(text.tokens), left_out=0, seed=seed)
