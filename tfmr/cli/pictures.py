@@ -1,4 +1,4 @@
-"""The pictures of `tfmr plot`."""
+"""The pictures of `tfmr plot`; `options` are its arguments."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -7,7 +7,6 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from tfmr import analysis
-from tfmr.cli.plot import Arguments
 from tfmr.config import PairsConfig, RunningTextConfig
 from tfmr.errors import InputError
 from tfmr.language_model import Generator
@@ -24,7 +23,7 @@ _Pictures = Iterator[tuple[str, Figure]]
 """File names and figures."""
 
 
-def draw(options: Arguments, directory: RunDirectory) -> _Pictures:
+def draw(options: Any, directory: RunDirectory) -> _Pictures:
     """Yields the pictures one by one; raises InputError for one that the run cannot show."""
     run = _RUNS.get(type(directory.config.data), _Run)(options, directory)
     if not options.what:
@@ -44,7 +43,7 @@ class _Run:
     """The names of its pictures, each of which is a method."""
     reason = "only translation models and language models have it"
 
-    def __init__(self, options: Arguments, directory: RunDirectory):
+    def __init__(self, options: Any, directory: RunDirectory):
         self.options, self.directory, self.config = options, directory, directory.config
 
     @cached_property
@@ -74,7 +73,7 @@ class _TokenRun(_Run):
     model: Any
     sentence: str
 
-    def __init__(self, options: Arguments, directory: RunDirectory):
+    def __init__(self, options: Any, directory: RunDirectory):
         super().__init__(options, directory)
         self.layer = None if options.all_layers else options.layer
         self.head = None if options.head == -1 else options.head

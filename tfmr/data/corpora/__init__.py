@@ -1,9 +1,12 @@
 """Corpora of translation pairs, by name."""
 
+import pkgutil
+
 from tfmr.config import PairsConfig
 from tfmr.data.corpora.corpus import Corpus
 
 BUILT_IN = ("grammar", "multi30k", "text")
+"""Each is a module of this package with a function `load_` and its name, imported only when it is needed."""
 
 
 def load_corpus(config: PairsConfig) -> Corpus:
@@ -12,18 +15,8 @@ def load_corpus(config: PairsConfig) -> Corpus:
     Raises:
       InputError: for an unknown corpus, an unknown language, or a missing file.
     """
-    if config.corpus == "grammar":
-        from tfmr.data.corpora.grammar import load_grammar
-
-        return load_grammar(config)
-    if config.corpus == "multi30k":
-        from tfmr.data.corpora.multi30k import load_multi30k
-
-        return load_multi30k(config)
-    if config.corpus == "text":
-        from tfmr.data.corpora.text import load_text
-
-        return load_text(config)
+    if config.corpus in BUILT_IN:
+        return pkgutil.resolve_name(f"{__name__}.{config.corpus}:load_{config.corpus}")(config)
     from tfmr.data.corpora.named import load_named
 
     return load_named(config, BUILT_IN)
