@@ -72,14 +72,7 @@ class Roofline:
 
 
 def roofline(chip: Chip, *, flops: float, bytes_accessed: float, bytes_sent: float) -> Roofline:
-    """Returns the lower bounds for the time of a step.
-
-    Args:
-      chip: the peak performance of the chip.
-      flops: the FLOPs of a step per chip.
-      bytes_accessed: the bytes that a chip reads and writes in a step.
-      bytes_sent: the bytes that a chip sends in a step.
-    """
+    """Returns the lower bounds for the time of a step in which each chip does this many FLOPs and moves these bytes."""
     return Roofline(flops / chip.flops, bytes_accessed / chip.hbm_bandwidth, bytes_sent / chip.link_bandwidth)
 
 

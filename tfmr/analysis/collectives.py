@@ -30,11 +30,7 @@ class Collective:
 
 
 def collectives(text: str) -> list[Collective]:
-    """Returns every collective of a program. Those inside loops count once per iteration.
-
-    Args:
-      text: the text of a compiled program, from `compiled.as_text()`.
-    """
+    """Returns every collective in the text of a compiled program. Those inside loops count once per iteration."""
     program = parse_program(text)
     runs, fused = program.runs(), program.fused()
     found: dict[tuple[str, str], Collective] = {}

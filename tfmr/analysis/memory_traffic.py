@@ -14,10 +14,8 @@ def memory_traffic(text: str) -> int:
     """Returns the bytes that each chip reads from and writes to its main memory in one run of a program.
 
     Each instruction, or fusion of instructions, reads its operands and writes its result once. If only a slice of an
-    array is read or written, the slice counts. The body of a loop counts once per iteration.
-
-    Args:
-      text: the text of a compiled program, from `compiled.as_text()`.
+    array is read or written, the slice counts. The body of a loop counts once per iteration. `text` is that of the
+    compiled program.
     """
     program = parse_program(text)
     runs = program.runs()
