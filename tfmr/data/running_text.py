@@ -75,8 +75,11 @@ def prepare_running_text(config: RunningTextConfig) -> PreparedText:
         if not Path(name).expanduser().is_file():
             raise missing_file(Path(name).expanduser())
     given = Tokenizer.from_file(config.tokenizer_file) if config.tokenizer_file else None
-    if given:
-        _require_for_running_text(given, config.tokenizer_file)
+    if given and (given.kind == "wordpiece" or given.encode("a b") != [*given.encode("a"), *given.encode(" b")]):
+        raise InputError(
+            f"data.tokenizer_file = {config.tokenizer_file!r}: puts a space before each line; running text needs a BPE "
+            "that does not, or characters"
+        )
     recipe = _recipe(config, given)
     directory = config.cache_folder / "prepared" / f"running_text-{fingerprint(recipe)[:16]}"
     return open_or_make(PreparedText, directory, lambda folder: _write(folder, config, given, recipe))
@@ -122,14 +125,6 @@ def _pieces(text: str) -> Iterator[str]:
         end = cut.end() if cut else len(text)
         yield text[start:end]
         start = end
-
-
-def _require_for_running_text(tokenizer: Tokenizer, name: str) -> None:
-    if tokenizer.kind == "wordpiece" or tokenizer.encode("a b") != [*tokenizer.encode("a"), *tokenizer.encode(" b")]:
-        raise InputError(
-            f"data.tokenizer_file = {name!r}: puts a space before each line; running text needs a BPE that does not, "
-            "or characters"
-        )
 
 
 def _recipe(config: RunningTextConfig, given: Tokenizer | None) -> dict[str, Any]:
@@ -181,10 +176,8 @@ def _write_split(folder: Path, config: RunningTextConfig, split: str, tokenizer:
         unknown += 0 if tokenizer.marks.unk is None else int((ids == tokenizer.marks.unk).sum())
     writer.close()
     if not writer.total:
-        names = ", ".join(
-            config.validation_files if split == "validation" and config.validation_files else config.files
-        )
-        raise InputError(f"{names}: the {split} split has no text")
+        own = config.validation_files if split == "validation" else ()
+        raise InputError(f"{', '.join(own or config.files)}: the {split} split has no text")
     log.info("Prepared %s: %d documents, %d characters, %d tokens", split, number, characters, writer.total)
     if unknown:
         log.info("Unknown tokens in %s: %.3f%%", split, 100 * unknown / writer.total)
