@@ -140,8 +140,8 @@ def to_gpt2(
       InputError: listing every reason why GPT-2 cannot store the model.
     """
     check_gpt2(config)
-    found = flatten(params)
-    if not is_tied(config) and config.tie_embeddings:
+    found, tied = flatten(params), is_tied(config)
+    if not tied and config.tie_embeddings:
         found["output_embedding.embedding"] = found["embedding.embedding"]
     if config.scale_embeddings:
         found["embedding.embedding"] = found["embedding.embedding"] * np.float32(config.d_model**0.5)
@@ -149,7 +149,6 @@ def to_gpt2(
         positions = jnp.arange(config.max_length)
         found["positions.embedding"] = np.asarray(sinusoidal_positions(positions, config.d_model), np.float32)
     # The same model with all biases and learned positions, and without scaling.
-    tied = is_tied(config)
     form = replace(
         config, bias=True, positions="learned", tie_embeddings=tied, scale_embeddings=False, scan_layers=False
     )
