@@ -19,7 +19,6 @@ use_huge_pages()
 import common  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
-from flax.linen import unbox  # noqa: E402
 
 from tfmr import CausalLMConfig, DecodingConfig, MeshConfig, TrainingConfig, TransformerConfig  # noqa: E402
 from tfmr.models import CausalLM, Model, Transformer, init_params  # noqa: E402
@@ -61,7 +60,7 @@ def _decoding(work: str) -> SimpleNamespace:
     """
     length = common.DECODE["out_len"]
     model = Transformer(_config("B"))
-    params = jax.jit(lambda: unbox(init_params(model, jax.random.key(0))))()
+    params = jax.jit(lambda: init_params(model, jax.random.key(0)))()
     decoding = DecodingConfig(
         beam_size=4 if work == "decode_beam4" else 1,
         length_penalty="power",

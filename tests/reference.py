@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tfmr.training.sharding import LOGICAL_AXIS_RULES
+
 
 def relative_error(found, expected) -> float:
     """Returns |found - expected| / |expected|, over all entries at once."""
@@ -19,7 +21,7 @@ def relative_error(found, expected) -> float:
 def random_parameters(module: nn.Module, *inputs, seed: int = 0, **arguments):
     """Returns a value for every parameter of a module, none of them a special value such as 0 or 1."""
     rng = np.random.default_rng(seed)
-    shapes = nn.unbox(jax.eval_shape(lambda *x: module.init(jax.random.key(0), *x, **arguments), *inputs))["params"]
+    shapes = jax.eval_shape(lambda *x: module.init(jax.random.key(0), *x, **arguments), *inputs)["params"]
 
     def draw(path, leaf):
         name, shape = path[-1].key, leaf.shape
@@ -29,6 +31,12 @@ def random_parameters(module: nn.Module, *inputs, seed: int = 0, **arguments):
         return jnp.asarray(np.float32(offset) + np.float32(scale) * rng.standard_normal(leaf.shape, np.float32))
 
     return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def boxed_parameters(module: nn.Module, *inputs):
+    """Returns a module's initial parameters, boxed with the logical names of their axes."""
+    with nn.logical_axis_rules(LOGICAL_AXIS_RULES):
+        return module.init(jax.random.key(0), *inputs)["params"]
 
 
 def double(tree):

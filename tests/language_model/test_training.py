@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -182,7 +181,7 @@ def test_packed_documents_have_the_loss_of_each_alone():
     text = TextSplit(np.concatenate(documents), np.cumsum([0, *map(len, documents)]))
     config = RunningTextConfig(batching="packed", max_length=16, tokens_per_batch=64)
     model = CausalLM(dataclasses.replace(MODEL, dropout_rate=0.0, attention_dropout_rate=0.0))
-    params = nn.unbox(init_params(model, jax.random.key(0)))
+    params = init_params(model, jax.random.key(0))
     params = jax.tree.map(lambda x: 10 * x, params)  # so that what is looked at matters
 
     @jax.jit
@@ -274,7 +273,7 @@ def test_a_run_of_another_kind_is_refused(base, run):
 
 def test_weight_decay_is_on_matrices_alone(base):
     model = CausalLM(dataclasses.replace(MODEL, bias=True))
-    params = nn.unbox(init_params(model, jax.random.key(0)))
+    params = init_params(model, jax.random.key(0))
     params = jax.tree.map(lambda x: x + 1.0, params)
     rate = dataclasses.replace(base.training, schedule="constant", warmup_steps=0, weight_decay=0.1)
     optimizer = make_optimizer(rate, make_schedule(rate, model.config.d_model))

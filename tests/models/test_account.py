@@ -78,7 +78,7 @@ def test_forward_flops_are_the_compilers(source, target):
     batch = 2
     tokens = [jax.ShapeDtypeStruct((batch, n), jnp.int32) for n in (source, target)]
     model = Transformer(config)
-    variables = nn.unbox(jax.eval_shape(model.init, jax.random.key(0), *tokens))
+    variables = jax.eval_shape(model.init, jax.random.key(0), *tokens)
     compiled = jax.jit(model.apply).lower(variables, *tokens).compile().cost_analysis()["flops"]
     ours = batch * sum(forward_flops(config, source, target).values())
     # The compiler counts softmax, norms, biases and residual sums as well: 1% at this size, less at a larger one.

@@ -26,6 +26,7 @@ from tfmr.models import (
     init_params,
 )
 from tfmr.nn import stack_layers
+from tfmr.training.sharding import LOGICAL_AXIS_RULES
 
 BATCH, LENGTH, VOCAB = 3, 9, 23
 SHAPE = dict(vocab_size=VOCAB, num_layers=2, d_model=16, d_ff=24, num_heads=3, d_k=4, d_v=6, max_length=12)
@@ -148,7 +149,7 @@ def test_dropout_is_where_it_was_asked_for():
 
 def test_initial_weights():
     config = dataclasses.replace(GPT, num_layers=8, d_model=64, d_ff=96, vocab_size=400, gated=True, init_std=0.03)
-    params = nn.unbox(init_params(CausalLM(config), jax.random.key(0)))
+    params = init_params(CausalLM(config), jax.random.key(0))
     seen = set()
     for path, leaf in jax.tree.leaves_with_path(params):
         name = "/".join(key.key for key in path if not key.key.startswith("layer_"))
@@ -196,7 +197,8 @@ def test_the_presets_have_the_published_sizes(config, published):
 @CONFIGS
 def test_every_parameter_is_float32_and_names_its_axes(config, scan_layers):
     config = dataclasses.replace(config, scan_layers=scan_layers, dtype="bfloat16")
-    boxed = jax.eval_shape(lambda: init_params(CausalLM(config), jax.random.key(0)))
+    with nn.logical_axis_rules(LOGICAL_AXIS_RULES):
+        boxed = jax.eval_shape(lambda: init_params(CausalLM(config), jax.random.key(0)))
     known = {"vocab", "table_embed", "embed", "heads", "kv", "mlp", "positions", "layers"}
     for box in jax.tree.leaves(boxed, is_leaf=lambda x: isinstance(x, nn.LogicallyPartitioned)):
         assert box.value.dtype == jnp.float32

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,7 +69,7 @@ def test_every_row_lowers_with_the_parameters_of_the_closed_form(name):
     # Base and big in full; the others scanned, which have the same parameters and are traced sooner.
     model = Transformer(dataclasses.replace(row.config, scan_layers=name not in ("base", "big")))
     tokens = 2 * [jax.ShapeDtypeStruct((2, 8), jnp.int32)]
-    lowered = jax.jit(lambda *x: nn.unbox(model.init_with_output(*x))).lower(jax.random.key(0), *tokens)
+    lowered = jax.jit(lambda *x: model.init_with_output(*x)).lower(jax.random.key(0), *tokens)
     logits, variables = lowered.out_info
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables))
     assert count == parameter_count(row.config) == sum(closed_form(row.config).values())
@@ -89,7 +88,7 @@ def test_base_and_big_are_trained_whole(config):
     sentences = tokens, tokens
     model = Transformer(config)
     noise = 0.03 * np.random.default_rng(0).standard_normal(1_000_003).astype(np.float32)
-    shapes = nn.unbox(jax.eval_shape(model.init, jax.random.key(0), *sentences))["params"]
+    shapes = jax.eval_shape(model.init, jax.random.key(0), *sentences)["params"]
     # The same noise repeated, because drawing 214 million numbers would take longer than the step.
     params = jax.tree_util.tree_map_with_path(
         lambda path, leaf: np.resize(noise, leaf.shape) + np.float32(path[-1].key == "gamma"), shapes

@@ -30,6 +30,7 @@ from transformations import check_transformations
 
 from tfmr.models import Transformer
 from tfmr.nn import stack_layers
+from tfmr.training.sharding import LOGICAL_AXIS_RULES
 
 
 @CONFIGS
@@ -132,7 +133,8 @@ class TestDropout:
 class TestParameters:
     @staticmethod
     def boxed(config):
-        return jax.eval_shape(lambda: Transformer(config).init(jax.random.key(0), *SENTENCES))["params"]
+        with nn.logical_axis_rules(LOGICAL_AXIS_RULES):
+            return jax.eval_shape(lambda: Transformer(config).init(jax.random.key(0), *SENTENCES))["params"]
 
     def test_names_are_as_published(self):
         """Checkpoints hold these names: changing one breaks every saved run."""

@@ -1,6 +1,5 @@
 """Attention against the paper's formulas, its dropout, its cache and its invariances."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import double, random_parameters, relative_error
+from reference import boxed_parameters, double, random_parameters, relative_error
 from transformations import check_transformations
 
 from tfmr.analysis.matrix_products import matrix_product_flops
@@ -59,13 +58,22 @@ class TestScaledDotProductAttention:
         assert (np.asarray(weights)[~np.asarray(mask)] == 0).all()
         np.testing.assert_allclose(np.sum(weights, axis=-1), 1, rtol=1e-6)
 
-    def test_a_query_without_any_key_gets_the_mean_value_and_finite_gradients(self):
+    def test_a_query_without_any_key_gets_zeros_and_finite_gradients(self):
         query, key, value = draw(1, QUERIES, D_K), draw(1, KEYS, D_K, seed=1), draw(1, KEYS, D_V, seed=2)
-        mask = jnp.zeros((1, QUERIES, KEYS), bool)
-        output, _ = scaled_dot_product_attention(query, key, value, mask)
-        np.testing.assert_allclose(output, np.broadcast_to(value.mean(axis=-2), output.shape), rtol=1e-5, atol=1e-6)
+        mask = some_mask(1, QUERIES, KEYS).at[:, 2].set(False)
+        output, weights = scaled_dot_product_attention(query, key, value, mask)
+        np.testing.assert_array_equal(np.flatnonzero((np.asarray(output) == 0).all(axis=(0, 2))), [2])
+        np.testing.assert_allclose(np.sum(weights, axis=-1), [[1, 1, 0, 1, 1]], rtol=1e-6)
         gradients = jax.grad(lambda *x: scaled_dot_product_attention(*x, mask)[0].sum(), (0, 1, 2))(query, key, value)
         assert all(bool(jnp.isfinite(g).all()) for g in gradients)
+
+    def test_a_bias_is_added_to_the_scores(self):
+        query, key, value = draw(2, QUERIES, D_K), draw(2, KEYS, D_K, seed=1), draw(2, KEYS, D_V, seed=2)
+        bias, mask = draw(1, QUERIES, KEYS, seed=3), some_mask(1, QUERIES, KEYS)
+        _, weights = scaled_dot_product_attention(query, key, value, mask, bias=bias)
+        scores = double(query) @ double(key).swapaxes(1, 2) / np.sqrt(D_K) + double(bias)
+        exponentials = np.where(mask, np.exp(scores), 0)
+        assert relative_error(weights, exponentials / exponentials.sum(axis=-1, keepdims=True)) < 1e-6
 
     def test_large_scores_do_not_overflow(self):
         query, key = 1e18 * draw(1, QUERIES, D_K), 1e18 * draw(1, KEYS, D_K, seed=1)
@@ -98,10 +106,14 @@ class TestCausalAttention:
     @LENGTHS
     @pytest.mark.parametrize("masked", [False, True])
     def test_equals_attention_under_a_look_ahead_mask(self, length, masked):
-        mask = some_mask(2, 1, 1, length) if masked else None
-        ahead = look_ahead_mask(length)[None]
-        expected = scaled_dot_product_attention(*self.sequences(length), ahead & mask if masked else ahead)
-        found = causal_attention(*self.sequences(length), mask)
+        """With a mask and a bias too; some queries may not attend to anything."""
+        ahead, mask, bias = look_ahead_mask(length)[None], None, None
+        if masked:
+            mask = jnp.asarray(RNG.random((2, 1, length, length)) < 0.3).at[..., -1, 0].set(True)
+            bias = draw(1, 3, 1, length, seed=3)
+        both = ahead if mask is None else ahead & mask
+        expected = scaled_dot_product_attention(*self.sequences(length), both, bias=bias)
+        found = causal_attention(*self.sequences(length), mask, bias=bias)
         for one, other in zip(found, expected, strict=True):
             assert one.shape == other.shape
             assert relative_error(one, other) < 1e-6
@@ -150,13 +162,13 @@ class TestMultiHeadAttention:
     def test_biases_are_zero_at_first_and_added_to_every_projection(self):
         block = MultiHeadAttention(HEADS, D_MODEL, D_K, D_V, use_bias=True)
         x, memory = draw(QUERIES, D_MODEL), draw(KEYS, D_MODEL, seed=1)
-        boxed = block.init(jax.random.key(0), x)["params"]
+        boxed = boxed_parameters(block, x)
         biases = {name: box.names for name, box in boxed.items() if name.endswith("bias")}
         assert biases == {
             **{f"{x}_bias": ("heads", "kv") for x in ("query", "key", "value")},
             "output_bias": ("embed",),
         }
-        assert not any(np.any(boxed[name].unbox()) for name in biases)
+        assert not any(np.any(boxed[name].value) for name in biases)
         params = random_parameters(block, x)
         output, weights = block.apply({"params": params}, x, memory, return_weights=True)
         expected = reference.multi_head_attention(double(params), *double((x, memory)))
@@ -175,7 +187,7 @@ class TestMultiHeadAttention:
 
     def test_the_initial_kernels_are_uniform_with_glorots_variance(self):
         block = MultiHeadAttention(num_heads=8, d_model=64, d_k=16, d_v=16)
-        params = nn.unbox(block.init(jax.random.key(0), jnp.zeros((2, 64))))["params"]
+        params = block.init(jax.random.key(0), jnp.zeros((2, 64)))["params"]
         for name, kernel in params.items():
             limit = np.sqrt(6 / (64 + 8 * 16))
             assert np.abs(kernel).max() <= limit, name
@@ -208,7 +220,7 @@ class TestMultiHeadAttention:
     def test_bfloat16_computes_in_bfloat16_from_float32_parameters(self, params):
         block = MultiHeadAttention(HEADS, D_MODEL, D_K, D_V, dtype=jnp.bfloat16)
         x = draw(2, QUERIES, D_MODEL)
-        created = nn.unbox(block.init(jax.random.key(0), x))["params"]
+        created = block.init(jax.random.key(0), x)["params"]
         assert {leaf.dtype for leaf in jax.tree.leaves(created)} == {jnp.dtype("float32")}
         output, weights = block.apply({"params": params}, x, return_weights=True)
         assert (output.dtype, weights.dtype) == (jnp.bfloat16, jnp.float32)
@@ -216,7 +228,7 @@ class TestMultiHeadAttention:
         assert 1e-5 < relative_error(output[0], expected) < 2e-2
 
     def test_every_parameter_names_its_axes(self, block):
-        boxed = block.init(jax.random.key(0), jnp.zeros((1, 2, D_MODEL)))["params"]
+        boxed = boxed_parameters(block, jnp.zeros((1, 2, D_MODEL)))
         assert {name: box.names for name, box in boxed.items()} == {
             "query": ("embed", "heads", "kv"),
             "key": ("embed", "heads", "kv"),

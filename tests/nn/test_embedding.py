@@ -1,6 +1,5 @@
 """Token embeddings and positions against the formulas of sections 3.4 and 3.5."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import double, random_parameters, relative_error
+from reference import boxed_parameters, double, random_parameters, relative_error
 from transformations import check_transformations
 
 from tfmr.nn import LearnedPositions, TokenEmbedding, sinusoidal_positions
@@ -34,7 +33,7 @@ class TestTokenEmbedding:
         assert relative_error(logits, double(x) @ double(params["embedding"]).T) < 1e-6
 
     def test_rows_start_with_expected_length_1(self):
-        boxed = TokenEmbedding(2000, 32).init(jax.random.key(0), TOKENS)["params"]["embedding"]
+        boxed = boxed_parameters(TokenEmbedding(2000, 32), TOKENS)["embedding"]
         assert boxed.names == ("vocab", "table_embed")
         assert np.square(boxed.value).sum(axis=-1).mean() == pytest.approx(1, rel=0.02)
 
@@ -47,7 +46,7 @@ class TestTokenEmbedding:
 
     def test_bfloat16_vectors_and_float32_logits_from_a_float32_matrix(self, params):
         block = TokenEmbedding(VOCAB, D_MODEL, jnp.bfloat16)
-        assert nn.unbox(block.init(jax.random.key(0), TOKENS))["params"]["embedding"].dtype == jnp.float32
+        assert block.init(jax.random.key(0), TOKENS)["params"]["embedding"].dtype == jnp.float32
         vectors = block.apply({"params": params}, TOKENS)
         logits = block.apply({"params": params}, vectors, method="attend")
         assert (vectors.dtype, logits.dtype) == (jnp.bfloat16, jnp.float32)
@@ -117,5 +116,5 @@ class TestLearnedPositions:
         check_transformations(lambda params, x: self.block.apply({"params": params}, x), params, positions)
 
     def test_its_axes_have_names(self):
-        boxed = self.block.init(jax.random.key(0), TOKENS)["params"]["embedding"]
+        boxed = boxed_parameters(self.block, TOKENS)["embedding"]
         assert boxed.names == ("positions", "table_embed")

@@ -1,12 +1,11 @@
 """The position-wise network against equation 2."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from reference import double, random_parameters, relative_error
+from reference import boxed_parameters, double, random_parameters, relative_error
 from transformations import check_transformations
 
 from tfmr.nn import PositionwiseFeedForward
@@ -51,7 +50,7 @@ def test_is_the_same_under_jit_vmap_and_pmap(params):
 
 def test_bfloat16_computes_in_bfloat16_from_float32_parameters(params):
     block = PositionwiseFeedForward(d_ff=24, dtype=jnp.bfloat16)
-    created = nn.unbox(block.init(jax.random.key(0), X))["params"]
+    created = block.init(jax.random.key(0), X)["params"]
     assert {leaf.dtype for leaf in jax.tree.leaves(created)} == {jnp.dtype("float32")}
     output = block.apply({"params": params}, X)
     assert output.dtype == jnp.bfloat16
@@ -59,7 +58,7 @@ def test_bfloat16_computes_in_bfloat16_from_float32_parameters(params):
 
 
 def test_every_parameter_names_its_axes():
-    boxed = BLOCK.init(jax.random.key(0), X)["params"]
+    boxed = boxed_parameters(BLOCK, X)
     assert {(i, j): boxed[i][j].names for i in boxed for j in boxed[i]} == {
         ("up", "kernel"): ("embed", "mlp"),
         ("up", "bias"): ("mlp",),

@@ -1,13 +1,12 @@
 """Layer normalisation against its formula."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import double, random_parameters, relative_error
+from reference import boxed_parameters, double, random_parameters, relative_error
 from transformations import check_transformations
 
 from tfmr.nn import LayerNorm
@@ -59,6 +58,6 @@ def test_statistics_are_float32_when_the_result_is_bfloat16(params):
 
 
 def test_starts_as_plain_normalisation_and_names_its_axes():
-    boxed = LayerNorm().init(jax.random.key(0), X)["params"]
+    boxed = boxed_parameters(LayerNorm(), X)
     assert {name: box.names for name, box in boxed.items()} == {"gamma": ("embed",), "beta": ("embed",)}
     assert bool((boxed["gamma"].value == 1).all() and (boxed["beta"].value == 0).all())

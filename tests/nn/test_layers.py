@@ -146,3 +146,54 @@ class TestDropout:
         assert not np.array_equal(*outputs)
         plain = layer.apply({"params": params}, self.x)
         assert relative_error(outputs[0], plain) > 1e-3
+
+    def test_feed_forward_dropout_drops_inner_values(self):
+        layer, params = self.layer_and_params(feed_forward_dropout_rate=self.rate)
+        # One inner value is 1 at every position, and the network's output is its kept value, times the scale.
+        inner = jax.tree.map(jnp.zeros_like, params["feed_forward"])
+        inner["up"]["bias"] = inner["up"]["bias"].at[0].set(1.0)
+        inner["down"]["kernel"] = inner["down"]["kernel"].at[0].set(1.0)
+        silent = {
+            **params,
+            "feed_forward": inner,
+            "self_attention": jax.tree.map(jnp.zeros_like, params["self_attention"]),
+        }
+        added = np.asarray(self.run(layer, silent) - self.x).round(4)
+        assert set(np.unique(added)) == {0, np.float32(1 / (1 - self.rate)).round(4)}
+        assert (added[..., 0] == 0).mean() == pytest.approx(self.rate, abs=0.04)
+
+
+def soft_capped(query, key, value, mask, *, bias, causal, dropout):
+    """Attention with tanh-capped scores; its mask and its cache's steps come from the layer."""
+    scores = jnp.einsum("...qd,...kd->...qk", query, key) / query.shape[-1] ** 0.5
+    scores = 3 * jnp.tanh(scores / 3) + (0 if bias is None else bias)
+    if causal:
+        ahead = jnp.tril(jnp.ones(scores.shape[-2:], bool))
+        mask = ahead if mask is None else mask & ahead
+    weights = jax.nn.softmax(jnp.where(mask, scores, -1e30))
+    return weights @ value, None
+
+
+@pytest.mark.parametrize("attention", [None, soft_capped])
+def test_step_by_step_with_a_bias_and_an_attention_function_and_a_slot_for_each_row(attention):
+    layer = DecoderLayer(LayerConfig(**SHAPE, attention_function=attention, activation=jnp.sin))
+    params = {"params": random_parameters(layer, X, MEMORY, cross_mask=CROSS_MASK)}
+    bias = draw(1, 3, TARGET, TARGET, seed=3)
+    expected = layer.apply(params, X, MEMORY, cross_mask=CROSS_MASK, self_bias=bias)
+    plain = DecoderLayer(LayerConfig(**SHAPE, activation=jnp.sin))
+    assert (relative_error(plain.apply(params, X, MEMORY, cross_mask=CROSS_MASK, self_bias=bias), expected) > 1e-3) == (
+        attention is not None
+    )
+    assert relative_error(layer.apply(params, X, MEMORY, cross_mask=CROSS_MASK), expected) > 1e-3
+    cache = layer.apply(params, MEMORY, TARGET, method="start_cache")
+    step = jax.jit(lambda *a, **masks: layer.apply(params, *a, **masks, method="step"))
+    # Even rows are one token behind odd ones, and write it again.
+    for t in range(TARGET + 1):
+        index = jnp.maximum(t - jnp.arange(BATCH) % 2, 0).clip(0, TARGET - 1)
+        x = jnp.take_along_axis(X, index[:, None, None], axis=1)
+        here = jnp.take_along_axis(
+            jnp.broadcast_to(bias, (BATCH, 3, TARGET, TARGET)), index[:, None, None, None], axis=2
+        )
+        cross = jnp.take_along_axis(CROSS_MASK, index[:, None, None, None], axis=2)
+        output, cache = step(x, cache, index, cross_mask=cross, self_bias=here)
+        assert relative_error(output, jnp.take_along_axis(expected, index[:, None, None], axis=1)) < 1e-6

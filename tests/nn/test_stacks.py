@@ -10,6 +10,7 @@ from reference import double, random_parameters, relative_error
 from transformations import check_transformations
 
 from tfmr.nn import Decoder, Encoder, LayerConfig, stack_layers, unstack_layers
+from tfmr.training.sharding import LOGICAL_AXIS_RULES
 
 BATCH, TARGET, SOURCE, D_MODEL, LAYERS = 8, 5, 7, 12, 2
 SHAPE = dict(num_heads=3, d_model=D_MODEL, d_ff=20, d_k=6, d_v=5)
@@ -131,8 +132,8 @@ def test_every_layer_has_its_own_values_and_dropout(scan):
 def test_remat_keeps_only_the_layers_inputs_for_the_backward_pass(scan):
     def kept(remat):
         stack = encoder(scan=scan, remat=remat)
-        boxed = jax.eval_shape(lambda: stack.init(jax.random.key(0), X))
-        backward = jax.eval_shape(lambda params: jax.vjp(lambda p: stack.apply(p, X), params)[1], nn.unbox(boxed))
+        params = jax.eval_shape(lambda: stack.init(jax.random.key(0), X))
+        backward = jax.eval_shape(lambda params: jax.vjp(lambda p: stack.apply(p, X), params)[1], params)
         return sum(leaf.size for leaf in jax.tree.leaves(backward))
 
     parameters = sum(leaf.size for leaf in jax.tree.leaves(random_parameters(encoder(), X)))
@@ -171,7 +172,8 @@ def test_every_layers_attention_weights_are_sown(scan):
 def test_every_parameter_names_its_axes(make, scan):
     inputs = (X,) if make is encoder else (X, MEMORY)
     stack = make("pre", scan=scan)
-    boxed = jax.eval_shape(lambda *x: stack.init(jax.random.key(0), *x), *inputs)["params"]
+    with nn.logical_axis_rules(LOGICAL_AXIS_RULES):
+        boxed = jax.eval_shape(lambda *x: stack.init(jax.random.key(0), *x), *inputs)["params"]
     leaves = jax.tree_util.tree_leaves_with_path(boxed, is_leaf=lambda x: isinstance(x, nn.LogicallyPartitioned))
     for path, box in leaves:
         assert isinstance(box, nn.LogicallyPartitioned), path

@@ -2,7 +2,6 @@
 
 import functools
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +22,7 @@ LIMITS = jnp.array([9, 7, 3])
 def make_model(**changes):
     config = dict(vocab_size=VOCAB, num_encoder_layers=1, num_decoder_layers=2, d_model=16, d_ff=32, num_heads=2)
     model = Transformer(TransformerConfig(**{**config, "d_k": 8, "d_v": 8, **changes}))
-    return model, nn.unbox(jax.jit(lambda: init_params(model, jax.random.key(1)))())
+    return model, jax.jit(lambda: init_params(model, jax.random.key(1)))()
 
 
 def uncached_step(model, params, beam_size):

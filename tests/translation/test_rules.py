@@ -152,9 +152,31 @@ def test_prefixes():
     greedy = search(LOGITS, LIMITS, DecodingConfig(beam_size=1), prefix=prefix)
     for row, limit in enumerate(LIMITS):
         start = tuple(int(token) for token in prefix[row] if token != PAD_ID)
-        expected = ranked(LOGITS, row, limit, config, lambda tokens, start=start: tokens[: len(start)] == start)
-        assert_same(found[row], expected)
-        assert greedy[row][0][0][: len(start)] == start
+        texts = [tokens for tokens in every_text(VOCAB, limit) if tokens[: len(start)] == start]
+
+        def score(tokens, row=row, start=start):
+            rest = log_probability(LOGITS, row, tokens) - log_probability(LOGITS, row, start)
+            return rest / penalty(len(tokens) - len(start), config)
+
+        assert_same(found[row], sorted(((text, score(text)) for text in texts), key=lambda item: -item[1]))
+        ((text, found_score),) = greedy[row]
+        assert text[: len(start)] == start
+        assert found_score == pytest.approx(score(text), rel=2e-5)
+
+
+def test_an_improbable_prefix_does_not_favour_longer_texts():
+    """Before, its log-probability was divided by the length as well: the less probable, the longer the best text."""
+    logits = make_logits(3, VOCAB)
+    config = DecodingConfig(beam_size=WIDE)
+    prefix = np.array([[4, 5], [6, PAD_ID], [PAD_ID, PAD_ID]])
+    expected = search(logits, LIMITS, config, 1, prefix=prefix)
+    # The prefix of every row begins at this context, whose other tokens become almost certain.
+    for row, tokens in enumerate(prefix):
+        if tokens[0] != PAD_ID:
+            logits[contexts_of(row, tokens[:1])[0], tokens[0]] -= 30
+    found = search(logits, LIMITS, config, 1, prefix=prefix)
+    for one, other in zip(found, expected, strict=True):
+        assert_same(one, other)
 
 
 def test_coverage_penalty():

@@ -5,7 +5,6 @@ import functools
 import json
 import math
 
-import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -70,7 +69,7 @@ def make_model():
         vocab_size=40, num_encoder_layers=1, num_decoder_layers=1, d_model=16, d_ff=16, num_heads=2, d_k=8, d_v=8
     )
     model = Transformer(config)
-    return model, nn.unbox(jax.jit(lambda: init_params(model, jax.random.key(0)))())
+    return model, jax.jit(lambda: init_params(model, jax.random.key(0)))()
 
 
 def make_batch(pairs, width=8):

@@ -6,7 +6,6 @@ import logging
 import random
 import re
 
-import flax.linen as nn
 import jax
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -45,7 +44,7 @@ def make_translator(tokenizer):
 
 @functools.cache
 def initial_params(model):
-    return nn.unbox(jax.jit(lambda: init_params(model, jax.random.key(8)))())
+    return jax.jit(lambda: init_params(model, jax.random.key(8)))()
 
 
 def random_lines(number, seed=0, longest=14):

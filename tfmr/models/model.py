@@ -100,7 +100,7 @@ def _kind_of(config: ModelConfig) -> _Kind:
 
 
 def init_params(model: Model, key: Any) -> Any:
-    """Returns a model's initial parameters, boxed with their logical axis names."""
+    """Returns a model's initial parameters, boxed with their logical axis names if there are rules for these."""
     return model.init(key, **model.example_inputs())["params"]
 
 

@@ -12,7 +12,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
 from tfmr.nn.dropout import Dropout
-from tfmr.nn.parameters import parameter
+from tfmr.nn.masks import look_ahead_mask
+from tfmr.nn.parameters import parameter, with_rank
 from tfmr.nn.projection import project
 
 _SHORTEST = 32
@@ -25,29 +26,50 @@ def scaled_dot_product_attention(
     value: Float[Array, "*batch heads key d_v"],
     mask: Bool[Array, "*#batch #heads #query #key"] | None = None,
     *,
+    bias: Float[Array, "*#batch #heads #query #key"] | None = None,
     dropout: Callable[[Array], Array] | None = None,
 ) -> tuple[Float[Array, "*batch heads query d_v"], Float[Array, "*batch heads query key"]]:
-    """softmax(Q K^T / sqrt(d_k)) V (section 3.2.1, equation 1).
+    """softmax(Q K^T / sqrt(d_k) + bias) V (section 3.2.1, equation 1).
 
     Args:
       query: the queries.
       key: the keys.
       value: the values, one for each key.
-      mask: True where a query may attend to a key; None: everywhere. A query without any key gets the mean of
-        the values.
+      mask: True where a query may attend to a key; None: everywhere. The output and the weights of a query without
+        any key are 0.
+      bias: added to the scores, such as a relative position bias; None: nothing.
       dropout: applied to the weights before they are multiplied by the values.
 
     Returns:
-      The weighted sums of the values, and the weights (float32, before dropout).
+      The weighted sums of the values, and the weights before dropout (float32, or float64 if the queries are).
+
+    Raises:
+      TypeError: if the mask is not boolean.
     """
+    dtype = jnp.promote_types(query.dtype, jnp.float32)
     scale = query.shape[-1] ** -0.5
-    scores = jnp.einsum("...hqd,...hkd->...hqk", query * scale, key, preferred_element_type=jnp.float32)
-    if mask is not None:
-        # Finite, so that the softmax of a fully masked row is finite too.
-        scores = jnp.where(mask, scores, jnp.finfo(jnp.float32).min)
+    scores = jnp.einsum("...hqd,...hkd->...hqk", query * scale, key, preferred_element_type=dtype)
+    if bias is not None:
+        scores += with_rank(bias, scores.ndim).astype(dtype)
+    if mask is None:
+        seen = None
+    else:
+        mask = with_rank(_boolean(mask), scores.ndim)
+        seen = mask.any(axis=-1, keepdims=True)
+        # Finite, so that the softmax of a fully masked row and its gradient are finite too.
+        scores = jnp.where(mask, scores, jnp.finfo(dtype).min)
     weights = jax.nn.softmax(scores, axis=-1)
     kept = weights if dropout is None else dropout(weights)
-    return jnp.einsum("...hqk,...hkd->...hqd", kept.astype(value.dtype), value), weights
+    output = jnp.einsum("...hqk,...hkd->...hqd", kept.astype(value.dtype), value)
+    return (output, weights) if seen is None else (jnp.where(seen, output, 0), jnp.where(seen, weights, 0))
+
+
+def _boolean(mask: Array) -> Array:
+    if mask.dtype != jnp.bool_:
+        raise TypeError(
+            f"mask has dtype {mask.dtype}: it must be boolean, True where a query may attend; `bias` adds to the scores"
+        )
+    return mask
 
 
 def causal_attention(
@@ -56,6 +78,7 @@ def causal_attention(
     value: Float[Array, "*batch heads length d_v"],
     mask: Bool[Array, "*#batch #heads #length #length"] | None = None,
     *,
+    bias: Float[Array, "*#batch #heads #length #length"] | None = None,
     dropout: Callable[[Array], Array] | None = None,
 ) -> tuple[Float[Array, "*batch heads length d_v"], Float[Array, "*batch heads length length"]]:
     """Scaled dot-product attention in which no position attends to a later one (section 3.2.3).
@@ -64,14 +87,25 @@ def causal_attention(
     are split into blocks of queries, and the scores after the end of a block are not computed; see `causal_scores`.
     """
     length = query.shape[-2]
+    allowed = look_ahead_mask(length)
+    if mask is not None:
+        allowed = with_rank(allowed, mask.ndim) & _boolean(mask)
+    blocks = causal_blocks(length)
+    if len(blocks) == 1:
+        return scaled_dot_product_attention(query, key, value, allowed, bias=bias, dropout=dropout)
+    if bias is not None:
+        bias = jnp.broadcast_to(bias, (*bias.shape[:-2], length, length))
     outputs, weights = [], []
-    for start, end in causal_blocks(length):
+    for start, end in blocks:
         rows, columns = slice(start, end), slice(end)
-        allowed = (jnp.arange(length)[rows, None] >= jnp.arange(length)[columns])[None]
-        if mask is not None:
-            allowed = allowed & jnp.broadcast_to(mask, (*mask.shape[:-2], length, length))[..., rows, columns]
-        earlier = key[..., columns, :], value[..., columns, :]
-        output, block = scaled_dot_product_attention(query[..., rows, :], *earlier, allowed, dropout=dropout)
+        output, block = scaled_dot_product_attention(
+            query[..., rows, :],
+            key[..., columns, :],
+            value[..., columns, :],
+            allowed[..., rows, columns],
+            bias=None if bias is None else bias[..., rows, columns],
+            dropout=dropout,
+        )
         outputs.append(output)
         weights.append(jnp.pad(block, [(0, 0)] * (block.ndim - 1) + [(0, length - end)]))
     return jnp.concatenate(outputs, axis=-2), jnp.concatenate(weights, axis=-2)
@@ -86,7 +120,12 @@ def causal_scores(length: int) -> int:
 
 
 def causal_blocks(length: int) -> list[tuple[int, int]]:
-    """Returns the start and end of each block of queries: up to four blocks of at least 64."""
+    """Returns the start and end of each block of queries: up to four blocks of at least 64.
+
+    A symbolic length, as in `jax.export`, is a single block.
+    """
+    if not isinstance(length, int):
+        return [(0, length)]
     count = max(1, min(4, length // 64))
     return [(length * i // count, length * (i + 1) // count) for i in range(count)]
 
@@ -110,8 +149,10 @@ class KeyValueCache:
     key: Float[Array, "*batch heads d_k length"]
     value: Float[Array, "*batch heads length d_v"]
 
-    def write(self, new: KeyValue, index: Int[Array, ""]) -> "KeyValueCache":
-        """Returns a copy with `new` in the slots from `index` on."""
+    def write(self, new: KeyValue, index: Int[Array, ""] | Int[Array, "*batch"]) -> "KeyValueCache":
+        """Returns a copy with `new` in the slots from `index` on; each row of the batch may have its own index."""
+        if index.ndim:
+            return jax.vmap(KeyValueCache.write)(self, new, index)
         return KeyValueCache(
             key=lax.dynamic_update_slice_in_dim(self.key, new.key.swapaxes(-1, -2), index, axis=-1),
             value=lax.dynamic_update_slice_in_dim(self.value, new.value, index, axis=-2),
@@ -138,6 +179,12 @@ class MultiHeadAttention(nn.Module):
       causal: no position attends to a later one; for self-attention only.
       input_init: initialiser of the query, key and value projections; None: Glorot uniform.
       output_init: initialiser of the output projection; None: Glorot uniform.
+      attention_function: computes attention from the queries, keys and values of all heads, called as
+        `scaled_dot_product_attention` and with `causal`, which says that no position attends to a later one. It may
+        return None for the weights. None: `causal_attention` or `scaled_dot_product_attention`.
+
+    Raises:
+      ValueError: if d_model is not a multiple of num_heads and d_k or d_v is missing.
     """
 
     num_heads: int
@@ -150,8 +197,13 @@ class MultiHeadAttention(nn.Module):
     causal: bool = False
     input_init: Callable[..., Any] | None = None
     output_init: Callable[..., Any] | None = None
+    attention_function: Callable[..., tuple[Array, Array | None]] | None = None
 
     def setup(self):
+        if self.d_model % self.num_heads and not (self.d_k and self.d_v):
+            raise ValueError(
+                f"d_model = {self.d_model}: not a multiple of num_heads = {self.num_heads}; set d_k and d_v"
+            )
         d_k = self.d_k or self.d_model // self.num_heads
         d_v = self.d_v or self.d_model // self.num_heads
         self.query_kernel = self._input_kernel("query", d_k)
@@ -181,6 +233,7 @@ class MultiHeadAttention(nn.Module):
         key_value_input: Float[Array, "*batch key d_model"] | None = None,
         mask: Bool[Array, "*#batch #heads #query #key"] | None = None,
         *,
+        bias: Float[Array, "*#batch #heads #query #key"] | None = None,
         deterministic: bool = True,
         return_weights: bool = False,
     ) -> (
@@ -193,14 +246,19 @@ class MultiHeadAttention(nn.Module):
           query_input: the sequence that the queries are computed from.
           key_value_input: the sequence that the keys and values are computed from; None: query_input.
           mask: True where a query may attend to a key; None: everywhere.
+          bias: added to the scores; None: nothing.
           deterministic: False applies dropout to the attention weights, with the random stream `dropout`.
           return_weights: also return the attention weights, before dropout.
         """
         if key_value_input is None:
             key_value_input = query_input
         key_value = self.keys_values(key_value_input)
-        output, weights = self.attend(query_input, key_value, mask, deterministic=deterministic)
-        return (output, weights) if return_weights else output
+        output, weights = self.attend(query_input, key_value, mask, bias=bias, deterministic=deterministic)
+        if not return_weights:
+            return output
+        if weights is None:
+            raise ValueError("return_weights = True: attention_function returns no weights")
+        return output, weights
 
     def keys_values(self, x: Float[Array, "*batch length d_model"]) -> KeyValue:
         """Returns the keys and values of a sequence, for `attend`."""
@@ -215,17 +273,30 @@ class MultiHeadAttention(nn.Module):
         key_value: KeyValue,
         mask: Bool[Array, "*#batch #heads #query #key"] | None = None,
         *,
+        bias: Float[Array, "*#batch #heads #query #key"] | None = None,
         deterministic: bool = True,
-    ) -> tuple[Float[Array, "*batch query d_model"], Float[Array, "*batch heads query key"]]:
-        """Attends to keys and values from `keys_values`; returns the output and the attention weights."""
+    ) -> tuple[Float[Array, "*batch query d_model"], Float[Array, "*batch heads query key"] | None]:
+        """Attends to keys and values from `keys_values`.
+
+        Returns:
+          The output, and the attention weights, which are None if `attention_function` does not return them.
+        """
         query = self._project(query_input, self.query_kernel, self.query_bias)
         dropout = None
         if self.dropout_rate > 0.0 and not deterministic:
             dropout = lambda weights: self.dropout(weights, deterministic=False)  # noqa: E731
-        attention = causal_attention if self.causal else scaled_dot_product_attention
-        heads, weights = attention(query, key_value.key, key_value.value, mask, dropout=dropout)
-        self.sow("intermediates", "attention_weights", weights)
+        heads, weights = self._attention(query, key_value, mask, bias=bias, causal=self.causal, dropout=dropout)
+        if weights is not None:
+            self.sow("intermediates", "attention_weights", weights)
         return self._join(heads), weights
+
+    def _attention(
+        self, query: Array, key_value: KeyValue, mask: Array | None, *, causal: bool, **options: Any
+    ) -> tuple[Array, Any]:
+        if self.attention_function is not None:
+            return self.attention_function(query, key_value.key, key_value.value, mask, causal=causal, **options)
+        attention = causal_attention if causal else scaled_dot_product_attention
+        return attention(query, key_value.key, key_value.value, mask, **options)
 
     def start_cache(self, batch: tuple[int, ...], length: int) -> KeyValueCache:
         """Returns an empty cache of `length` slots for self-attention."""
@@ -239,17 +310,20 @@ class MultiHeadAttention(nn.Module):
         self,
         x: Float[Array, "*batch new d_model"],
         cache: KeyValueCache,
-        index: Int[Array, ""],
+        index: Int[Array, ""] | Int[Array, "*batch"],
         mask: Bool[Array, "*#batch #heads new length"] | None = None,
+        *,
+        bias: Float[Array, "*#batch #heads #new length"] | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], KeyValueCache]:
         """Computes self-attention for new tokens, whose keys and values are written to the cache from `index` on.
 
         Args:
           x: the new tokens: a single one without a mask.
           cache: keys and values of the tokens so far.
-          index: slot of the first new token.
+          index: slot of the first new token, the same in all rows of the batch, or one for each row.
           mask: True where a new token may attend to a slot, never after the new tokens' own slots. None: the new token
             attends to its own slot and all earlier ones.
+          bias: added to the scores; None: nothing.
 
         Returns:
           The output, and the cache with the new tokens written.
@@ -257,20 +331,22 @@ class MultiHeadAttention(nn.Module):
         cache = cache.write(self.keys_values(x), index)
         new, length = x.shape[-2], cache.value.shape[-2]
         if mask is None:
-            mask = (jnp.arange(length) <= index)[None, None, :]
+            slots = with_rank(jnp.arange(length), index.ndim + 1)
+            mask = (slots <= index[..., None])[..., None, None, :]
         query = self._project(x, self.query_kernel, self.query_bias)
 
         def attend_to(length: int) -> Callable[[], Array]:
             def attend() -> Array:
-                first = cache.first(length)
-                return scaled_dot_product_attention(query, first.key, first.value, mask[..., :length])[0]
+                part = None if bias is None else bias[..., :length]
+                options: dict[str, Any] = dict(bias=part, causal=False, dropout=None)
+                return self._attention(query, cache.first(length), mask[..., :length], **options)[0]
 
             return attend
 
         # Most of a cache is empty at first, so a step reads only the shortest of the doubling lengths that reaches the
         # new tokens.
         lengths = _doubling(_SHORTEST * new, length)
-        chosen = sum((index + new > shorter).astype(int) for shorter in lengths[:-1])
+        chosen = sum((index.max() + new > shorter).astype(int) for shorter in lengths[:-1])
         heads = lax.switch(chosen, [attend_to(length) for length in lengths])
         return self._join(heads), cache
 
@@ -281,17 +357,22 @@ class MultiHeadAttention(nn.Module):
         bias: Float[Array, "heads width"] | None,
     ) -> Float[Array, "*batch heads length width"]:
         d_model, heads, width = kernel.shape
-        projected = project(x.astype(self.dtype), kernel.astype(self.dtype).reshape(d_model, heads * width))
-        projected = projected.reshape(*x.shape[:-1], heads, width)
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        if any(jax.typeof(kernel).sharding.spec):  # Explicit axes: heads that are sharded cannot be split off again
+            projected = jnp.einsum("...d,dhw->...hw", x, kernel)
+        else:
+            projected = project(x, kernel.reshape(d_model, heads * width)).reshape(*x.shape[:-1], heads, width)
         if bias is not None:
-            projected = projected + bias.astype(self.dtype)
+            projected = projected + with_rank(bias.astype(self.dtype), projected.ndim)
         return projected.swapaxes(-2, -3)
 
     def _join(self, heads: Float[Array, "*batch heads length d_v"]) -> Float[Array, "*batch length d_model"]:
         output_kernel = self.output_kernel.astype(self.dtype)
         heads = heads.swapaxes(-2, -3)
         output = project(heads.reshape(*heads.shape[:-2], -1), output_kernel.reshape(-1, self.d_model))
-        return output if self.output_bias is None else output + self.output_bias.astype(self.dtype)
+        if self.output_bias is None:
+            return output
+        return output + with_rank(self.output_bias.astype(self.dtype), output.ndim)
 
 
 def _doubling(shortest: int, longest: int) -> list[int]:

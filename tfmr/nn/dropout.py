@@ -39,10 +39,10 @@ def random_bits(key: Key[Array, ""], shape: tuple[int, ...]) -> UInt32[Array, "*
     The bits are good enough for dropout, but not for cryptography.
     """
     words = jax.random.key_data(key)
-    index, stride = jnp.zeros(shape, jnp.uint32), 1
+    index, stride = jnp.zeros(shape, jnp.uint32), jnp.uint32(1)
     for axis in reversed(range(len(shape))):
-        index += lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride % 2**32)
-        stride *= shape[axis]
+        index += lax.broadcasted_iota(jnp.uint32, shape, axis) * stride
+        stride *= jnp.asarray(shape[axis]).astype(jnp.uint32)
     # Mixed twice: mixed once, two keys would give the same bits in another order.
     return _mixed(_mixed(index + words[0]) ^ words[-1])
 

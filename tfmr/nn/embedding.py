@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
-from tfmr.nn.parameters import parameter
+from tfmr.nn.parameters import parameter, with_rank
 
 
 class TokenEmbedding(nn.Module):
@@ -39,7 +40,7 @@ class TokenEmbedding(nn.Module):
 
     def __call__(self, tokens: Int[Array, "*batch"]) -> Float[Array, "*batch d_model"]:
         """Returns the rows of the tokens, multiplied by sqrt(d_model) if `scaled`."""
-        rows = self.embedding[tokens].astype(self.dtype)
+        rows = take_rows(self.embedding, tokens).astype(self.dtype)
         return rows * self.d_model**0.5 if self.scaled else rows
 
     def attend(self, x: Float[Array, "*batch d_model"]) -> Float[Array, "*batch vocab"]:
@@ -57,8 +58,9 @@ def sinusoidal_positions(positions: Int[Array, "*length"], d_model: int) -> Floa
     # Angles are turns in 32-bit fixed point: the product wraps around where the sine does, so the remainder is exact.
     # A float32 angle is off by up to 6e-5 at position 1000.
     turns = 10_000.0 ** (-np.arange(0, d_model, 2) / d_model) / (2 * np.pi)
-    product = positions[..., None].astype(jnp.uint32) * np.round(turns * 2**32).astype(np.uint32)
-    angles = product.astype(jnp.int32) * (2 * np.pi / 2**32)
+    steps = with_rank(jnp.asarray(np.round(turns * 2**32).astype(np.uint32)), positions.ndim + 1)
+    product = positions[..., None].astype(jnp.uint32) * steps
+    angles = product.astype(jnp.int32).astype(jnp.float32) * (2 * np.pi / 2**32)
     return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*positions.shape, d_model)
 
 
@@ -80,4 +82,20 @@ class LearnedPositions(nn.Module):
         """Returns the vectors of the positions: NaN beyond the table, not the vector of another position."""
         init = self.initializer or nn.initializers.normal(self.d_model**-0.5)
         table = parameter(self, "embedding", init, ("positions", "table_embed"), (self.max_length, self.d_model))
-        return jnp.asarray(table).at[positions].get(mode="fill", fill_value=jnp.nan)
+        return take_rows(jnp.asarray(table), positions, mode="fill", fill_value=jnp.nan)
+
+
+def take_rows(
+    table: Float[Array, "rows width"], indices: Int[Array, "*batch"], **options: Any
+) -> Float[Array, "*batch width"]:
+    """Returns table[indices]. On a mesh with Explicit axes the result is sharded as the indices are.
+
+    Args:
+      table: the table.
+      indices: the indices of rows.
+      **options: of `table.at[indices].get`, such as what an index beyond the table returns.
+    """
+    sharding = jax.typeof(indices).sharding
+    if jax.sharding.AxisType.Explicit in sharding.mesh.axis_types:
+        options["out_sharding"] = jax.sharding.PartitionSpec(*sharding.spec, jax.typeof(table).sharding.spec[1])
+    return table.at[indices].get(**options)

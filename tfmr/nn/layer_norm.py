@@ -6,7 +6,7 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from tfmr.nn.parameters import parameter
+from tfmr.nn.parameters import parameter, with_rank
 
 
 class LayerNorm(nn.Module):
@@ -31,5 +31,5 @@ class LayerNorm(nn.Module):
         x = x.astype(jnp.float32)
         centred = x - x.mean(axis=-1, keepdims=True)
         variance = jnp.square(centred).mean(axis=-1, keepdims=True)
-        scaled = centred * lax.rsqrt(variance + self.epsilon) * gamma
-        return (scaled if beta is None else scaled + beta).astype(self.dtype)
+        scaled = centred * lax.rsqrt(variance + self.epsilon) * with_rank(gamma, x.ndim)
+        return (scaled if beta is None else scaled + with_rank(beta, x.ndim)).astype(self.dtype)

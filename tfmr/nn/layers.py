@@ -40,6 +40,8 @@ class LayerConfig:
       kernel_init: initialiser of the matrices that read from the residual stream; None: the blocks' default.
       residual_init: initialiser of the two matrices that write to the residual stream, the output projection of
         attention and the down-projection; None: the blocks' default.
+      feed_forward_dropout_rate: dropout rate inside the feed-forward network.
+      attention_function: computes attention in place of the default, see `MultiHeadAttention`.
     """
 
     num_heads: int
@@ -59,6 +61,8 @@ class LayerConfig:
     norm_bias: bool = True
     kernel_init: Callable[..., Any] | None = None
     residual_init: Callable[..., Any] | None = None
+    feed_forward_dropout_rate: float = 0.0
+    attention_function: Callable[..., tuple[Array, Array | None]] | None = None
 
 
 class TransformerLayer(nn.Module):
@@ -83,6 +87,7 @@ class TransformerLayer(nn.Module):
             causal=causal,
             input_init=config.kernel_init,
             output_init=config.residual_init,
+            attention_function=config.attention_function,
         )
 
     def _feed_forward(self) -> PositionwiseFeedForward:
@@ -95,20 +100,11 @@ class TransformerLayer(nn.Module):
             gated=config.gated,
             up_init=config.kernel_init,
             down_init=config.residual_init,
+            dropout_rate=config.feed_forward_dropout_rate,
         )
 
     def _norm(self) -> LayerNorm:
         return LayerNorm(self.config.norm_epsilon, self.config.dtype, self.config.norm_bias)
-
-    def _attend(
-        self,
-        attention: MultiHeadAttention,
-        x: Float[Array, "*batch query d_model"],
-        memory: Float[Array, "*batch key d_model"],
-        mask: Bool[Array, "*#batch #heads #query #key"] | None,
-        deterministic: bool,
-    ) -> Float[Array, "*batch query d_model"]:
-        return attention.attend(x, attention.keys_values(memory), mask, deterministic=deterministic)[0]
 
     def _residual(
         self,
@@ -117,6 +113,7 @@ class TransformerLayer(nn.Module):
         sublayer: Callable[[Array], Array],
         deterministic: bool,
     ) -> Float[Array, "*batch length d_model"]:
+        x = x.astype(self.config.dtype)
         if self.config.norm == "pre":
             return x + self.dropout(sublayer(norm(x)), deterministic=deterministic)
         return norm(x + self.dropout(sublayer(x), deterministic=deterministic))
@@ -143,15 +140,23 @@ class EncoderLayer(TransformerLayer):
         x: Float[Array, "*batch length d_model"],
         *,
         mask: Bool[Array, "*#batch #heads #length #length"] | None = None,
+        bias: Float[Array, "*#batch #heads #length #length"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch length d_model"]:
-        """Returns the layer's output. With `deterministic=False` dropout uses the random stream `dropout`."""
+        """Returns the layer's output. With `deterministic=False` dropout uses the random stream `dropout`.
+
+        See `MultiHeadAttention` for the mask and the bias.
+        """
 
         def attend(x: Array) -> Array:
-            return self._attend(self.self_attention, x, x, mask, deterministic)
+            key_value = self.self_attention.keys_values(x)
+            return self.self_attention.attend(x, key_value, mask, bias=bias, deterministic=deterministic)[0]
+
+        def feed_forward(x: Array) -> Array:
+            return self.feed_forward(x, deterministic=deterministic)
 
         x = self._residual(x, self.self_attention_norm, attend, deterministic)
-        return self._residual(x, self.feed_forward_norm, self.feed_forward, deterministic)
+        return self._residual(x, self.feed_forward_norm, feed_forward, deterministic)
 
     def start_cache(self, batch: tuple[int, ...], length: int) -> KeyValueCache:
         """Returns an empty cache of `length` slots, for causal layers."""
@@ -161,19 +166,20 @@ class EncoderLayer(TransformerLayer):
         self,
         x: Float[Array, "*batch new d_model"],
         cache: KeyValueCache,
-        index: Int[Array, ""],
+        index: Int[Array, ""] | Int[Array, "*batch"],
         *,
         mask: Bool[Array, "*#batch #heads new length"] | None = None,
+        bias: Float[Array, "*#batch #heads #new length"] | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], KeyValueCache]:
         """Returns the layer's output for new tokens, and the cache with their keys and values written from `index` on.
 
-        See `MultiHeadAttention.step` for the mask.
+        See `MultiHeadAttention.step` for the index, the mask and the bias.
         """
         written = cache
 
         def attend(x: Array) -> Array:
             nonlocal written
-            output, written = self.self_attention.step(x, cache, index, mask)
+            output, written = self.self_attention.step(x, cache, index, mask, bias=bias)
             return output
 
         x = self._residual(x, self.self_attention_norm, attend, True)
@@ -209,6 +215,7 @@ class DecoderLayer(TransformerLayer):
         *,
         self_mask: Bool[Array, "*#batch #heads #target #target"] | None = None,
         cross_mask: Bool[Array, "*#batch #heads #target #source"] | None = None,
+        self_bias: Float[Array, "*#batch #heads #target #target"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch target d_model"]:
         """Returns the layer's output for a whole target.
@@ -217,14 +224,19 @@ class DecoderLayer(TransformerLayer):
         """
 
         def attend_to_self(x: Array) -> Array:
-            return self._attend(self.self_attention, x, x, self_mask, deterministic)
+            key_value = self.self_attention.keys_values(x)
+            return self.self_attention.attend(x, key_value, self_mask, bias=self_bias, deterministic=deterministic)[0]
 
         def attend_to_memory(x: Array) -> Array:
-            return self._attend(self.cross_attention, x, memory, cross_mask, deterministic)
+            key_value = self.cross_attention.keys_values(memory)
+            return self.cross_attention.attend(x, key_value, cross_mask, deterministic=deterministic)[0]
+
+        def feed_forward(x: Array) -> Array:
+            return self.feed_forward(x, deterministic=deterministic)
 
         x = self._residual(x, self.self_attention_norm, attend_to_self, deterministic)
         x = self._residual(x, self.cross_attention_norm, attend_to_memory, deterministic)
-        return self._residual(x, self.feed_forward_norm, self.feed_forward, deterministic)
+        return self._residual(x, self.feed_forward_norm, feed_forward, deterministic)
 
     def start_cache(self, memory: Float[Array, "*batch source d_model"], length: int) -> DecoderLayerCache:
         """Returns the cache of an empty target, with `length` slots."""
@@ -237,20 +249,21 @@ class DecoderLayer(TransformerLayer):
         self,
         x: Float[Array, "*batch new d_model"],
         cache: DecoderLayerCache,
-        index: Int[Array, ""],
+        index: Int[Array, ""] | Int[Array, "*batch"],
         *,
         self_mask: Bool[Array, "*#batch #heads new length"] | None = None,
         cross_mask: Bool[Array, "*#batch #heads #new #source"] | None = None,
+        self_bias: Float[Array, "*#batch #heads #new length"] | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], DecoderLayerCache]:
         """Returns the layer's output for new tokens, and the cache with their keys and values written from `index` on.
 
-        See `MultiHeadAttention.step` for `self_mask`.
+        See `MultiHeadAttention.step` for the index, `self_mask` and `self_bias`.
         """
         written = cache.self_attention
 
         def attend_to_self(x: Array) -> Array:
             nonlocal written
-            output, written = self.self_attention.step(x, cache.self_attention, index, self_mask)
+            output, written = self.self_attention.step(x, cache.self_attention, index, self_mask, bias=self_bias)
             return output
 
         def attend_to_memory(x: Array) -> Array:

@@ -51,12 +51,14 @@ class Stack(nn.Module):
         raise NotImplementedError
 
     def _run(self, x: Array, *, deterministic: bool, **context: Array | None) -> Array:
-        """Applies all layers to x; `context` contains the layers' other arguments, by name."""
+        """Applies all layers to x; `context` contains the layers' other arguments, by name. None is left out."""
+        given: dict[str, Array] = {name: value for name, value in context.items() if value is not None}
 
-        def run_layer(layer: Any, x: Array, context: dict[str, Array | None]) -> Array:
+        def run_layer(layer: Any, x: Array, context: dict[str, Array]) -> Array:
             x = layer(x, **context, deterministic=deterministic)
             return nn.with_logical_constraint(x, ACTIVATION_AXES) if x.ndim == 3 else x
 
+        x = x.astype(self.config.dtype)  # the type of every layer's output, as a scan requires
         if self.remat:
             run_layer = nn.remat(run_layer, prevent_cse=not self.scan)
         if self.scan:
@@ -68,10 +70,10 @@ class Stack(nn.Module):
                 length=self.num_layers,
                 metadata_params={nn.PARTITION_NAME: "layers"},
             )
-            x, _ = scanned(self.layers, x, context)
+            x, _ = scanned(self.layers, x, given)
         else:
             for layer in self.layer:
-                x = run_layer(layer, x, context)
+                x = run_layer(layer, x, given)
         return self.norm(x) if self.final_norm else x
 
     def _step(self, x: Array, caches: tuple, index: Array, **masks: Array | None) -> tuple[Array, tuple]:
@@ -105,10 +107,11 @@ class Encoder(Stack):
         x: Float[Array, "*batch length d_model"],
         *,
         mask: Bool[Array, "*#batch #heads #length #length"] | None = None,
+        bias: Float[Array, "*#batch #heads #length #length"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch length d_model"]:
-        """Returns the last layer's output."""
-        return self._run(x, mask=mask, deterministic=deterministic)
+        """Returns the last layer's output. All layers get the same mask and bias."""
+        return self._run(x, mask=mask, bias=bias, deterministic=deterministic)
 
     def start_cache(self, batch: tuple[int, ...], length: int) -> tuple[KeyValueCache, ...]:
         """Returns an empty cache of `length` slots for each layer.
@@ -122,12 +125,13 @@ class Encoder(Stack):
         self,
         x: Float[Array, "*batch new d_model"],
         caches: tuple[KeyValueCache, ...],
-        index: Int[Array, ""],
+        index: Int[Array, ""] | Int[Array, "*batch"],
         *,
         mask: Bool[Array, "*#batch #heads new length"] | None = None,
+        bias: Float[Array, "*#batch #heads #new length"] | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], tuple[KeyValueCache, ...]]:
         """Returns the output for new tokens, and the caches with these written; see `EncoderLayer.step`."""
-        return self._step(x, caches, index, mask=mask)
+        return self._step(x, caches, index, mask=mask, bias=bias)
 
 
 class Decoder(Stack):
@@ -144,10 +148,12 @@ class Decoder(Stack):
         *,
         self_mask: Bool[Array, "*#batch #heads #target #target"] | None = None,
         cross_mask: Bool[Array, "*#batch #heads #target #source"] | None = None,
+        self_bias: Float[Array, "*#batch #heads #target #target"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch target d_model"]:
-        """Returns the last layer's output. No position attends to a later one."""
-        return self._run(x, memory=memory, self_mask=self_mask, cross_mask=cross_mask, deterministic=deterministic)
+        """Returns the last layer's output. All layers get the same masks and bias."""
+        masks = dict(self_mask=self_mask, cross_mask=cross_mask, self_bias=self_bias)
+        return self._run(x, memory=memory, **masks, deterministic=deterministic)
 
     def start_cache(self, memory: Float[Array, "*batch source d_model"], length: int) -> tuple[DecoderLayerCache, ...]:
         """Returns the cache of an empty target for each layer, with `length` slots.
@@ -161,13 +167,14 @@ class Decoder(Stack):
         self,
         x: Float[Array, "*batch new d_model"],
         caches: tuple[DecoderLayerCache, ...],
-        index: Int[Array, ""],
+        index: Int[Array, ""] | Int[Array, "*batch"],
         *,
         self_mask: Bool[Array, "*#batch #heads new length"] | None = None,
         cross_mask: Bool[Array, "*#batch #heads #new #source"] | None = None,
+        self_bias: Float[Array, "*#batch #heads #new length"] | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], tuple[DecoderLayerCache, ...]]:
         """Returns the output for new tokens, and the caches with these written; see `DecoderLayer.step`."""
-        return self._step(x, caches, index, self_mask=self_mask, cross_mask=cross_mask)
+        return self._step(x, caches, index, self_mask=self_mask, cross_mask=cross_mask, self_bias=self_bias)
 
 
 def stack_layers(params: Any) -> Any:

@@ -38,6 +38,7 @@ from tfmr.search.search import (
     inverse_length_penalties,
     newest,
     run_until_done,
+    scored,
 )
 
 
@@ -178,7 +179,7 @@ def _advance(
     step: Step, state: _State, config: DecodingConfig, inverse_penalties: Float[Array, " lengths"]
 ) -> tuple[_State, BeamSteps]:
     """Runs one step; returns the new state and what the step selected."""
-    position, size = state.position, config.beam_size
+    position, size, prefix_lengths = state.position, config.beam_size, state.constraints.prefix_lengths
     beam, cache, candidates = _extend(step, state, config)
     best = candidates.take(_top(candidates.keys, 2 * size))
     ends = best.tokens == EOS_ID
@@ -186,17 +187,18 @@ def _advance(
     first = best.take(jnp.broadcast_to(jnp.arange(size), (len(ends), size)))
     finishing = ends[:, :size] & (first.log_probs > -jnp.inf)
     ended = beam.take(first.parents).write(first.tokens, position)
-    scores = first.log_probs * inverse_penalties[position + 1]
+    scores = first.log_probs * inverse_penalties[position + 1 - prefix_lengths][:, None]
     if ended.coverage is not None:
         scores = scores - coverage_costs(ended.coverage, config.coverage_penalty)
     scores = jnp.where(finishing, scores, -jnp.inf)
     finished = _keep_best(state.finished, ended.tokens, scores, position + 1)
-    num_finished = state.num_finished + finishing.sum(axis=1)
+    num_finished = state.num_finished + finishing.sum(axis=1, dtype=jnp.int32)
 
     best = best.take(_top(jnp.where(ends, -jnp.inf, best.keys), size))
     log_probs = jnp.where(best.tokens == EOS_ID, -jnp.inf, best.log_probs)
     # An upper bound of the final scores: no further loss of log-probability, and the largest length penalty.
-    best_possible = log_probs.max(axis=1) * inverse_penalties[state.constraints.limits]
+    longest = jnp.maximum(state.constraints.limits - prefix_lengths, 0)
+    best_possible = log_probs.max(axis=1) * inverse_penalties[longest]
     done = (num_finished >= size) | (best_possible <= finished.scores[:, -1])
     beam = beam.take(best.parents).write(best.tokens, position)
     beam = beam._replace(
@@ -211,22 +213,22 @@ def _start(cache: Cache, constraints: Constraints, max_length: int, num_hypothes
     batch = constraints.limits.shape[0]
     # One empty hypothesis instead of k copies of it.
     beam = _Beam(
-        tokens=jnp.full((batch, 1, max_length), PAD_ID),
-        origins=jnp.zeros((batch, 1, max_length), int),
-        log_probs=jnp.where(constraints.limits > 0, 0.0, -jnp.inf)[:, None],
+        tokens=jnp.full((batch, 1, max_length), PAD_ID, jnp.int32),
+        origins=jnp.zeros((batch, 1, max_length), jnp.int32),
+        log_probs=jnp.where(constraints.limits > 0, 0.0, -jnp.inf).astype(jnp.float32)[:, None],
         words=start_words(constraints, (batch, 1)),
         coverage=None,
     )
     return _State(
-        position=jnp.array(0),
+        position=jnp.int32(0),
         beam=beam,
         cache=cache,
         finished=SearchResult(
-            tokens=jnp.full((batch, num_hypotheses, max_length), PAD_ID),
-            scores=jnp.full((batch, num_hypotheses), -jnp.inf),
-            lengths=jnp.zeros((batch, num_hypotheses), dtype=int),
+            tokens=jnp.full((batch, num_hypotheses, max_length), PAD_ID, jnp.int32),
+            scores=jnp.full((batch, num_hypotheses), -jnp.inf, jnp.float32),
+            lengths=jnp.zeros((batch, num_hypotheses), jnp.int32),
         ),
-        num_finished=jnp.zeros(batch, dtype=int),
+        num_finished=jnp.zeros(batch, jnp.int32),
         constraints=constraints,
     )
 
@@ -236,7 +238,7 @@ def _extend(step: Step, state: _State, config: DecodingConfig) -> tuple[_Beam, C
     position, beam, cache = state.position, state.beam, state.cache
     batch, slots = beam.log_probs.shape
     size = config.beam_size
-    here = jnp.broadcast_to(jnp.arange(slots), (batch, slots))
+    here = jnp.broadcast_to(jnp.arange(slots, dtype=jnp.int32), (batch, slots))
     beam = beam._replace(origins=lax.dynamic_update_index_in_dim(beam.origins, here, position, axis=2))
     logits, cache, attention = step(newest(beam.tokens, position), beam.origins, cache, position)
     if attention is not None:
@@ -245,7 +247,8 @@ def _extend(step: Step, state: _State, config: DecodingConfig) -> tuple[_Beam, C
     # At most one continuation of a hypothesis ends, so k + 1 of each hypothesis are enough to fill the next beam.
     each = size + 1 if slots > 1 else 2 * size
     log_probs, tokens = continuations(logits, min(each, logits.shape[-1] - 2), allowed)
-    keys = log_probs - config.diversity * jnp.arange(tokens.shape[-1])
+    log_probs = scored(log_probs, state.constraints, position)
+    keys = log_probs - config.diversity * jnp.arange(tokens.shape[-1], dtype=jnp.float32)
     required, states = state.constraints.required, beam.words.required
     if required is not None and states is not None:
         suggested, suggested_log_probs = _suggest(required, states, logits, allowed, tokens)
@@ -319,7 +322,7 @@ def _keep_best(
     merged = SearchResult(
         tokens=jnp.concatenate([finished.tokens, tokens], axis=1),
         scores=jnp.concatenate([finished.scores, scores], axis=1),
-        lengths=jnp.concatenate([finished.lengths, jnp.full_like(scores, length, dtype=int)], axis=1),
+        lengths=jnp.concatenate([finished.lengths, jnp.full_like(scores, length, dtype=jnp.int32)], axis=1),
     )
     scores, best = lax.top_k(merged.scores, finished.scores.shape[1])
     found: Bool[Array, "batch hypotheses"] = scores > -jnp.inf

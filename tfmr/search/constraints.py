@@ -73,6 +73,13 @@ class Constraints(NamedTuple):
     forbidden: ForbiddenWords | None = None
     required: RequiredWords | None = None
 
+    @property
+    def prefix_lengths(self) -> Int[Array, " batch"]:
+        """The number of tokens of each prefix."""
+        if self.prefix is None:
+            return jnp.zeros_like(self.limits)
+        return (self.prefix != PAD_ID).sum(axis=1, dtype=self.limits.dtype)
+
     def take_rows(self, rows: Int[Array, " rows"]) -> "Constraints":
         """Returns the rules for the rows with these indices."""
         prefix = None if self.prefix is None else self.prefix[rows]
@@ -123,11 +130,11 @@ def allowed_next(
     """Returns the restrictions on the token after the first `position` tokens of each hypothesis."""
     shape = tokens.shape[:2]
     left = jnp.broadcast_to((constraints.limits - position)[:, None], shape)
-    only = jnp.where(left == 1, EOS_ID, -1)
+    only = jnp.where(left == 1, EOS_ID, -1).astype(tokens.dtype)
     if constraints.prefix is not None:
         index = jnp.minimum(position, constraints.prefix.shape[1] - 1)
         given = lax.dynamic_index_in_dim(constraints.prefix, index, axis=1)
-        only = jnp.where((position == index) & (given != PAD_ID), given, only)
+        only = jnp.where((position == index) & (given != PAD_ID), given.astype(tokens.dtype), only)
     end = None
     if config.min_length > 0:
         end = jnp.broadcast_to(position + 1 >= config.min_length, shape)

@@ -21,6 +21,7 @@ from tfmr.search.search import (
     inverse_length_penalties,
     newest,
     run_until_done,
+    scored,
 )
 
 Choose = Callable[
@@ -104,12 +105,13 @@ def _write(
 ) -> SearchResult:
     def advance(state: _State) -> _State:
         batch = state.tokens.shape[0]
-        origins = jnp.broadcast_to(jnp.arange(size)[:, None], (batch, size, max_length))
+        origins = jnp.broadcast_to(jnp.arange(size, dtype=jnp.int32)[:, None], (batch, size, max_length))
         output = step(newest(state.tokens, state.position), origins, state.cache, state.position)
         allowed = allowed_next(
             config, state.constraints, state.tokens, state.words, state.position, output.logits.shape[-1]
         )
         new_log_probs, new = choose(output.logits, allowed, state.keys, state.position)
+        new_log_probs = scored(new_log_probs, state.constraints, state.position)
         new = jnp.where(state.running, new, PAD_ID)
         return state._replace(
             position=state.position + 1,
@@ -123,9 +125,9 @@ def _write(
     batch = constraints.limits.shape[0]
     asked = jnp.broadcast_to((constraints.limits > 0)[:, None], (batch, size))
     start = _State(
-        position=jnp.array(0),
-        tokens=jnp.full((batch, size, max_length), PAD_ID),
-        log_probs=jnp.where(asked, 0.0, -jnp.inf),
+        position=jnp.int32(0),
+        tokens=jnp.full((batch, size, max_length), PAD_ID, jnp.int32),
+        log_probs=jnp.where(asked, 0.0, -jnp.inf).astype(jnp.float32),
         running=asked,
         words=start_words(constraints, (batch, size)),
         cache=cache,
@@ -140,6 +142,7 @@ def _write(
         state=start,
         shrink=shrink,
     )
-    lengths = jnp.where(log_probs > -jnp.inf, (tokens != PAD_ID).sum(axis=2), 0)
-    scores = log_probs * jnp.asarray(inverse_length_penalties(config, max_length))[lengths]
+    lengths = jnp.where(log_probs > -jnp.inf, (tokens != PAD_ID).sum(axis=2, dtype=jnp.int32), 0)
+    free = jnp.maximum(lengths - constraints.prefix_lengths[:, None], 0)
+    scores = log_probs * jnp.asarray(inverse_length_penalties(config, max_length))[free]
     return SearchResult(tokens, scores, lengths)

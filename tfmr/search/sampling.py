@@ -21,7 +21,7 @@ def draw(
     kept = _keep_allowed(logits, allowed, marks)
     filtered = filter_logits(kept, config)
     flat = filtered.reshape(-1, filtered.shape[-1])
-    tokens = jax.vmap(jax.random.categorical)(keys.reshape(-1), flat).reshape(keys.shape)
+    tokens = jax.vmap(jax.random.categorical)(keys.reshape(-1), flat).astype(jnp.int32).reshape(keys.shape)
     if allowed.only is not None:
         tokens = jnp.where(allowed.only >= 0, allowed.only, tokens)
     chosen = jnp.take_along_axis(kept, tokens[..., None], axis=-1)[..., 0]

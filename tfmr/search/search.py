@@ -3,6 +3,8 @@
 A hypothesis is a sequence of tokens that ends in EOS. Its score is its log-probability divided by a length penalty;
 both include EOS. The only continuation of a hypothesis that is one token short of its limit is EOS. Every hypothesis
 therefore ends in EOS, and its score is what the model assigns to exactly these tokens, whichever rules restrict them.
+A prefix is given and not part of the output that is scored: log-probability and length count what follows it. All
+hypotheses of a row share its prefix, whose low probability would otherwise favour longer ones.
 
 Searches never write PAD or BOS, which no training target contains. They may write UNK if the tokenizer trains it.
 """
@@ -115,7 +117,7 @@ def continuations(
     # Selecting a few more tokens is cheaper than masking the unwritten ones in a copy of all logits.
     unwritten = len(marks.unwritten) + (allowed.end is not None)
     values, tokens = top_k(logits, min(number + unwritten, logits.shape[-1]))
-    values = jnp.where(jnp.isin(tokens, jnp.array(marks.unwritten, int)), -jnp.inf, values)
+    values = jnp.where(jnp.isin(tokens, jnp.array(marks.unwritten, tokens.dtype)), -jnp.inf, values)
     if allowed.only is not None:
         forced, only = allowed.only[..., None] >= 0, jnp.maximum(allowed.only[..., None], 0)
         first = jnp.where(jnp.arange(values.shape[-1]) == 0, jnp.take_along_axis(logits, only, axis=-1), -jnp.inf)
@@ -126,6 +128,17 @@ def continuations(
     tokens = jnp.take_along_axis(tokens, order, axis=-1)
     # Rounding must not make a log-probability positive: the searches rely on hypotheses never getting better.
     return jnp.minimum(values - normaliser, 0.0), tokens
+
+
+def scored(
+    log_probs: Float[Array, "batch *rest"], constraints: Any, position: Int[Array, ""]
+) -> Float[Array, "batch *rest"]:
+    """Returns the log-probabilities of next tokens, or 0 for those that a prefix imposes at this position."""
+    if constraints.prefix is None:
+        return log_probs
+    imposed = position < constraints.prefix_lengths
+    imposed = imposed.reshape(-1, *[1] * (log_probs.ndim - 1))
+    return jnp.where(imposed & (log_probs > -jnp.inf), 0.0, log_probs)
 
 
 def newest(tokens: Int[Array, "batch beam length"], position: Int[Array, ""]) -> Int[Array, "batch beam"]:

@@ -24,7 +24,7 @@ def top_k(values: Float[Array, "*rows vocab"], k: int) -> tuple[Float[Array, "*r
     _, chunks = _lax_top_k(maxima, k)
     # In the order of the vocabulary, so that ties go to the lower index in the second stage too.
     starts = jnp.sort(chunks, axis=-1)[..., None] * _CHUNK
-    indices = (starts + jnp.arange(_CHUNK)).reshape(*values.shape[:-1], k * _CHUNK)
+    indices = (starts + jnp.arange(_CHUNK, dtype=chunks.dtype)).reshape(*values.shape[:-1], k * _CHUNK)
     candidates = jnp.take_along_axis(values, indices, axis=-1, mode="fill", fill_value=-jnp.inf)
     largest, chosen = _lax_top_k(candidates, k)
     return largest, jnp.take_along_axis(indices, chosen, axis=-1)

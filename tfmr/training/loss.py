@@ -16,6 +16,7 @@ from jax import Array, lax
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from tfmr.models import Model
+from tfmr.nn.embedding import take_rows
 
 
 @flax.struct.dataclass
@@ -85,6 +86,7 @@ def label_smoothed_cross_entropy(
       label_smoothing: probability mass that is spread over the vocabulary.
       chunk: the maximum number of tokens whose logits exist at a time, as far as the target length can be divided.
     """
+    weights = weights.astype(jnp.promote_types(states.dtype, jnp.float32))
     pieces = _num_pieces(states.shape[0], states.shape[1], chunk)
     sums: Any = _sums(states, table, targets, weights, label_smoothing, pieces)
     loss, cross_entropy = sums
@@ -96,7 +98,7 @@ def _num_pieces(batch: int, length: int, chunk: int) -> int:
     return next(n for n in range(1, length + 1) if length % n == 0 and (batch * length // n <= chunk or n == length))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(4, 5))
 def _sums(
     states: Array, table: Array, targets: Array, weights: Array, label_smoothing: float, pieces: int
 ) -> tuple[Array, Array]:
@@ -104,15 +106,20 @@ def _sums(
 
     def add_piece(sums: tuple[Array, Array], piece: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
         loss, cross_entropy, _, _ = _piece(*piece, narrow_table, label_smoothing)
-        return (sums[0] + loss, sums[1] + cross_entropy), None
+        weights = piece[2]
+        return (sums[0] + jnp.sum(weights * loss), sums[1] + jnp.sum(weights * cross_entropy)), None
 
-    sums, _ = lax.scan(add_piece, (jnp.float32(0), jnp.float32(0)), _split((states, targets, weights), pieces))
+    zero = _zeros((), states, table, targets, weights)
+    sums, _ = lax.scan(add_piece, (zero, zero), _split((states, targets, weights), pieces))
     return sums
 
 
-def _sums_and_gradients(
-    states: Array, table: Array, targets: Array, weights: Array, label_smoothing: float, pieces: int
+@_sums.defjvp
+def _sums_and_tangents(
+    label_smoothing: float, pieces: int, primals: tuple[Array, ...], tangents: tuple[Any, ...]
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Computes the gradient along with the loss. The tangents are linear in it, so reverse mode only scales it."""
+    states, table, targets, weights = primals
     narrow_table = table.astype(states.dtype)
     vocab = table.shape[0]
 
@@ -120,28 +127,32 @@ def _sums_and_gradients(
         loss, cross_entropy, exponentials, normaliser = _piece(*piece, narrow_table, label_smoothing)
         states, targets, weights = piece
         # weights * (softmax(logits) - smoothed one-hot)
-        target = (targets[..., None] == jnp.arange(vocab)) * (1.0 - label_smoothing)
-        gradient = weights[..., None] * (exponentials / normaliser - target - label_smoothing / vocab)
+        target = (targets[:, None] == jnp.arange(vocab)[None]) * (1.0 - label_smoothing)
+        gradient = weights[:, None] * (exponentials / normaliser - target - label_smoothing / vocab)
         gradient = gradient.astype(states.dtype)
         d_states = jnp.einsum("nv,vd->nd", gradient, narrow_table)
-        d_table = jnp.einsum("nv,nd->vd", gradient, states, preferred_element_type=jnp.float32)
-        return (carry[0] + loss, carry[1] + cross_entropy, carry[2] + d_table), d_states
+        d_table = jnp.einsum("nv,nd->vd", gradient, states, preferred_element_type=weights.dtype)
+        sums = carry[0] + jnp.sum(weights * loss), carry[1] + jnp.sum(weights * cross_entropy), carry[2] + d_table
+        return sums, (d_states, loss)
 
-    start = (jnp.float32(0), jnp.float32(0), jnp.zeros(table.shape, jnp.float32))
-    (loss, cross_entropy, d_table), d_states = lax.scan(add_piece, start, _split((states, targets, weights), pieces))
-    batch, target, d_model = states.shape
-    d_states = d_states.reshape(pieces, batch, target // pieces, d_model)
-    d_states = jnp.moveaxis(d_states, 0, 1).reshape(states.shape)
-    return (loss, cross_entropy), (d_states, d_table)
+    zero, zeros = (_zeros(shape, states, table, targets, weights) for shape in ((), table.shape))
+    (loss, cross_entropy, d_table), by_piece = lax.scan(
+        add_piece, (zero, zero, zeros), _split((states, targets, weights), pieces)
+    )
+    d_states, losses = _join(by_piece, targets.shape)
+    t_states, t_table, _, t_weights = tangents
+
+    def inner(gradient: Array, tangent: Array) -> Array:
+        return jnp.sum(gradient.astype(loss.dtype) * tangent.astype(loss.dtype))
+
+    t_loss = inner(d_states, t_states) + inner(d_table, t_table) + inner(losses, t_weights)
+    return (loss, cross_entropy), (t_loss, jnp.zeros_like(cross_entropy))
 
 
-def _scale_gradients(label_smoothing: float, pieces: int, gradients: tuple[Array, Array], cotangents: tuple):
-    d_states, d_table = gradients
-    scale = cotangents[0]  # the cross entropy is behind a stop_gradient, so its cotangent is zero
-    return d_states * scale.astype(d_states.dtype), d_table * scale, None, None
-
-
-_sums.defvjp(_sums_and_gradients, _scale_gradients)
+def _zeros(shape: tuple[int, ...], *arrays: Array) -> Array:
+    """Returns zeros of the last array's type, which vary over the mesh axes of `jax.shard_map` as the arrays do."""
+    dtype = arrays[-1].dtype
+    return jnp.zeros(shape, dtype) + sum(jnp.zeros_like(x, dtype, shape=()) for x in arrays)
 
 
 def _split(arrays: tuple[Array, ...], pieces: int) -> Any:
@@ -155,18 +166,31 @@ def _split(arrays: tuple[Array, ...], pieces: int) -> Any:
     return jax.tree.map(split, arrays)
 
 
+def _join(arrays: Any, shape: tuple[int, ...]) -> Any:
+    """Inverts `_split` for arrays [pieces, tokens, ...]; the shape is [batch, target]."""
+    batch, target = shape
+
+    def join(x: Array) -> Array:
+        pieces, _, *rest = x.shape
+        x = x.reshape(pieces, batch, target // pieces, *rest)
+        return jnp.moveaxis(x, 0, 1).reshape(batch, target, *rest)
+
+    return jax.tree.map(join, arrays)
+
+
 def _piece(
     states: Array, targets: Array, weights: Array, table: Array, label_smoothing: float
 ) -> tuple[Array, Array, Array, Array]:
-    """Returns the sums of smoothed loss and cross entropy, exp(logits - max), and its sum over the vocabulary."""
-    logits = jnp.einsum("nd,vd->nv", states, table, preferred_element_type=jnp.float32)
+    """Returns smoothed loss and cross entropy of each token, exp(logits - max), and its sum over the vocabulary."""
+    product = functools.partial(jnp.einsum, preferred_element_type=weights.dtype)
+    logits = product("nd,vd->nv", states, table)
     highest = logits.max(axis=-1, keepdims=True)
     exponentials = jnp.exp(logits - highest)
     normaliser = exponentials.sum(axis=-1, keepdims=True)
     logsumexp = (jnp.log(normaliser) + highest)[..., 0]
     # Computing the target's logit and the mean logit from the table saves two passes over the logits.
-    target_logit = jnp.einsum("nd,nd->n", states, table[targets], preferred_element_type=jnp.float32)
-    mean_logit = jnp.einsum("nd,d->n", states, table.mean(axis=0), preferred_element_type=jnp.float32)
+    target_logit = product("nd,nd->n", states, take_rows(table, targets))
+    mean_logit = product("nd,d->n", states, table.mean(axis=0))
     cross_entropy = logsumexp - target_logit
     loss = logsumexp - (1.0 - label_smoothing) * target_logit - label_smoothing * mean_logit
-    return jnp.sum(weights * loss), jnp.sum(weights * cross_entropy), exponentials, normaliser
+    return loss, cross_entropy, exponentials, normaliser

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jaxtyping import Int, PRNGKeyArray, Scalar
 
 from tfmr.models import Model, init_params
-from tfmr.training.sharding import check_divides, tree_sharding
+from tfmr.training.sharding import LOGICAL_AXIS_RULES, check_divides, tree_sharding
 
 
 @flax.struct.dataclass
@@ -36,7 +36,7 @@ class TrainState:
 def make_state(
     model: Model, optimizer: optax.GradientTransformation, key: PRNGKeyArray | Scalar, *, ema: bool
 ) -> TrainState:
-    """Returns the state before the first step. Its parameters are boxed with their logical axis names."""
+    """Returns the state before the first step."""
     params = init_params(model, key)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -72,7 +72,8 @@ def abstract_state(
     Raises:
       InputError: if a parameter cannot be divided over the mesh.
     """
-    boxed = jax.eval_shape(lambda: make_state(model, optimizer, jax.random.key(0), ema=ema))
+    with nn.logical_axis_rules(LOGICAL_AXIS_RULES):  # so that parameters are boxed with their axis names
+        boxed = jax.eval_shape(lambda: make_state(model, optimizer, jax.random.key(0), ema=ema))
     sharding = tree_sharding(boxed, mesh)
     unboxed = nn.unbox(boxed)
     check_divides(unboxed.params, sharding.params)
