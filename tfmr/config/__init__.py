@@ -7,7 +7,7 @@ package imports nothing but the standard library, so every other package can imp
 from tfmr.config.causal_lm import CausalLMConfig
 from tfmr.config.data import DataConfig, default_cache
 from tfmr.config.decoding import DecodingConfig, GenerationConfig, SamplingConfig
-from tfmr.config.distributed import DistributedConfig
+from tfmr.config.devices import DistributedConfig, MeshConfig
 from tfmr.config.kinds import (
     KINDS,
     config_from_dict,
@@ -16,7 +16,6 @@ from tfmr.config.kinds import (
     model_to_dict,
     register_kind,
 )
-from tfmr.config.mesh import MeshConfig
 from tfmr.config.model import ModelConfig
 from tfmr.config.pairs import PairsConfig
 from tfmr.config.run import Config

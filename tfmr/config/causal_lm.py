@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tfmr.config.checks import require_positive
+from tfmr.config.checks import Checks
 from tfmr.config.model import ModelConfig, check_token_model
 
 
@@ -61,9 +61,10 @@ class CausalLMConfig(ModelConfig):
     """Data type of the computation. Parameters, softmax and norms stay in float32."""
 
     def __post_init__(self):
-        positive = ("num_layers", "d_model", "d_ff", "num_heads", "d_k", "d_v", "max_length", "norm_epsilon")
-        require_positive("model", self, *positive, "init_std")
-        check_token_model(self)
+        check = Checks("model", self)
+        check.positive("num_layers", "d_model", "d_ff", "num_heads", "d_k", "d_v", "max_length", "norm_epsilon")
+        check.positive("init_std")
+        check_token_model(self, check)
 
     @property
     def longest_sequence(self) -> int:

@@ -9,22 +9,27 @@ def require(condition: bool, name: str, value: object, fix: str) -> None:
         raise InputError(f"{name} = {value!r}: {fix}")
 
 
-def require_positive(section: str, config: object, *names: str) -> None:
-    """Requires fields of a section to be greater than 0."""
-    for name in names:
-        value = getattr(config, name)
-        require(value > 0, f"{section}.{name}", value, "must be greater than 0")
+class Checks:
+    """Checks of the fields of a section; each of them raises InputError "section.field = value: fix"."""
 
+    def __init__(self, section: str, config: object):
+        self._section, self._config = section, config
 
-def require_at_least_zero(section: str, config: object, *names: str) -> None:
-    """Requires fields of a section to be 0 or greater."""
-    for name in names:
-        value = getattr(config, name)
-        require(value >= 0, f"{section}.{name}", value, "must be 0 or greater")
+    def require(self, name: str, condition: bool, fix: str) -> None:
+        """Requires a condition that a field breaks if it is false."""
+        require(condition, f"{self._section}.{name}", getattr(self._config, name), fix)
 
+    def positive(self, *names: str) -> None:
+        """Requires fields to be greater than 0."""
+        for name in names:
+            self.require(name, getattr(self._config, name) > 0, "must be greater than 0")
 
-def require_share(section: str, config: object, *names: str) -> None:
-    """Requires fields of a section to be in [0, 1)."""
-    for name in names:
-        value = getattr(config, name)
-        require(0.0 <= value < 1.0, f"{section}.{name}", value, "must be in [0, 1)")
+    def at_least_zero(self, *names: str) -> None:
+        """Requires fields to be 0 or greater."""
+        for name in names:
+            self.require(name, getattr(self._config, name) >= 0, "must be 0 or greater")
+
+    def share(self, *names: str) -> None:
+        """Requires fields to be in [0, 1)."""
+        for name in names:
+            self.require(name, 0.0 <= getattr(self._config, name) < 1.0, "must be in [0, 1)")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from tfmr.config.checks import require
+from tfmr.config.checks import Checks
 from tfmr.config.model import ModelConfig
 
 
@@ -57,24 +57,11 @@ def default_cache() -> Path:
     return Path(os.environ.get("TFMR_CACHE") or "~/.cache/tfmr").expanduser()
 
 
-def check_tokenized_data(config, unit: str) -> None:
+def check_tokenized_data(config, check: Checks, unit: str) -> None:
     """Checks the fields that every tokenised corpus has; `unit` is what max_length limits."""
-    require(
-        config.vocab_size >= 260 or config.tokenizer != "bpe",
-        "data.vocab_size",
-        config.vocab_size,
-        "must be at least 260 for a byte-level BPE",
-    )
-    require(
-        config.vocab_size > 4,
-        "data.vocab_size",
-        config.vocab_size,
-        "must be greater than 4, the number of special tokens",
-    )
-    require(config.seed >= 0, "data.seed", config.seed, "must be 0 or greater")
-    require(
-        config.tokens_per_batch >= config.max_length,
-        "data.tokens_per_batch",
-        config.tokens_per_batch,
-        f"must be at least data.max_length = {config.max_length}, so that a batch can contain one {unit}",
-    )
+    enough_for_bytes = config.vocab_size >= 260 or config.tokenizer != "bpe"
+    check.require("vocab_size", enough_for_bytes, "must be at least 260 for a byte-level BPE")
+    check.require("vocab_size", config.vocab_size > 4, "must be greater than 4, the number of special tokens")
+    check.at_least_zero("seed")
+    fix = f"must be at least data.max_length = {config.max_length}, so that a batch can contain one {unit}"
+    check.require("tokens_per_batch", config.tokens_per_batch >= config.max_length, fix)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tfmr.config.checks import require, require_at_least_zero, require_positive
+from tfmr.config.checks import Checks, require
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,13 @@ class SamplingConfig:
     """Random seed. The same seed gives the same outputs for any batch size."""
 
     def __post_init__(self):
-        require_at_least_zero("sampling", self, "temperature", "top_k", "seed")
-        require(0.0 < self.top_p <= 1.0, "sampling.top_p", self.top_p, "must be in (0, 1]")
-        require(0.0 <= self.min_p <= 1.0, "sampling.min_p", self.min_p, "must be in [0, 1]")
+        check = Checks("sampling", self)
+        check.at_least_zero("temperature", "top_k", "seed")
+        check.require("top_p", 0.0 < self.top_p <= 1.0, "must be in (0, 1]")
+        check.require("min_p", 0.0 <= self.min_p <= 1.0, "must be in [0, 1]")
         rules = [name for name, off in (("top_k", 0), ("top_p", 1.0), ("min_p", 0.0)) if getattr(self, name) != off]
-        require(
-            self.temperature > 0 or not rules,
-            "sampling.temperature",
-            self.temperature,
-            f"must be greater than 0 for {' and '.join(rules)} to have an effect",
-        )
+        fix = f"must be greater than 0 for {' and '.join(rules)} to have an effect"
+        check.require("temperature", self.temperature > 0 or not rules, fix)
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,9 @@ class GenerationConfig(SamplingConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        require_positive("generation", self, "max_new_tokens", "batch_size")
-        require(all(self.stop), "generation.stop", self.stop, "contains an empty string; remove it")
+        check = Checks("generation", self)
+        check.positive("max_new_tokens", "batch_size")
+        check.require("stop", all(self.stop), "contains an empty string; remove it")
 
 
 @dataclass(frozen=True)
@@ -92,27 +90,17 @@ class DecodingConfig:
     """Number of sentences decoded together. Does not affect the translations."""
 
     def __post_init__(self):
-        require_positive("decoding", self, "beam_size", "extra_length", "batch_size")
-        require(
-            self.max_source_length > 1, "decoding.max_source_length", self.max_source_length, "must be 2 or greater"
-        )
-        require_at_least_zero("decoding", self, "alpha", "coverage_penalty", "diversity", "min_length", "max_length")
-        require_at_least_zero("decoding", self, "no_repeat_ngram")
+        check = Checks("decoding", self)
+        check.positive("beam_size", "extra_length", "batch_size")
+        check.require("max_source_length", self.max_source_length > 1, "must be 2 or greater")
+        check.at_least_zero("alpha", "coverage_penalty", "diversity", "min_length", "max_length", "no_repeat_ngram")
         enough = self.max_length == 0 or self.min_length <= self.max_length
-        require(
-            enough, "decoding.min_length", self.min_length, f"must be at most decoding.max_length = {self.max_length}"
-        )
+        check.require("min_length", enough, f"must be at most decoding.max_length = {self.max_length}")
         for name in ("forbidden", "required"):
-            words = getattr(self, name)
-            require(all(word.strip() for word in words), f"decoding.{name}", words, "contains an empty word; remove it")
+            check.require(name, all(map(str.strip, getattr(self, name))), "contains an empty word; remove it")
         both = sorted(set(self.forbidden) & set(self.required))
         require(not both, "decoding.required", both, "cannot also be in decoding.forbidden")
-        if self.sampling.temperature > 0:
+        if (temperature := self.sampling.temperature) > 0:
             searched = ("coverage_penalty", "diversity", "required")
             given = ", ".join(f"decoding.{name}" for name in searched if getattr(self, name))
-            require(
-                not given,
-                "decoding.sampling.temperature",
-                self.sampling.temperature,
-                f"cannot be combined with {given}",
-            )
+            require(not given, "decoding.sampling.temperature", temperature, f"cannot be combined with {given}")

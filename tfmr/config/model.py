@@ -2,7 +2,7 @@
 
 import abc
 
-from tfmr.config.checks import require, require_share
+from tfmr.config.checks import Checks
 
 
 class ModelConfig(abc.ABC):
@@ -22,13 +22,9 @@ class ModelConfig(abc.ABC):
         """Maximum number of tokens that the model has positions for. None: no limit."""
 
 
-def check_token_model(config) -> None:
+def check_token_model(config, check: Checks) -> None:
     """Checks the fields that every model of tokens has."""
-    require_share("model", config, "dropout_rate", "attention_dropout_rate")
-    require(config.vocab_size >= 0, "model.vocab_size", config.vocab_size, "must be 0 (use the tokenizer's) or greater")
-    require(
-        config.positions != "sinusoidal" or config.d_model % 2 == 0,
-        "model.d_model",
-        config.d_model,
-        "must be even for sinusoidal positions",
-    )
+    check.share("dropout_rate", "attention_dropout_rate")
+    check.require("vocab_size", config.vocab_size >= 0, "must be 0 (use the tokenizer's) or greater")
+    even = config.positions != "sinusoidal" or config.d_model % 2 == 0
+    check.require("d_model", even, "must be even for sinusoidal positions")

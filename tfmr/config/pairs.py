@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tfmr.config.checks import require, require_positive
+from tfmr.config.checks import Checks
 from tfmr.config.data import DataConfig, check_tokenized_data
 from tfmr.config.transformer import TransformerConfig
 
@@ -59,14 +59,10 @@ class PairsConfig(DataConfig):
     """Random seed for the order of the batches."""
 
     def __post_init__(self):
-        require_positive("data", self, "grammar_size", "max_length", "tokens_per_batch", "num_buckets")
-        check_tokenized_data(self, "sentence")
-        require(
-            bool(self.source_file) or not self.target_file,
-            "data.target_file",
-            self.target_file,
-            "requires data.source_file",
-        )
+        check = Checks("data", self)
+        check.positive("grammar_size", "max_length", "tokens_per_batch", "num_buckets")
+        check_tokenized_data(self, check, "sentence")
+        check.require("target_file", bool(self.source_file) or not self.target_file, "requires data.source_file")
 
     @property
     def typical_lengths(self) -> tuple[int, int]:

@@ -90,15 +90,8 @@ TABLE_3: dict[str, Table3Row] = {
 def _of_width(num_layers: int, num_heads: int, d_model: int, **others) -> CausalLMConfig:
     """Returns a model with GPT's proportions: heads of d_model / num_heads, and d_ff = 4 d_model."""
     width = d_model // num_heads
-    return CausalLMConfig(
-        num_layers=num_layers,
-        num_heads=num_heads,
-        d_model=d_model,
-        d_k=width,
-        d_v=width,
-        d_ff=4 * d_model,
-        **others,
-    )
+    sizes = dict(num_layers=num_layers, num_heads=num_heads, d_model=d_model, d_k=width, d_v=width, d_ff=4 * d_model)
+    return CausalLMConfig(**sizes, **others)
 
 
 def gpt2_small() -> CausalLMConfig:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from tfmr.config.checks import require
 from tfmr.config.data import DataConfig
 from tfmr.config.decoding import DecodingConfig
-from tfmr.config.distributed import DistributedConfig
-from tfmr.config.mesh import MeshConfig
+from tfmr.config.devices import DistributedConfig, MeshConfig
 from tfmr.config.model import ModelConfig
 from tfmr.config.pairs import PairsConfig
 from tfmr.config.training import TrainingConfig
@@ -38,16 +37,8 @@ class Config:
         needed = " or ".join(kind.__name__ for kind in data.models)
         require(type(model) in data.models, "model", type(model).__name__, f"{type(data).__name__} requires {needed}")
         limit = model.longest_sequence
-        require(
-            limit is None or data.max_length <= limit,
-            "data.max_length",
-            data.max_length,
-            f"must be at most model.max_length = {limit}, the number of positions of the model",
-        )
+        fix = f"must be at most model.max_length = {limit}, the number of positions of the model"
+        require(limit is None or data.max_length <= limit, "data.max_length", data.max_length, fix)
         known = ", ".join(data.metrics)
-        require(
-            metric in data.metrics,
-            "training.best_metric",
-            metric,
-            f"must be one of {known} for {type(data).__name__}{nearest(metric, data.metrics)}",
-        )
+        fix = f"must be one of {known} for {type(data).__name__}{nearest(metric, data.metrics)}"
+        require(metric in data.metrics, "training.best_metric", metric, fix)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tfmr.config.causal_lm import CausalLMConfig
-from tfmr.config.checks import require, require_positive
+from tfmr.config.checks import Checks
 from tfmr.config.data import DataConfig, check_tokenized_data
 
 
@@ -50,10 +50,11 @@ class RunningTextConfig(DataConfig):
     """Random seed for the batches and the evaluation crops."""
 
     def __post_init__(self):
-        require_positive("data", self, "max_length", "tokens_per_batch")
-        require(0.0 < self.validation_share < 1.0, "data.validation_share", self.validation_share, "must be in (0, 1)")
-        check_tokenized_data(self, "row")
-        require(self.evaluation_crops >= 0, "data.evaluation_crops", self.evaluation_crops, "must be 0 or greater")
+        check = Checks("data", self)
+        check.positive("max_length", "tokens_per_batch")
+        check.require("validation_share", 0.0 < self.validation_share < 1.0, "must be in (0, 1)")
+        check_tokenized_data(self, check, "row")
+        check.at_least_zero("evaluation_crops")
 
     @property
     def has_documents(self) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tfmr.config.checks import require, require_at_least_zero, require_positive, require_share
+from tfmr.config.checks import Checks
 
 
 @dataclass(frozen=True)
@@ -60,29 +60,16 @@ class TrainingConfig:
     """Number of evaluations without improvement in best_metric after which training stops. 0 disables it."""
 
     def __post_init__(self):
-        require_positive("training", self, "steps", "learning_rate", "adam_epsilon", "accumulation", "loss_chunk")
-        require_positive("training", self, "log_every", "keep_last")
-        require_share("training", self, "adam_b1", "adam_b2", "label_smoothing", "ema_decay")
-        require_at_least_zero("training", self, "warmup_steps", "weight_decay", "gradient_clip", "evaluate_every")
-        require_at_least_zero("training", self, "checkpoint_every", "keep_every", "patience", "seed")
-        require(
-            self.bleu_sentences >= -1, "training.bleu_sentences", self.bleu_sentences, "must be -1 (all) or greater"
-        )
-        require(
-            self.best_metric != "bleu" or self.bleu_sentences != 0,
-            "training.best_metric",
-            self.best_metric,
-            "requires training.bleu_sentences to be nonzero",
-        )
-        require(
-            self.schedule not in ("noam", "inverse_sqrt") or self.warmup_steps > 0,
-            "training.warmup_steps",
-            self.warmup_steps,
-            f"must be at least 1 for the {self.schedule} schedule",
-        )
-        require(
-            self.schedule != "cosine" or self.warmup_steps < self.steps,
-            "training.warmup_steps",
-            self.warmup_steps,
-            f"must be less than training.steps = {self.steps} for the cosine schedule",
-        )
+        check = Checks("training", self)
+        check.positive("steps", "learning_rate", "adam_epsilon", "accumulation", "loss_chunk", "log_every", "keep_last")
+        check.share("adam_b1", "adam_b2", "label_smoothing", "ema_decay")
+        check.at_least_zero("warmup_steps", "weight_decay", "gradient_clip", "evaluate_every", "checkpoint_every")
+        check.at_least_zero("keep_every", "patience", "seed")
+        check.require("bleu_sentences", self.bleu_sentences >= -1, "must be -1 (all) or greater")
+        measured = self.best_metric != "bleu" or self.bleu_sentences != 0
+        check.require("best_metric", measured, "requires training.bleu_sentences to be nonzero")
+        warms_up = self.schedule not in ("noam", "inverse_sqrt") or self.warmup_steps > 0
+        check.require("warmup_steps", warms_up, f"must be at least 1 for the {self.schedule} schedule")
+        decays = self.schedule != "cosine" or self.warmup_steps < self.steps
+        fix = f"must be less than training.steps = {self.steps} for the cosine schedule"
+        check.require("warmup_steps", decays, fix)
