@@ -1,5 +1,6 @@
 """Log-probabilities of the tokens of a given target."""
 
+import functools
 from typing import Any
 
 import jax
@@ -27,30 +28,12 @@ def token_log_probs(
 ) -> Float[Array, "batch target"]:
     """Returns the log-probability in nats of each token of `target_output`, given the tokens before it.
 
-    It is never positive. At padding it has no meaning.
-
-    Args:
-      model: the Transformer.
-      params: its parameters.
-      source: token ids, with their EOS token.
-      target_input: `target_output` shifted right by one behind the BOS token.
-      target_output: token ids.
-      source_segments: 0 for padding, 1, 2, ... for the sentences of a row; None: all 1.
-      target_segments: as `source_segments`.
-      source_positions: None: 0, 1, 2, ...
-      target_positions: None: 0, 1, 2, ...
+    It is never positive. At padding it has no meaning. `Transformer` describes the other arguments.
     """
-    apply: Any = model.apply
-    states, table = apply(
-        {"params": params},
-        source,
-        target_input,
-        source_segments=source_segments,
-        target_segments=target_segments,
-        source_positions=source_positions,
-        target_positions=target_positions,
-        method="states_and_output_table",
-    )
+    apply: Any = functools.partial(model.apply, {"params": params}, method="states_and_output_table")
+    segments = dict(source_segments=source_segments, target_segments=target_segments)
+    positions = dict(source_positions=source_positions, target_positions=target_positions)
+    states, table = apply(source, target_input, **segments, **positions)
     return log_probs_of(states, table, target_output)
 
 

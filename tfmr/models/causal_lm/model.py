@@ -69,8 +69,7 @@ class CausalLM(Model):
 
         Args:
           tokens: token ids, at most `config.max_length` in each segment.
-          segments: see above.
-          positions: see above.
+          segments, positions: see above.
           deterministic: False applies dropout, with the random stream `dropout`.
         """
         states = self.states(tokens, segments=segments, positions=positions, deterministic=deterministic)

@@ -91,23 +91,16 @@ class Transformer(Model):
         Args:
           source: token ids of the source.
           target_input: token ids of the target, shifted right by one behind the BOS token.
-          source_segments: see above.
-          target_segments: see above.
-          source_positions: see above.
-          target_positions: see above.
+          source_segments, target_segments, source_positions, target_positions: see above.
           deterministic: False applies dropout, with the random stream `dropout`.
         """
         memory = self.encode(
             source, source_segments=source_segments, source_positions=source_positions, deterministic=deterministic
         )
-        return self.decode(
-            target_input,
-            memory,
-            source_segments=source_segments,
-            target_segments=target_segments,
-            target_positions=target_positions,
-            deterministic=deterministic,
+        target = dict(
+            source_segments=source_segments, target_segments=target_segments, target_positions=target_positions
         )
+        return self.decode(target_input, memory, **target, deterministic=deterministic)
 
     def encode(
         self,
@@ -135,15 +128,10 @@ class Transformer(Model):
         deterministic: bool = True,
     ) -> Float[Array, "batch target vocab"]:
         """Returns the logits of the token that follows each position of `target_input`."""
-        states = self.decoder_states(
-            target_input,
-            memory,
-            source_segments=source_segments,
-            target_segments=target_segments,
-            target_positions=target_positions,
-            deterministic=deterministic,
+        target = dict(
+            source_segments=source_segments, target_segments=target_segments, target_positions=target_positions
         )
-        return self._logits(states)
+        return self._logits(self.decoder_states(target_input, memory, **target, deterministic=deterministic))
 
     def decoder_states(
         self,
@@ -187,14 +175,10 @@ class Transformer(Model):
         memory = self.encode(
             source, source_segments=source_segments, source_positions=source_positions, deterministic=deterministic
         )
-        states = self.decoder_states(
-            target_input,
-            memory,
-            source_segments=source_segments,
-            target_segments=target_segments,
-            target_positions=target_positions,
-            deterministic=deterministic,
+        target = dict(
+            source_segments=source_segments, target_segments=target_segments, target_positions=target_positions
         )
+        states = self.decoder_states(target_input, memory, **target, deterministic=deterministic)
         table = self._output_embedding().embedding
         if self.config.output_bias:
             states = jnp.pad(states, ((0, 0), (0, 0), (0, 1)), constant_values=1)
