@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from tfmr.errors import InputError
-from tfmr.runs.checkpoints import save_averaged
+from tfmr.runs.checkpoints import save_params
 from tfmr.runs.parameters import read_params, state_steps
 from tfmr.runs.run_directory import RunDirectory
 
@@ -38,7 +38,7 @@ def average_checkpoints(run: RunDirectory, last: int | None = None, steps: list[
         total = params if total is None else jax.tree.map(np.add, total, params)
     average = jax.tree.map(lambda x: (x / len(chosen)).astype(np.float32), total)
     # Named by the run's newest step, so that the average is recognised as outdated when the run is continued.
-    save_averaged(run, state_steps(run)[-1], average)
+    save_params(run.averaged, state_steps(run)[-1], average)
     return chosen
 
 

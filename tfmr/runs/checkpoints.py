@@ -151,11 +151,6 @@ class Checkpointer:
             yield
 
 
-def save_averaged(run: RunDirectory, step: int, params: Any) -> None:
-    """Saves parameters as the average of a run at a step, replacing a previous average."""
-    save_params(run.averaged, step, params)
-
-
 def save_params(folder: AnyPath, step: int, params: Any) -> None:
     """Saves parameters alone as the only checkpoint of a folder of a run directory."""
     with writing_named(folder):

@@ -34,17 +34,21 @@ class MetricsWriter:
     files.
     """
 
-    def __init__(self, file: AnyPath, first_step: int):
-        """Opens the files. Lines after `first_step` are removed, since their steps will be repeated."""
+    def __init__(self, file: AnyPath | None, first_step: int):
+        """Opens the files; None: writes nothing. Lines after `first_step` are removed: their steps will be repeated."""
+        self._file = file
+        if file is None:
+            return
         kept = [json.dumps(line) + "\n" for line in read_metric_lines(file) if line["step"] <= first_step]
         with writing_named(file.parent):
             write_text(file, "".join(kept))
             self._lines = _RewrittenLines(file, kept) if is_remote(file) else file.open("a", encoding="utf-8")
-        self._file = file
         self._board = None if is_remote(file) else _tensorboard(file.parent, first_step)
 
     def write(self, step: int, values: Values) -> None:
         """Adds a line, and a point to each curve. Values that are not finite become null in JSON."""
+        if self._file is None:
+            return
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with writing_named(self._file.parent):
             self._lines.write(json.dumps({"step": step, **finite}) + "\n")
@@ -57,11 +61,15 @@ class MetricsWriter:
 
     def flush(self) -> None:
         """Writes everything so far to metrics.jsonl. Call it before a checkpoint, which must not be ahead."""
+        if self._file is None:
+            return
         with writing_named(self._file.parent):
             self._lines.flush()
 
     def close(self) -> None:
         """Closes the files."""
+        if self._file is None:
+            return
         with writing_named(self._file.parent):
             try:
                 self._lines.close()
@@ -89,19 +97,3 @@ def _tensorboard(folder: AnyPath, first_step: int) -> Any:
     from tensorboardX import SummaryWriter
 
     return SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
-
-
-class NoMetricsWriter(MetricsWriter):
-    """The writer of a process that writes nothing."""
-
-    def __init__(self):
-        pass
-
-    def write(self, step: int, values: Values) -> None:
-        """Does nothing."""
-
-    def flush(self) -> None:
-        """Does nothing."""
-
-    def close(self) -> None:
-        """Does nothing."""

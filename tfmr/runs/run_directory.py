@@ -1,18 +1,5 @@
-"""The run directory, which contains everything that belongs to a run.
+"""The run directory, which contains everything that belongs to a run."""
 
-config.json        the configuration
-tokenizer.json     the tokenizer
-metrics.jsonl      one line of metrics per logged step and per evaluation
-evaluation/        the validation and test sentences, or the tokens of a validation text
-checkpoints/       the newest complete states, by step
-best/              the parameters of the best evaluation
-averaged/          the average computed by `tfmr average`
-damaged/           damaged checkpoints that were set aside when training continued
-
-It is a local folder or a folder of an object store (gs://bucket/run).
-"""
-
-import dataclasses
 import functools
 import io
 import json
@@ -28,11 +15,33 @@ from tfmr.errors import InputError
 from tfmr.runs.storage import AnyPath, first_line, storage_path, write_bytes, write_text
 
 
-@dataclasses.dataclass(frozen=True)
 class RunDirectory:
-    """The paths of a run directory, with methods to read and write its small files."""
+    """The paths of a run directory, with methods to read and write its small files.
 
-    path: AnyPath
+    It is a local folder or a folder of an object store (gs://bucket/run).
+
+    Attributes:
+      path: the folder.
+      config_file: the configuration, as JSON.
+      tokenizer_file: the tokenizer, in the format of the tokenizers library.
+      metrics_file: one line of metrics, a JSON object, per logged step and per evaluation.
+      evaluation: the validation and test sentences, or the tokens of a validation text.
+      checkpoints: the newest complete states, by step.
+      best: the parameters of the best evaluation.
+      averaged: the average computed by `tfmr average`.
+      damaged: damaged checkpoints that were set aside when training continued, by step.
+    """
+
+    def __init__(self, path: AnyPath):
+        self.path = path
+        self.config_file = path / "config.json"
+        self.tokenizer_file = path / "tokenizer.json"
+        self.metrics_file = path / "metrics.jsonl"
+        self.evaluation = path / "evaluation"
+        self.checkpoints = path / "checkpoints"
+        self.best = path / "best"
+        self.averaged = path / "averaged"
+        self.damaged = path / "damaged"
 
     @classmethod
     def at(cls, path: str | os.PathLike) -> "RunDirectory":
@@ -46,41 +55,6 @@ class RunDirectory:
         if not run.config_file.is_file():
             raise InputError(f"{run.path}: not a run directory (it has no config.json); train.py creates one")
         return run
-
-    @property
-    def config_file(self) -> AnyPath:
-        """The configuration, as JSON."""
-        return self.path / "config.json"
-
-    @property
-    def tokenizer_file(self) -> AnyPath:
-        """The tokenizer, in the format of the tokenizers library."""
-        return self.path / "tokenizer.json"
-
-    @property
-    def metrics_file(self) -> AnyPath:
-        """Metrics, one JSON object per line."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def checkpoints(self) -> AnyPath:
-        """Complete states, by step."""
-        return self.path / "checkpoints"
-
-    @property
-    def best(self) -> AnyPath:
-        """The parameters of the best evaluation."""
-        return self.path / "best"
-
-    @property
-    def averaged(self) -> AnyPath:
-        """Averaged parameters."""
-        return self.path / "averaged"
-
-    @property
-    def damaged(self) -> AnyPath:
-        """Damaged checkpoints, by step."""
-        return self.path / "damaged"
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
@@ -116,22 +90,20 @@ class RunDirectory:
 
     def write_text_split(self, split: str, source: list[str], target: list[str]) -> None:
         """Writes the sentences of "validation" or "test" to the run directory."""
-        folder = self.path / "evaluation"
-        folder.mkdir(parents=True, exist_ok=True)
+        self.evaluation.mkdir(parents=True, exist_ok=True)
         for side, lines in (("source", source), ("target", target)):
-            write_text(folder / f"{split}.{side}.txt", "".join(line + "\n" for line in lines))
+            write_text(self.evaluation / f"{split}.{side}.txt", "".join(line + "\n" for line in lines))
 
     def write_token_split(self, split: str, text: TextSplit) -> None:
         """Writes the tokens of the "validation" split of a running text to the run directory."""
-        folder = self.path / "evaluation"
-        folder.mkdir(parents=True, exist_ok=True)
+        self.evaluation.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         np.savez(content, tokens=text.tokens, offsets=text.offsets, begin_mark=text.begin_mark)
-        write_bytes(folder / f"{split}.npz", content.getvalue())
+        write_bytes(self.evaluation / f"{split}.npz", content.getvalue())
 
     def read_token_split(self, split: str) -> TextSplit:
         """Returns the tokens of the "validation" split of a running text; raises InputError if they cannot be read."""
-        file = self.path / "evaluation" / f"{split}.npz"
+        file = self.evaluation / f"{split}.npz"
         try:
             arrays = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
             mark = {"begin_mark": int(arrays["begin_mark"])} if "begin_mark" in arrays else {}  # missing in older runs
@@ -143,7 +115,7 @@ class RunDirectory:
         """Returns the source and target lines of "validation" or "test"; raises InputError if they are missing."""
         sides = []
         for side in ("source", "target"):
-            file = self.path / "evaluation" / f"{split}.{side}.txt"
+            file = self.evaluation / f"{split}.{side}.txt"
             if not file.is_file():
                 raise InputError(f"{file}: missing; choose another split, or give --source and --target files")
             sides.append(file.read_bytes().decode("utf-8").split("\n")[:-1])

@@ -19,13 +19,13 @@ from tfmr.data.loader import Cursor, batches_from, prefetch
 from tfmr.errors import InputError
 from tfmr.models import build_model
 from tfmr.runs.checkpoints import Checkpointer
-from tfmr.runs.metrics import MetricsWriter, NoMetricsWriter
+from tfmr.runs.metrics import MetricsWriter
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.runs.storage import check_writable, writing_named
 from tfmr.training import distributed
 from tfmr.training.hosts import Hosts, join
 from tfmr.training.optimizer import make_optimizer, make_schedule
-from tfmr.training.progress import NoProgress, Progress
+from tfmr.training.progress import Progress
 from tfmr.training.resume import check_same_run, what_must_agree
 from tfmr.training.sharding import batch_parts, make_mesh, rows_here, to_devices
 from tfmr.training.state import TrainState, checkpoint_items, checkpoint_targets, make_sharded_state, state_from_items
@@ -193,11 +193,8 @@ class _Loop:
             log.info("Continuing from step %d", int(state.step))
         first_step = int(state.step)
         self.hosts.agree("place", {"the first step": first_step, **standing.to_json()})
-        if self.hosts.is_first:
-            writer = MetricsWriter(self.run.metrics_file, first_step)
-            progress = Progress(first_step, self.config.training.steps)
-        else:
-            writer, progress = NoMetricsWriter(), NoProgress()
+        writer = MetricsWriter(self.run.metrics_file if self.hosts.is_first else None, first_step)
+        progress = Progress(first_step, self.config.training.steps, shown=self.hosts.is_first)
         try:
             with _StopSignals(self.hosts) as signals:
                 self._steps(state, first_step, standing, writer, progress, signals)

@@ -8,9 +8,10 @@ from tfmr.runs.metrics import Values
 
 
 class Progress:
-    """A line that is kept up to date on a terminal, or a line every 30 seconds in a log."""
+    """A line that is kept up to date on a terminal, or a line every 30 seconds in a log; nothing unless `shown`."""
 
-    def __init__(self, first_step: int, steps: int):
+    def __init__(self, first_step: int, steps: int, shown: bool):
+        self._shown = shown
         self._terminal = sys.stderr.isatty()
         self._first = first_step
         self._steps = steps
@@ -35,21 +36,8 @@ class Progress:
         self._write(f"\r\x1b[2K{text}\n" if self._terminal else f"{text}\n")
 
     def _write(self, text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-
-
-class NoProgress(Progress):
-    """The progress of a process that shows nothing."""
-
-    def __init__(self):
-        pass
-
-    def show(self, step: int, values: Values) -> None:
-        """Does nothing."""
-
-    def print(self, text: str) -> None:
-        """Does nothing."""
+        if self._shown:
+            print(text, end="", file=sys.stderr, flush=True)
 
 
 def _duration(seconds: float) -> str:
