@@ -54,11 +54,11 @@ def start(config: DistributedConfig) -> None:
     except (RuntimeError, ValueError, OSError) as error:
         if cluster == "tpu" and "should be defined" in str(error):
             return  # a TPU VM that is not part of a pod
-        seconds = time.monotonic() - started
+        seconds, address = time.monotonic() - started, given.get("coordinator_address") or "process 0"
         first_line = str(error).split("\n")[0][:300]
         raise InputError(
             f"distributed: the processes did not connect within {seconds:.0f} s ({first_line}); "
-            f"check that all of them are running, each with its own process_id, and that {_address(given)} is reachable"
+            f"check that all of them are running, each with its own process_id, and that {address} is reachable"
         ) from None
     log.info("Process %d of %d on %s", jax.process_index(), jax.process_count(), socket.gethostname())
 
@@ -153,7 +153,3 @@ def _sees_all_its_devices() -> bool:
     tasks_per_node = os.environ.get("SLURM_STEP_TASKS_PER_NODE", os.environ.get("SLURM_TASKS_PER_NODE", ""))
     alone = {part.split("(")[0] for part in tasks_per_node.split(",")} == {"1"}
     return alone or len(os.environ.get("CUDA_VISIBLE_DEVICES", ",").split(",")) == 1
-
-
-def _address(given: dict[str, Any]) -> str:
-    return given.get("coordinator_address") or "process 0"

@@ -15,6 +15,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from tfmr.config import MeshConfig
 from tfmr.errors import InputError
+from tfmr.runs.checksums import named_leaves
 
 MESH_AXES = ("data", "fsdp", "tensor")
 
@@ -75,11 +76,10 @@ def tree_sharding(abstract: Any, mesh: Mesh) -> Any:
 
 def check_divides(abstract: Any, sharding: Any) -> None:
     """Raises InputError if an array cannot be divided over the mesh as its sharding demands."""
-    for (path, x), s in zip(jax.tree.leaves_with_path(abstract), jax.tree.leaves(sharding), strict=True):
+    for (name, x), s in zip(named_leaves(abstract).items(), jax.tree.leaves(sharding), strict=True):
         try:
             s.shard_shape(x.shape)
         except ValueError:
-            name = jax.tree_util.keystr(path, simple=True, separator="/")
             raise InputError(
                 f"mesh = {dict(s.mesh.shape)}: {name} of shape {x.shape} cannot be sharded as {tuple(s.spec)}; "
                 "change the mesh or the model's dimensions (model.vocab_size may exceed the tokenizer's)"

@@ -75,9 +75,16 @@ def make_train_step(
             _updated(state, gradient, optimizer, config.ema_decay),
             _skipped(state),
         )
-        # Skipped steps do not advance the schedule.
-        rate = schedule(state.step - state.skipped)
-        return following, _metrics(following, sums, tokens, gradient_norm, rate)
+        metrics = {
+            "loss": sums.loss / tokens,
+            "cross_entropy": sums.cross_entropy / tokens,
+            "tokens": sums.tokens,
+            "gradient_norm": gradient_norm,
+            "learning_rate": schedule(state.step - state.skipped),  # skipped steps do not advance the schedule
+            "skipped": following.skipped,
+            "skipped_in_a_row": following.skipped_in_a_row,
+        }
+        return following, metrics
 
     return train_step
 
@@ -94,18 +101,6 @@ def _accumulate(gradient_of: Callable, params: Any, batch: Batch, key: PRNGKeyAr
         return jax.tree.map(jnp.add, sums, gradient_of(params, *piece)), None
 
     return jax.lax.scan(add, start, (split, piece_keys))[0]
-
-
-def _metrics(following: TrainState, sums: LossSums, tokens: Array, gradient_norm: Array, rate: Array) -> Metrics:
-    return {
-        "loss": sums.loss / tokens,
-        "cross_entropy": sums.cross_entropy / tokens,
-        "tokens": sums.tokens,
-        "gradient_norm": gradient_norm,
-        "learning_rate": rate,
-        "skipped": following.skipped,
-        "skipped_in_a_row": following.skipped_in_a_row,
-    }
 
 
 def _updated(state: TrainState, gradient: Any, optimizer: optax.GradientTransformation, ema_decay: float) -> TrainState:

@@ -108,25 +108,14 @@ class Task(abc.ABC):
 class TokenTask(Task):
     """A task whose model predicts the tokens of a tokenizer."""
 
+    loss = staticmethod(token_loss)
+
     def complete(self, model: Any, corpus: Any) -> Any:
         """Sets `vocab_size` to that of the tokenizer if it is 0; raises InputError if it is too small."""
         tokens = corpus.tokenizer.vocab_size
         if 0 < model.vocab_size < tokens:
             raise InputError(f"model.vocab_size = {model.vocab_size}: must be 0, or at least the tokenizer's {tokens}")
         return replace(model, vocab_size=model.vocab_size or tokens)
-
-    def loss(
-        self,
-        model: Model,
-        params: Any,
-        batch: Batch,
-        *,
-        label_smoothing: float,
-        chunk: int,
-        dropout_key: PRNGKeyArray | None = None,
-    ) -> LossSums:
-        """Returns the sums of the label-smoothed cross entropy."""
-        return token_loss(model, params, batch, label_smoothing=label_smoothing, chunk=chunk, dropout_key=dropout_key)
 
     def identity(self, corpus: Any) -> dict[str, str]:
         """Returns hashes of the corpus and the tokenizer."""
