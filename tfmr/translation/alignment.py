@@ -6,15 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from tfmr.config import DecodingConfig, TransformerConfig
+from tfmr.config import TransformerConfig
 from tfmr.errors import InputError
 from tfmr.models import Transformer
-from tfmr.translation.model_step import Member
-from tfmr.translation.padded_batches import make_pair_batches
-from tfmr.translation.pairs import Pair
-from tfmr.translation.rows import Rows
+from tfmr.translation.pairs import Pair, PairArrays
 
 
 class Alignment(NamedTuple):
@@ -43,60 +40,24 @@ def check_layer_and_head(config: TransformerConfig, layer: int, head: int | None
     return layer % config.num_decoder_layers
 
 
-def align_pairs(
-    member: Member,
-    pairs: dict[int, Pair],
-    config: DecodingConfig,
-    longest: int | None,
-    rows: Rows,
-    *,
-    layer: int,
-    head: int | None,
-) -> dict[int, Alignment]:
-    """Returns the alignment of each pair, by index.
-
-    Args:
-      member: the model.
-      pairs: token ids, at most `longest` of them on each side.
-      config: determines the batch size.
-      longest: the number of positions of the model. None: no limit.
-      rows: where the rows of a batch live.
-      layer: index of the decoder layer.
-      head: index of the head. None: the mean of all heads.
-    """
-    batches = list(make_pair_batches(pairs, config.batch_size, longest, rows.parts))
-    run = functools.partial(cross_attention, model=member.model, layer=layer, head=head)
-    results = [run(member.params, *map(rows.put, batch[1:])) for batch in batches]
-    alignments = {}
-    for batch, result in zip(batches, results, strict=True):
-        for index, weights in zip(batch.indices, rows.fetch(result), strict=False):
-            source, target = pairs[index]
-            alignments[index] = Alignment(source, target, weights[: len(target), : len(source)].copy())
-    return alignments
+def make_alignment(pair: Pair, weights: Float[np.ndarray, "width width"]) -> Alignment:
+    """Returns the alignment of a pair from its row of `cross_attention`."""
+    return Alignment(pair.source, pair.target, weights[: len(pair.target), : len(pair.source)].copy())
 
 
 @functools.partial(jax.jit, static_argnames=("model", "layer", "head"))
 def cross_attention(
-    params: dict,
-    source: Int[Array, "rows width"],
-    source_segments: Int[Array, "rows width"],
-    target_input: Int[Array, "rows width"],
-    target_output: Int[Array, "rows width"],
-    target_segments: Int[Array, "rows width"],
-    *,
-    model: Transformer,
-    layer: int,
-    head: int | None,
+    params: dict, pairs: PairArrays, *, model: Transformer, layer: int, head: int | None
 ) -> Float[Array, "rows width width"]:
-    """Returns the attention of target tokens to source tokens in a batch of pairs; see `PairBatch`."""
+    """Returns the attention of target tokens to source tokens; `head` None: the mean of all heads."""
     apply: Any = model.apply
     # The compiler removes what is not returned: the logits and the weights of the other layers.
     _, sown = apply(
         {"params": params},
-        source,
-        target_input,
-        source_segments=source_segments,
-        target_segments=target_segments,
+        pairs.source,
+        pairs.target_input,
+        source_segments=pairs.source_segments,
+        target_segments=pairs.target_segments,
         method="states_and_output_table",
         mutable=["intermediates"],
     )

@@ -1,14 +1,19 @@
-"""Padded batches of sentences and of sentence pairs, in few shapes so that few programs are compiled."""
+"""Padded batches, in few shapes so that few programs are compiled, and the placement of their rows on devices."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
+from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding
 from jaxtyping import Int
 
 from tfmr.config import DecodingConfig
-from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
-from tfmr.translation.pairs import Pair
+from tfmr.data.tokenizer import EOS_ID, PAD_ID
 
 _FULL_WIDTH = 128
 """Batches of at most this width have all their rows. Wider ones have fewer rows, to limit memory."""
@@ -114,37 +119,34 @@ def make_sentence_batches(
         yield SentenceBatch(indices, source, limits, prefix if longest_prefix else None, max_length)
 
 
-class PairBatch(NamedTuple):
-    """Sentence pairs that the model processes together. Rows after the last pair are padding."""
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Moves the rows of batches to one device, or shards them over devices of one or several processes, and back.
 
-    indices: list[int]
-    """Index of the pair in each row."""
-    source: Int[np.ndarray, "rows width"]
-    source_segments: Int[np.ndarray, "rows width"]
-    target_input: Int[np.ndarray, "rows width"]
-    target_output: Int[np.ndarray, "rows width"]
-    target_segments: Int[np.ndarray, "rows width"]
-
-
-def make_pair_batches(
-    pairs: Mapping[int, Pair], batch_size: int, longest: int | None, parts: int
-) -> Iterator[PairBatch]:
-    """Divides pairs, by index, into batches whose source and target have the same width.
-
-    See `make_padded_batches` for the arguments.
+    Attributes:
+      sharding: the sharding of the first axis. None: on the parameters' device. If it spans several processes, all of
+        them must put and fetch the same arrays at the same time.
     """
-    lengths = {index: max(map(len, pair)) for index, pair in pairs.items()}
-    for indices, rows, width in make_padded_batches(lengths, batch_size, longest, parts):
-        source, source_segments, target_input, target_output, target_segments = np.full(
-            (5, rows, width), PAD_ID, np.int32
-        )
-        source[len(indices) :, 0] = EOS_ID  # attention needs at least one token
-        source_segments[len(indices) :, 0] = 1
-        for row, index in enumerate(indices):
-            pair = pairs[index]
-            source[row, : len(pair.source)] = pair.source
-            source_segments[row, : len(pair.source)] = 1
-            target_input[row, : len(pair.target)] = [BOS_ID, *pair.target][: len(pair.target)]
-            target_output[row, : len(pair.target)] = pair.target
-            target_segments[row, : len(pair.target)] = 1
-        yield PairBatch(indices, source, source_segments, target_input, target_output, target_segments)
+
+    sharding: NamedSharding | None = None
+
+    @property
+    def parts(self) -> int:
+        """The number of shards. The number of rows must be a multiple of it."""
+        if self.sharding is None:
+            return 1
+        rows = self.sharding.num_devices  # divisible by any number of shards
+        return rows // self.sharding.shard_shape((rows,))[0]
+
+    def put(self, array: np.ndarray) -> Array:
+        """Returns the array on its devices."""
+        if self.sharding is None:
+            return jnp.asarray(array)
+        return jax.make_array_from_callback(array.shape, self.sharding, lambda index: array[index])
+
+    @staticmethod
+    def fetch(array: Array) -> np.ndarray:
+        """Returns the whole array, even if it is sharded over several processes."""
+        if array.is_fully_addressable or array.is_fully_replicated:
+            return np.asarray(array)
+        return np.asarray(multihost_utils.process_allgather(array, tiled=True))

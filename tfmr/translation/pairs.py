@@ -1,14 +1,17 @@
-"""Sentence pairs as token ids, for scoring and alignment."""
+"""Sentence pairs as token ids and as batches, for scoring and alignment."""
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
-from jaxtyping import Integer
+from jax import Array
+from jaxtyping import Int, Integer
 
-from tfmr.data.tokenizer import EOS_ID, Tokenizer
+from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 from tfmr.errors import InputError
+from tfmr.translation.padded_batches import Rows, make_padded_batches
 
 log = logging.getLogger("tfmr")
 
@@ -21,6 +24,16 @@ class Pair(NamedTuple):
 
     source: list[int]
     target: list[int]
+
+
+class PairArrays(NamedTuple):
+    """A batch of pairs. Rows after the last pair are padding."""
+
+    source: Int[np.ndarray | Array, "rows width"]
+    source_segments: Int[np.ndarray | Array, "rows width"]
+    target_input: Int[np.ndarray | Array, "rows width"]
+    target_output: Int[np.ndarray | Array, "rows width"]
+    target_segments: Int[np.ndarray | Array, "rows width"]
 
 
 def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[Line, Line]], first: int) -> list[Pair]:
@@ -84,3 +97,36 @@ def without_too_long(pairs: Sequence[Pair], limits: tuple[int, int], first: int)
         else:
             kept[index] = pair
     return kept
+
+
+def run_on_pairs(
+    run: Callable[[PairArrays], Any], pairs: Mapping[int, Pair], batch_size: int, longest: int | None, rows: Rows
+) -> Iterator[tuple[int, Any]]:
+    """Runs a program on all pairs; yields the index of each pair, and its row of the arrays that the program returns.
+
+    See `make_padded_batches` for the other arguments.
+    """
+    lengths = {index: max(map(len, pair)) for index, pair in pairs.items()}
+    batches = list(make_padded_batches(lengths, batch_size, longest, rows.parts))
+    # Start all batches before waiting for the first result.
+    results = [
+        run(jax.tree.map(rows.put, _pair_arrays([pairs[index] for index in batch.indices], batch.rows, batch.width)))
+        for batch in batches
+    ]
+    for batch, result in zip(batches, results, strict=True):
+        fetched = jax.tree.map(rows.fetch, result)
+        for row, index in enumerate(batch.indices):
+            yield index, jax.tree.map(lambda x, row=row: x[row], fetched)
+
+
+def _pair_arrays(pairs: Sequence[Pair], rows: int, width: int) -> PairArrays:
+    arrays = PairArrays(*np.full((5, rows, width), PAD_ID, np.int32))
+    arrays.source[len(pairs) :, 0] = EOS_ID  # attention needs at least one token
+    arrays.source_segments[len(pairs) :, 0] = 1
+    for row, (source, target) in enumerate(pairs):
+        arrays.source[row, : len(source)] = source
+        arrays.source_segments[row, : len(source)] = 1
+        arrays.target_input[row, : len(target)] = [BOS_ID, *target][: len(target)]
+        arrays.target_output[row, : len(target)] = target
+        arrays.target_segments[row, : len(target)] = 1
+    return arrays

@@ -1,11 +1,12 @@
 """Translation of raw text to raw text."""
 
 import copy
+import functools
 import itertools
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -21,13 +22,12 @@ from tfmr.search.beam import BeamSteps
 from tfmr.search.beam_tree import BeamTree, make_beam_tree
 from tfmr.search.constraints import Constraints
 from tfmr.search.search import SearchResult
-from tfmr.translation.alignment import NOT_ALIGNED, Alignment, align_pairs, check_layer_and_head
+from tfmr.translation.alignment import NOT_ALIGNED, Alignment, check_layer_and_head, cross_attention, make_alignment
 from tfmr.translation.model_step import Member
-from tfmr.translation.padded_batches import Sentence, SentenceBatch, make_sentence_batches, output_limit
-from tfmr.translation.pairs import Line, Pair, encode_pairs, without_too_long
-from tfmr.translation.rows import Rows
+from tfmr.translation.padded_batches import Rows, Sentence, SentenceBatch, make_sentence_batches, output_limit
+from tfmr.translation.pairs import Line, Pair, PairArrays, encode_pairs, run_on_pairs, without_too_long
 from tfmr.translation.rules import WordRules, encode_prefix
-from tfmr.translation.scoring import NOT_SCORED, Score, score_pairs
+from tfmr.translation.scoring import NOT_SCORED, Score, log_probs_and_costs, make_score
 from tfmr.translation.search_batch import compiled_part, search_batch
 
 log = logging.getLogger("tfmr")
@@ -69,15 +69,10 @@ class Translator:
         config: DecodingConfig,
         sharding: NamedSharding | None = None,
     ):
-        """Prepares a model for translation.
+        """Prepares a model for translation; see the attributes for the arguments.
 
-        Args:
-          model: the Transformer.
-          params: its parameters.
-          tokenizer: the tokenizer of both languages.
-          config: how to search.
-          sharding: the sharding of the rows of a batch. None: on the parameters' device. If it spans several processes,
-            all of them must translate the same lines at the same time, and each returns all translations.
+        The rows of a batch are sharded as `sharding` says, or else on the parameters' device. If it spans several
+        processes, all of them must translate the same lines at the same time, and each returns all translations.
 
         Raises:
           InputError: if the tokenizer cannot write a required word, or it contains a forbidden one.
@@ -92,16 +87,7 @@ class Translator:
     def from_run(
         cls, directory: str | os.PathLike | RunDirectory, checkpoint: str = "", config: DecodingConfig | None = None
     ) -> "Translator":
-        """Loads the translator of a run directory.
-
-        Args:
-          directory: the run directory.
-          checkpoint: "averaged", "best", "last", or a step. Empty: the first of these that exists.
-          config: how to search. None: as in the run's config.
-
-        Raises:
-          InputError: if there is no such run or checkpoint, or the run is not a translation model.
-        """
+        """Loads the translator of a run directory; see `from_runs`."""
         return cls.from_runs([directory], checkpoint, config)
 
     @classmethod
@@ -111,15 +97,15 @@ class Translator:
         checkpoint: str = "",
         config: DecodingConfig | None = None,
     ) -> "Translator":
-        """Loads an ensemble of run directories; see `ensemble` and `from_run`.
+        """Loads an ensemble of run directories, whose tokenizers must be equal; see `ensemble`.
 
         Args:
-          directories: the run directories. Their tokenizers must be equal.
-          checkpoint: the checkpoint of every run, as in `from_run`.
+          directories: the run directories.
+          checkpoint: of every run: "averaged", "best", "last", or a step. Empty: the first of these that exists.
           config: how to search. None: as in the first run's config.
 
         Raises:
-          InputError: as `from_run`, or if the tokenizers differ.
+          InputError: if there is no such run or checkpoint, a run is not a translation model, or the tokenizers differ.
         """
         runs = [RunDirectory.open(directory) for directory in directories]
         # Check everything before reading the first parameters.
@@ -206,7 +192,7 @@ class Translator:
                 f"{number} translations of each line: must be at most decoding.beam_size = {self.config.beam_size}"
             )
         pairs = zip(lines, itertools.repeat("") if prefixes is None else prefixes, strict=prefixes is not None)
-        for first, window in self._windows(pairs):
+        for first, window in self._windows(pairs, _WINDOW):
             yield from self._translate_window(window, first, number)
 
     def beam_tree(self, line: str, number: int = 1, prefix: str = "") -> BeamTree:
@@ -239,10 +225,10 @@ class Translator:
         texts += [""] * (self.model.config.vocab_size - len(texts))
         return make_beam_tree(jax.tree.map(lambda x: x[:, 0], steps), result.tokens[0], result.lengths[0], texts)
 
-    def _windows(self, items: Iterable[T], batches: int = 0) -> Iterator[tuple[int, list[T]]]:
+    def _windows(self, items: Iterable[T], batches: int) -> Iterator[tuple[int, list[T]]]:
         """Yields the number of the first item, counted from 1, and the items of each window."""
         items = iter(items)
-        size = (batches or _WINDOW) * self.config.batch_size
+        size = batches * self.config.batch_size
         for first in itertools.count(1, size):
             window = list(itertools.islice(items, size))
             if not window:
@@ -267,10 +253,10 @@ class Translator:
 
     def score_stream(self, pairs: Iterable[tuple[Line, Line]]) -> Iterator[Score]:
         """Yields the score of each pair in order, reading many pairs ahead; see `score`."""
-        for first, window in self._windows(pairs):
-            kept = self._encode_pairs(window, first)
-            scores = score_pairs(self.members, kept, self.config, self._positions(), self._rows)
-            yield from (scores.get(index, NOT_SCORED) for index in range(len(window)))
+        models, params = zip(*self.members, strict=True)
+        penalty = self.config.coverage_penalty
+        run = functools.partial(log_probs_and_costs, params, models=models, coverage_penalty=penalty)
+        return self._on_pairs(pairs, _WINDOW, run, functools.partial(make_score, config=self.config), NOT_SCORED)
 
     def align(
         self, sources: Sequence[Line], targets: Sequence[Line], *, layer: int = -1, head: int | None = None
@@ -299,18 +285,24 @@ class Translator:
                 f"an ensemble of {len(self.members)} models: alignments require a single model; use one run"
             )
         layer = check_layer_and_head(self.model.config, layer, head)
-        return self._align_windows(pairs, layer, head)
+        run = functools.partial(cross_attention, self.params, model=self.model, layer=layer, head=head)
+        return self._on_pairs(pairs, _MATRIX_WINDOW, run, make_alignment, NOT_ALIGNED)
 
-    def _align_windows(self, pairs: Iterable[tuple[Line, Line]], layer: int, head: int | None) -> Iterator[Alignment]:
-        for first, window in self._windows(pairs, _MATRIX_WINDOW):
-            kept = self._encode_pairs(window, first)
-            arguments = (self.members[0], kept, self.config, self._positions(), self._rows)
-            alignments = align_pairs(*arguments, layer=layer, head=head)
-            yield from (alignments.get(index, NOT_ALIGNED) for index in range(len(window)))
-
-    def _encode_pairs(self, pairs: list[tuple[Line, Line]], first: int) -> dict[int, Pair]:
+    def _on_pairs(
+        self,
+        pairs: Iterable[tuple[Line, Line]],
+        batches: int,
+        run: Callable[[PairArrays], Any],
+        make: Callable[[Pair, Any], T],
+        too_long: T,
+    ) -> Iterator[T]:
+        """Yields what `make` makes of each pair and its row of the results of `run`, in order; or `too_long`."""
         limits = self._longest_source(), self._longest_target()
-        return without_too_long(encode_pairs(self.tokenizer, pairs, first), limits, first)
+        for first, window in self._windows(pairs, batches):
+            kept = without_too_long(encode_pairs(self.tokenizer, window, first), limits, first)
+            results = run_on_pairs(run, kept, self.config.batch_size, self._positions(), self._rows)
+            made = {index: make(kept[index], row) for index, row in results}
+            yield from (made.get(index, too_long) for index in range(len(window)))
 
     def _translate_window(self, pairs: list[tuple[str, str]], first: int, number: int) -> list[list[Hypothesis]]:
         """Translates lines with their prefixes; `first` is the number of the first line."""
