@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Bool, Float, Int, Key
+from jaxtyping import Float, Int, Key
 
 from tfmr.config import CausalLMConfig, GenerationConfig, SamplingConfig
 from tfmr.data.tokenizer import Marks, Tokenizer
@@ -98,12 +98,7 @@ class Generator:
     def from_run(
         cls, directory: str | os.PathLike | RunDirectory, checkpoint: str = "", config: GenerationConfig | None = None
     ) -> "Generator":
-        """Loads the generator of a run directory.
-
-        Args:
-          directory: the run directory.
-          checkpoint: "averaged", "best", "last", or a step. Empty: the first of these that exists.
-          config: how to draw tokens, and when to end.
+        """Loads the generator of a run directory; see `tfmr.runs.read_params` for the checkpoint.
 
         Raises:
           InputError: if there is no such run or checkpoint, or the run is not a language model.
@@ -200,7 +195,9 @@ class Generator:
         for row, window in enumerate(windows):
             prompt[row, width - len(window) :] = window
         pads = jnp.asarray([width - len(window) for window in windows], jnp.int32)
-        keys = _keys(self.config.seed, jnp.asarray([row.sample for row in rows]))
+        # Keys that do not depend on the batch.
+        samples = jnp.asarray([row.sample for row in rows])
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(self.config.seed), samples)
         written = jnp.asarray([row.written for row in rows], jnp.int32)
         run = functools.partial(
             _next_tokens,
@@ -273,11 +270,6 @@ def _round_up(number: int) -> int:
     return -(-number // _WIDTH) * _WIDTH
 
 
-def _keys(seed: int, samples: Int[Array, " rows"]) -> Key[Array, " rows"]:
-    """Returns the random key of each row, which does not depend on the batch."""
-    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), samples)
-
-
 @functools.partial(
     jax.jit, static_argnames=("model", "sampling", "has_documents", "known", "marks"), donate_argnames="caches"
 )
@@ -299,21 +291,19 @@ def _next_tokens(
     """Runs the model on new tokens and draws the next token of each row.
 
     Args:
-      params: the model's parameters.
+      params, model, sampling, marks: those of the generator.
       tokens: the prompts, padded on the left, or the newest token of each row.
-      caches: the caches of the previous tokens.
+      caches: of the previous tokens.
       index: the cache index of the first new token.
       pads: the number of padding tokens before the text of each row.
       keys: a random key for each row.
       written: the number of tokens generated in each row so far.
-      model: the model.
-      sampling: how to draw.
       has_documents: whether EOS may be drawn.
       known: the size of the tokenizer's vocabulary; the model's may be larger.
-      marks: the special tokens.
     """
-    here = index + jnp.arange(tokens.shape[1])
-    mask = _look_back(here, pads, caches[0].value.shape[-2])
+    here, slots = index + jnp.arange(tokens.shape[1]), jnp.arange(caches[0].value.shape[-2])
+    # Each new token attends to itself and the previous tokens, except padding.
+    mask = ((slots <= here[:, None]) & (slots >= pads[:, None, None]))[:, None]
     positions = jnp.maximum(here - pads[:, None], 0)
     apply: Any = model.apply
     logits, caches = apply({"params": params}, tokens, caches, index, positions=positions, mask=mask, method="step")
@@ -328,10 +318,3 @@ def _next_tokens(
         return log_probs[:, 0], chosen[:, 0], caches
     log_probs, chosen = draw(jax.vmap(jax.random.fold_in)(keys, written), logits, allowed, sampling, marks)
     return log_probs, chosen, caches
-
-
-def _look_back(here: Int[Array, " new"], pads: Int[Array, " rows"], length: int) -> Bool[Array, "rows 1 new {length}"]:
-    """Returns the mask by which each new token attends to itself and the previous tokens, except padding."""
-    indices = jnp.arange(length)
-    mask = (indices <= here[:, None]) & (indices >= pads[:, None, None])
-    return mask[:, None]

@@ -93,11 +93,6 @@ def training_flops_per_token(config: ModelConfig, source_length: int = 32, targe
 
     This is three times the forward pass: each matrix product has two of the same size in the backward pass. Layers that
     are recomputed (`remat`) are counted once: these are the operations that the model needs, not those that are spent.
-
-    Args:
-      config: the shape of the model.
-      source_length: number of source tokens.
-      target_length: number of target tokens.
     """
     return 3 * sum(forward_flops(config, source_length, target_length).values()) / target_length
 

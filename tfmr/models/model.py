@@ -62,10 +62,7 @@ def register_model(
 ) -> None:
     """Makes `build_model` return `model_class(config)` for a `config_class`.
 
-    Args:
-      config_class: the configuration of the kind.
-      model_class: the module of the kind.
-      account: what the model costs to run; `tfmr inspect` and `tfmr compile` need it.
+    `tfmr inspect` and `tfmr compile` need the account: what the model costs to run.
     """
     _KINDS[config_class] = _Kind(model_class, account)
 

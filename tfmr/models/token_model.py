@@ -14,12 +14,7 @@ from tfmr.nn.stacks import ACTIVATION_AXES
 
 
 def layer_config(config: ModelConfig, **options: Any) -> LayerConfig:
-    """Returns the shape of a model's layers.
-
-    Args:
-      config: the model's configuration. Fields that have the same name in `LayerConfig` are copied.
-      **options: other fields of `LayerConfig`.
-    """
+    """Returns the shape of a model's layers: the fields of `LayerConfig` that its configuration has, and `options`."""
     names = [field.name for field in dataclasses.fields(LayerConfig) if hasattr(config, field.name)]
     shared: dict[str, Any] = {name: getattr(config, name) for name in names}
     return LayerConfig(**shared | dict(dtype=dtype_of(config)) | options)
@@ -52,13 +47,7 @@ def embed(
 ) -> Float[Array, "batch length d_model"]:
     """Returns the sum of token embeddings and position encodings, after dropout (sections 3.4, 3.5 and 5.4).
 
-    Args:
-      tokens: token ids.
-      positions: positions of the tokens; None: 0, 1, 2, ...
-      embedding: the token embedding.
-      learned_positions: the learned position encoding; None: sinusoids.
-      dropout: the dropout of the sum.
-      deterministic: False applies dropout, with the random stream `dropout`.
+    No `positions`: 0, 1, 2, ... No `learned_positions`: sinusoids.
     """
     if positions is None:
         positions = jnp.arange(tokens.shape[-1])[None, :]

@@ -47,11 +47,7 @@ def save_args(arrays: dict[str, Any], **values: dict[str, Any]) -> ocp.args.Comp
 
 
 def read_arrays(checkpoint: AnyPath, targets: dict[str, Any]) -> dict[str, Any]:
-    """Returns trees of arrays of a checkpoint, by name.
-
-    Args:
-      checkpoint: the folder of one step.
-      targets: the shapes and shardings to restore, by name.
+    """Returns trees of arrays of the checkpoint in a folder, by name; `targets` are their shapes and shardings.
 
     Raises:
       DamagedCheckpoint: if it cannot be read, or differs from what was saved.
@@ -65,7 +61,9 @@ def read_arrays(checkpoint: AnyPath, targets: dict[str, Any]) -> dict[str, Any]:
     # Each host reads its own part. The checksums are computed by all of them together, with the same result.
     with _damage_named(checkpoint):
         for name, tree in found.items() if contents else ():
-            _check_sums(name, checksums(tree), contents["arrays"][name])
+            for path, (_, checksum) in checksums(tree).items():
+                if checksum != contents["arrays"][name][path][1]:
+                    raise ValueError(f"{name}/{path} differs from what was saved: wrong checksum")
     return found
 
 
@@ -122,12 +120,6 @@ def _check_architecture(checkpoint: AnyPath, item: str, contents: dict[str, Any]
                 f"{checkpoint.parent}: the architecture of checkpoint {checkpoint.name} differs from the config: "
                 f"{name} is {saved.get(name, 'missing')} in the checkpoint, {wanted.get(name, 'missing')} in the config"
             )
-
-
-def _check_sums(item: str, found: dict[str, Any], saved: dict[str, Any]) -> None:
-    for name, (_, checksum) in found.items():
-        if checksum != saved[name][1]:
-            raise ValueError(f"{item}/{name} differs from what was saved: wrong checksum")
 
 
 TROUBLE = re.compile(

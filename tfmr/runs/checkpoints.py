@@ -33,10 +33,8 @@ class Checkpointer:
     def __init__(self, run: RunDirectory, keep_last: int, keep_every: int = 0):
         """Opens the checkpoints of a run.
 
-        Args:
-          run: the run directory.
-          keep_last: number of newest states to keep.
-          keep_every: states of steps that are multiples of this are kept permanently. 0: none.
+        The `keep_last` newest states are kept. Those of steps that are multiples of `keep_every`, if it is not 0, are
+        kept permanently.
         """
         self._run = run
         with self._writing():
@@ -63,11 +61,9 @@ class Checkpointer:
                 raise InputError(f"{self._run.checkpoints}: already has a checkpoint newer than step {step}")
 
     def restore(self, step: int, targets: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Returns the arrays and the JSON values of a step.
+        """Returns the arrays and the JSON values of a step that was saved.
 
-        Args:
-          step: a step that was saved.
-          targets: the shapes, types and shardings of the trees to read, by name.
+        The `targets` are the shapes, types and shardings of the trees to read, by name.
 
         Raises:
           DamagedCheckpoint: if the checkpoint is damaged.

@@ -23,12 +23,7 @@ log = logging.getLogger("tfmr")
 
 
 def load_run(directory: str | os.PathLike | RunDirectory, checkpoint: str = "") -> tuple[Config, Tokenizer, Any]:
-    """Returns the configuration, tokenizer and parameters of a run.
-
-    Args:
-      directory: the run directory.
-      checkpoint: "averaged", "best", "last", or a step. Empty: the first of these that exists, except an average
-        that is older than the newest checkpoint.
+    """Returns the configuration, tokenizer and parameters of a run; see `read_params` for the checkpoint.
 
     Raises:
       InputError: if there is no such run or checkpoint, or its architecture differs from config.json.

@@ -91,9 +91,7 @@ REFUSED = re.compile(r"OS error|No space left|File too large|Permission denied|R
 def writing_named(folder: AnyPath, then: Callable[[], str] | None = None) -> Iterator[None]:
     """Turns the errors of a full disk or an unwritable folder into an InputError that names the folder and the fix.
 
-    Args:
-      folder: the folder that is written to.
-      then: returns what else the user should know, such as which checkpoint is complete.
+    `then` returns what else the user should know, such as which checkpoint is complete.
     """
     try:
         yield

@@ -26,7 +26,6 @@ from tfmr.search.constraints import (
     allowed_next,
     follow_words,
     start_words,
-    take_rows,
 )
 from tfmr.search.search import (
     Allowed,
@@ -145,7 +144,6 @@ def beam_search(
         advance,
         running=_running,
         results=lambda state: state.finished,
-        take_rows=take_rows,
         state=advance(_start(cache, constraints, max_length, num_hypotheses)),
         shrink=shrink,
     )

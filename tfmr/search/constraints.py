@@ -1,8 +1,7 @@
 """Rules for outputs, as restrictions on the next token."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Bool, Int
@@ -110,13 +109,6 @@ def follow_words(constraints: Constraints, states: WordStates, tokens: Int[Array
     if constraints.required is not None and required is not None:
         required = constraints.required.follow(required, tokens)
     return WordStates(forbidden, required)
-
-
-def take_rows(state: Any, rows: Int[Array, " rows"]) -> Any:
-    """Returns the state of a search for the rows with these indices; `position` and word tables stay as they are."""
-    kept = {"position": state.position, "constraints": state.constraints.take_rows(rows)}
-    rest = state._replace(position=None, constraints=None)
-    return jax.tree.map(lambda x: x[rows], rest)._replace(**kept)
 
 
 def allowed_next(

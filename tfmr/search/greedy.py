@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, Key
 
 from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import EOS_ID, PAD_ID
-from tfmr.search.constraints import Constraints, WordStates, allowed_next, follow_words, start_words, take_rows
+from tfmr.search.constraints import Constraints, WordStates, allowed_next, follow_words, start_words
 from tfmr.search.sampling import draw
 from tfmr.search.search import (
     Allowed,
@@ -23,12 +23,6 @@ from tfmr.search.search import (
     run_until_done,
     scored,
 )
-
-Choose = Callable[
-    [Float[Array, "batch hypotheses vocab"], Allowed, Any, Int[Array, ""]],
-    tuple[Float[Array, "batch hypotheses"], Int[Array, "batch hypotheses"]],
-]
-"""choose(logits, allowed, keys, position) returns the log-probability and the id of each next token."""
 
 
 class _State(NamedTuple):
@@ -53,13 +47,7 @@ def greedy_search(
 ) -> SearchResult:
     """Returns one hypothesis for each row, which always continues with the most probable token.
 
-    Args:
-      step: the model.
-      cache: the initial cache of `step`.
-      constraints: its limits must not exceed `max_length`. Only beam search finds required words.
-      max_length: the length of the arrays, static.
-      config: length penalty, and the rules that are not in `constraints`.
-      shrink: continue with a smaller batch as soon as few rows are running.
+    The arguments are those of `beam_search`, but `constraints` must not require words: only beam search finds them.
     """
 
     def most_probable(logits: Array, allowed: Allowed, keys: None, position: Array) -> tuple[Array, Array]:
@@ -79,7 +67,7 @@ def sample(
     *,
     shrink: bool = True,
 ) -> SearchResult:
-    """Returns one random hypothesis for each key of a row. The other arguments are those of `greedy_search`.
+    """Returns one random hypothesis for each key of a row. The other arguments are those of `beam_search`.
 
     A hypothesis depends on its key, but not on other rows or keys. Its score is computed from the model's
     probabilities: the temperature and the rules of `config.sampling` change what is drawn, but not its score.
@@ -99,10 +87,12 @@ def _write(
     keys: Key[Array, "batch hypotheses"] | None,
     max_length: int,
     config: DecodingConfig,
-    choose: Choose,
+    choose: Callable[[Array, Allowed, Any, Array], tuple[Array, Array]],
     size: int,
     shrink: bool,
 ) -> SearchResult:
+    """`choose(logits, allowed, keys, position)` returns the log-probability and the id of each next token."""
+
     def advance(state: _State) -> _State:
         batch = state.tokens.shape[0]
         origins = jnp.broadcast_to(jnp.arange(size, dtype=jnp.int32)[:, None], (batch, size, max_length))
@@ -138,7 +128,6 @@ def _write(
         advance,
         running=lambda state: state.running.any(axis=1),
         results=lambda state: (state.tokens, state.log_probs),
-        take_rows=take_rows,
         state=start,
         shrink=shrink,
     )

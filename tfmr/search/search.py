@@ -151,7 +151,6 @@ def run_until_done(
     advance: Callable[[State], State],
     running: Callable[[State], Bool[Array, " batch"]],
     results: Callable[[State], Any],
-    take_rows: Callable[[State, Int[Array, " rows"]], State],
     state: State,
     shrink: bool,
 ) -> Any:
@@ -167,7 +166,14 @@ def run_until_done(
 
     def finish_rest() -> Any:
         rows = jnp.argsort(~running(state), stable=True)[:fewer]
-        rest = run_until_done(advance, running, results, take_rows, take_rows(state, rows), shrink)
+        rest = run_until_done(advance, running, results, _take_rows(state, rows), shrink)
         return jax.tree.map(lambda whole, part: whole.at[rows].set(part), results(state), rest)
 
     return lax.cond(running(state).any(), finish_rest, lambda: results(state))
+
+
+def _take_rows(state: Any, rows: Int[Array, " rows"]) -> Any:
+    """Returns the state of a search for the rows with these indices; `position` and word tables stay as they are."""
+    kept = {"position": state.position, "constraints": state.constraints.take_rows(rows)}
+    rest = state._replace(position=None, constraints=None)
+    return jax.tree.map(lambda x: x[rows], rest)._replace(**kept)

@@ -17,19 +17,15 @@ def top_k(values: Float[Array, "*rows vocab"], k: int) -> tuple[Float[Array, "*r
     size = values.shape[-1]
     num_chunks = -(-size // _CHUNK)
     if num_chunks <= k:
-        return _lax_top_k(values, k)
+        largest, indices = lax.top_k(values, k)
+        return largest, indices
     padding = [(0, 0)] * (values.ndim - 1) + [(0, num_chunks * _CHUNK - size)]
     padded = jnp.pad(values, padding, constant_values=-jnp.inf)
     maxima = padded.reshape(*values.shape[:-1], num_chunks, _CHUNK).max(axis=-1)
-    _, chunks = _lax_top_k(maxima, k)
+    _, chunks = lax.top_k(maxima, k)
     # In the order of the vocabulary, so that ties go to the lower index in the second stage too.
     starts = jnp.sort(chunks, axis=-1)[..., None] * _CHUNK
     indices = (starts + jnp.arange(_CHUNK, dtype=chunks.dtype)).reshape(*values.shape[:-1], k * _CHUNK)
     candidates = jnp.take_along_axis(values, indices, axis=-1, mode="fill", fill_value=-jnp.inf)
-    largest, chosen = _lax_top_k(candidates, k)
+    largest, chosen = lax.top_k(candidates, k)
     return largest, jnp.take_along_axis(indices, chosen, axis=-1)
-
-
-def _lax_top_k(values: Array, k: int) -> tuple[Array, Array]:
-    largest, indices = lax.top_k(values, k)
-    return largest, indices

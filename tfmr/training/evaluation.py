@@ -23,9 +23,8 @@ Batch = Mapping[str, Any]
 def evaluate_loss(batch_sums: Callable[[Batch], tuple[ArrayLike, ArrayLike]], batches: Iterable[Batch]) -> float:
     """Returns the mean loss per token over all batches, summed in float64.
 
-    Args:
-      batch_sums: returns the summed loss and the number of tokens of a batch.
-      batches: padding does not count, so the result does not depend on how the tokens are batched.
+    `batch_sums` returns the summed loss and the number of tokens of a batch. Padding does not count, so the result does
+    not depend on how the tokens are batched.
 
     Raises:
       InputError: if there are no tokens.
@@ -41,11 +40,7 @@ def evaluate_loss(batch_sums: Callable[[Batch], tuple[ArrayLike, ArrayLike]], ba
 def mean_loss(model: Model, params: Any, batches: Iterable[Batch], mesh: Mesh | None = None) -> float:
     """Returns the mean negative log-likelihood per target token, in nats, over all batches.
 
-    Args:
-      model: the model.
-      params: its parameters.
-      batches: NumPy arrays; see `evaluate_loss`.
-      mesh: the mesh over which the rows of a batch are sharded. All of its processes must call this. None: no mesh.
+    With a mesh, the rows of each batch are sharded over it, and all of its processes must call this.
 
     Raises:
       InputError: if there are no target tokens.

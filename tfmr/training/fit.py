@@ -113,20 +113,13 @@ def _fit(task: Task, config: Config, hosts: Hosts) -> RunDirectory:
         checkpointer=Checkpointer(run, training.keep_last, training.keep_every),
         hosts=hosts,
     )
-    log.info("%s: %s parameters; %s", run.path, f"{_size(state.params):,}", _described(plan))
+    size = f"{sum(x.size for x in jax.tree.leaves(state.params)):,}"
+    log.info(
+        "%s: %s parameters; %d batches per epoch in %d shapes, %.1f%% padding, %d left out",
+        *(run.path, size, len(plan.epoch(0)), len(plan.buckets), 100 * plan.padding_share(), plan.left_out),
+    )
     loop.run_to_the_end(state, sharding)
     return run
-
-
-def _size(params: Any) -> int:
-    return sum(x.size for x in jax.tree.leaves(params))
-
-
-def _described(plan: BatchPlan) -> str:
-    return (
-        f"{len(plan.epoch(0))} batches per epoch in {len(plan.buckets)} shapes, "
-        f"{100 * plan.padding_share():.1f}% padding, {plan.left_out} left out"
-    )
 
 
 def _write_run_files(task: Task, run: RunDirectory, config: Config, corpus: Corpus) -> None:

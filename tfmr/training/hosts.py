@@ -54,11 +54,7 @@ class Hosts:
         return False
 
     def agree(self, what: str, values: dict[str, Any]) -> None:
-        """Checks that all processes have the same values.
-
-        Args:
-          what: a name for this check, unique within the run.
-          values: the values to compare, by name.
+        """Checks that all processes have the same values by name; `what` is a name for this check, unique in the run.
 
         Raises:
           InputError: in all processes if one of them differs from the majority. The message names the process, its

@@ -38,11 +38,11 @@ def check_same_run(run: RunDirectory, config: Config) -> None:
     """
     if not run.config_file.exists() or not has_checkpoints(run):
         return
-    before = flatten(config_to_dict(run.config))
+    before = _fields(run.config)
     # The cosine schedule ends at the last step, so another number of steps changes the learning rate of every step.
     free = FREE - {"training.steps"} if config.training.schedule == "cosine" else FREE
     free |= {f"data.{name}" for name in config.data.may_change}
-    for name, value in flatten(config_to_dict(config)).items():
+    for name, value in _fields(config).items():
         if name in free or name.split(".")[0] in free or before.get(name) == value:
             continue
         raise InputError(
@@ -56,11 +56,10 @@ def what_must_agree(config: Config, identity: dict[str, str]) -> dict[str, Any]:
     Paths may differ between hosts; `identity`, from `Task.identity`, compares the content instead.
     """
     local = {"workdir", "distributed", *(f"data.{name}" for name in config.data.local_paths)}
-    fields = flatten(config_to_dict(config))
-    same = {name: value for name, value in fields.items() if not {name, name.split(".")[0]} & local}
+    same = {name: value for name, value in _fields(config).items() if not {name, name.split(".")[0]} & local}
     return {**same, **identity, "the version of jax": jax.__version__, "the version of tfmr": tfmr.__version__}
 
 
-def flatten(values: dict[str, Any]) -> dict[str, Any]:
-    """Returns nested dictionaries as one, with keys joined by dots."""
-    return flax.traverse_util.flatten_dict(values, sep=".")
+def _fields(config: Config) -> dict[str, Any]:
+    """Returns the JSON values of all fields, by their names joined by dots."""
+    return flax.traverse_util.flatten_dict(config_to_dict(config), sep=".")

@@ -112,10 +112,7 @@ def rows_here(mesh: Mesh, rows: int) -> list[int]:
 def to_devices(batch: dict[str, np.ndarray], mesh: Mesh, rows: int | None = None) -> dict[str, Array]:
     """Puts this process's rows of a batch on its devices and returns the whole batch, sharded by rows.
 
-    Args:
-      batch: the arrays of the rows that `rows_here` returns.
-      mesh: the mesh.
-      rows: number of rows of the whole batch. None: the arrays are the whole batch.
+    The arrays contain the rows that `rows_here` returns for a whole batch of `rows`; or, if it is None, all rows.
     """
     sharding = batch_sharding(mesh)
 

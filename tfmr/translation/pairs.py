@@ -37,12 +37,7 @@ class PairArrays(NamedTuple):
 
 
 def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[Line, Line]], first: int) -> list[Pair]:
-    """Returns the token ids of pairs. An empty line becomes EOS only.
-
-    Args:
-      tokenizer: the tokenizer of both languages.
-      pairs: text, or token ids, which are not changed.
-      first: the number of the first pair, for error messages.
+    """Returns the token ids of pairs; `first` is the number of the first one. An empty line becomes EOS only.
 
     Raises:
       InputError: if a token id is not in the vocabulary, or a source has no token ids.
@@ -79,10 +74,7 @@ def _encode(
 def without_too_long(pairs: Sequence[Pair], limits: tuple[int, int], first: int) -> dict[int, Pair]:
     """Returns the pairs by index, without those that are too long; logs a warning for each of these.
 
-    Args:
-      pairs: token ids.
-      limits: the maximum number of tokens of a source and of a target.
-      first: the number of the first pair, for warnings.
+    The `limits` are the maximum number of tokens of a source and of a target; `first` is the number of the first pair.
     """
     kept = {}
     for index, pair in enumerate(pairs):

@@ -38,14 +38,9 @@ def evaluate(
     batches: Iterable[Batch],
     tokenize: Tokenize = "13a",
 ) -> Scores:
-    """Translates the sources and scores the translations against the references.
+    """Translates lines and scores the translations against references, one for each line.
 
-    Args:
-      translator: the translator.
-      sources: lines of text.
-      references: the reference translation of each source.
-      batches: the same pairs as batches of token ids.
-      tokenize: the sacreBLEU tokenizer.
+    The loss is that of the references; `batches` are the same pairs as batches of token ids.
 
     Raises:
       InputError: if there are no sentences, or the numbers of sources and references differ.

@@ -72,11 +72,8 @@ class WordTable(NamedTuple):
 def word_table(words: Sequence[str], pieces: Sequence[bytes]) -> WordTable:
     """Returns the table that finds any of the words.
 
-    Only whole words count in scripts that separate words: "party" does not contain "art", but 犬が contains 犬.
-
-    Args:
-      words: the words or phrases. Spaces around them are ignored.
-      pieces: the bytes that each token adds to the text; EOS adds none.
+    Only whole words count in scripts that separate words: "party" does not contain "art", but 犬が contains 犬. Spaces
+    around a word are ignored. The pieces are the bytes that each token adds to the text; EOS adds none.
     """
     table = _byte_table([word.strip() for word in words])
     # The end of the text ends a word like a space.
@@ -88,12 +85,9 @@ def word_table(words: Sequence[str], pieces: Sequence[bytes]) -> WordTable:
 
 
 def suggested_tokens(table: WordTable, tokens: Sequence[int], space: int = -1) -> Int[np.ndarray, " states"]:
-    """Returns, for each state, the token that leads towards a word; -1 if there is none.
+    """Returns, for each state, the token that leads towards the word that these tokens spell; -1 if there is none.
 
-    Args:
-      table: the table of this word only.
-      tokens: the tokens of the word.
-      space: the token that is a single space, after which a word may begin; -1 if there is none.
+    The table is that of this word only. A word may begin after the token `space`, a single space; -1: there is none.
     """
     suggested = np.full(len(table.next_state), -1, np.int32)
     begins = table.next_state[:, tokens[0]] == table.walk(tokens[:1])
