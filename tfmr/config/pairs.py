@@ -70,6 +70,6 @@ class PairsConfig(DataConfig):
         return 32, 32
 
     @property
-    def is_tokenised(self) -> bool:
-        """Whether the text is tokenised already, so that BLEU must not tokenise it again."""
-        return self.corpus == "multi30k" and self.variant == "tok"
+    def bleu_tokenizer(self) -> Literal["none", "13a"]:
+        """The tokenizer of sacreBLEU: none if the text is tokenised already."""
+        return "none" if self.corpus == "multi30k" and self.variant == "tok" else "13a"

@@ -1,5 +1,6 @@
 """The task of language modeling."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -22,21 +23,8 @@ class LanguageModeling(TokenTask):
     """Running text, scored by loss."""
 
     def validation(self, model: CausalLM, corpus: PreparedText, config: Config, mesh: Mesh) -> Validation:
-        """Returns the function that computes `loss` and `perplexity` of the validation text, and `crop_loss` of crops.
-
-        `crop_loss` is missing if `config.data.evaluation_crops` is 0 or the text is shorter than a crop.
-        """
-        text, rows = corpus.split("validation"), batch_parts(mesh)
-        data: Any = config.data
-
-        def evaluate(params: Any) -> dict[str, float]:
-            loss = mean_loss(model, params, evaluation_batches_of_text(text, data, rows_multiple=rows), mesh)
-            values = {"loss": loss, "perplexity": perplexity(loss)}
-            if data.evaluation_crops and len(text.tokens) >= data.max_length:
-                values["crop_loss"] = mean_loss(model, params, crop_batches(text, data, rows_multiple=rows), mesh)
-            return values
-
-        return evaluate
+        """Returns the function that computes the losses of the validation text; see `_losses`."""
+        return functools.partial(_losses, model, text=corpus.split("validation"), data=config.data, mesh=mesh)
 
     def write_files(self, run: RunDirectory, corpus: PreparedText) -> None:
         """Writes the tokenizer and the tokens of the validation text."""
@@ -47,20 +35,30 @@ class LanguageModeling(TokenTask):
         """Computes the loss of the whole validation text, predicting every token once."""
         _refuse_translation_options(options)
         config, text = run.config, run.read_token_split("validation")
-        data: Any = config.data
         params = read_params(run, config.model, options.checkpoint)
-        model = build_model(config.model)
-        loss = mean_loss(model, params, evaluation_batches_of_text(text, data, stride=options.stride))
-        scores = {"loss": loss, "perplexity": perplexity(loss), "tokens": len(text.tokens)}
-        if data.evaluation_crops:
-            scores["crop_loss"] = mean_loss(model, params, crop_batches(text, data))
-        return scores
+        losses = _losses(build_model(config.model), params, text=text, data=config.data, stride=options.stride)
+        return {**losses, "tokens": len(text.tokens)}
 
     def longest_batch(self, data: RunningTextConfig) -> tuple[TextSplit, TextBatch]:
         """Returns an empty split and a batch; all batches have the same shape."""
         none = np.empty(0, np.int64)
         bucket = Bucket(data.tokens_per_batch // data.max_length, 0, data.max_length)
         return TextSplit(np.empty(0, np.int32), np.zeros(1, np.int64)), TextBatch(bucket, none, none, none)
+
+
+def _losses(
+    model: CausalLM, params: Any, *, text: TextSplit, data: Any, mesh: Mesh | None = None, stride: int = 0
+) -> dict[str, float]:
+    """Returns `loss` and `perplexity` of a text, and `crop_loss` of random crops of it.
+
+    `crop_loss` is missing if `data.evaluation_crops` is 0 or the text is shorter than a crop.
+    """
+    rows = 1 if mesh is None else batch_parts(mesh)
+    loss = mean_loss(model, params, evaluation_batches_of_text(text, data, stride=stride, rows_multiple=rows), mesh)
+    losses = {"loss": loss, "perplexity": perplexity(loss)}
+    if data.evaluation_crops and len(text.tokens) >= data.max_length:
+        losses["crop_loss"] = mean_loss(model, params, crop_batches(text, data, rows_multiple=rows), mesh)
+    return losses
 
 
 def _refuse_translation_options(options: EvaluationOptions) -> None:

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from tfmr.config import PairsConfig
 from tfmr.errors import InputError
 from tfmr.training.evaluation import Batch, mean_loss, perplexity
 from tfmr.translation.translator import Translator
@@ -87,8 +86,3 @@ def _require_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None
         raise InputError(f"{len(hypotheses)} sentences but {len(references)} references; the numbers must be equal")
     if not references:
         raise InputError("there are no sentences to evaluate")
-
-
-def scoring_tokenizer(config: PairsConfig) -> Tokenize:
-    """Returns the sacreBLEU tokenizer for a corpus: none if its text is already tokenized."""
-    return "none" if config.is_tokenised else "13a"

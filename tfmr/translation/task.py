@@ -20,7 +20,7 @@ from tfmr.runs.storage import write_text
 from tfmr.training.evaluation import mean_loss, perplexity
 from tfmr.training.sharding import batch_parts, batch_sharding, logical_names_on
 from tfmr.training.task import EvaluationOptions, TokenTask, Validation
-from tfmr.translation.scores import corpus_scores, score_translations, scoring_tokenizer
+from tfmr.translation.scores import corpus_scores, score_translations
 from tfmr.translation.translator import Translator
 
 GREEDY = DecodingConfig(beam_size=1)
@@ -40,7 +40,6 @@ class Translation(TokenTask):
         if (translated := config.training.bleu_sentences) >= 0:
             sources, references = sources[:translated], references[:translated]
         data: Any = config.data
-        tokenize = scoring_tokenizer(data)
 
         def evaluate(params: Any) -> dict[str, float]:
             # All processes run the same programs over the whole mesh, each on the rows of its own devices. Sharded
@@ -51,7 +50,7 @@ class Translation(TokenTask):
                 with logical_names_on(mesh):
                     translator = Translator(model, params, corpus.tokenizer, GREEDY, batch_sharding(mesh))
                     translations = translator.translate(sources)
-                values["bleu"] = corpus_scores(translations, references, tokenize)["bleu"]
+                values["bleu"] = corpus_scores(translations, references, data.bleu_tokenizer)["bleu"]
             return values
 
         return evaluate
@@ -75,8 +74,8 @@ class Translation(TokenTask):
             write_text(Path(options.output), "".join(line + "\n" for line in translations))
         batches = evaluation_batches(encode_pairs(translator.tokenizer, sources, references))
         data: Any = run.config.data
-        tokenize = scoring_tokenizer(data)
-        return dataclasses.asdict(score_translations(translator, translations, references, batches, tokenize))
+        scores = score_translations(translator, translations, references, batches, data.bleu_tokenizer)
+        return dataclasses.asdict(scores)
 
     def longest_batch(self, data: PairsConfig) -> tuple[PairSplit, Batch]:
         """Returns a batch of the longest bucket. Packed rows may be slightly longer, depending on the corpus."""
