@@ -108,7 +108,7 @@ class Task(abc.ABC):
 class TokenTask(Task):
     """A task whose model predicts the tokens of a tokenizer."""
 
-    loss = staticmethod(token_loss)
+    loss = staticmethod(token_loss)  # pyright: ignore - it needs no self
 
     def complete(self, model: Any, corpus: Any) -> Any:
         """Sets `vocab_size` to that of the tokenizer if it is 0; raises InputError if it is too small."""

@@ -29,11 +29,11 @@ class Pair(NamedTuple):
 class PairArrays(NamedTuple):
     """A batch of pairs. Rows after the last pair are padding."""
 
-    source: Int[np.ndarray | Array, "rows width"]
-    source_segments: Int[np.ndarray | Array, "rows width"]
-    target_input: Int[np.ndarray | Array, "rows width"]
-    target_output: Int[np.ndarray | Array, "rows width"]
-    target_segments: Int[np.ndarray | Array, "rows width"]
+    source: Int[Array, "rows width"]
+    source_segments: Int[Array, "rows width"]
+    target_input: Int[Array, "rows width"]
+    target_output: Int[Array, "rows width"]
+    target_segments: Int[Array, "rows width"]
 
 
 def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[Line, Line]], first: int) -> list[Pair]:
@@ -112,7 +112,8 @@ def run_on_pairs(
 
 
 def _pair_arrays(pairs: Sequence[Pair], rows: int, width: int) -> PairArrays:
-    arrays = PairArrays(*np.full((5, rows, width), PAD_ID, np.int32))
+    empty: Any = np.full((5, rows, width), PAD_ID, np.int32)
+    arrays: Any = PairArrays(*empty)
     arrays.source[len(pairs) :, 0] = EOS_ID  # attention needs at least one token
     arrays.source_segments[len(pairs) :, 0] = 1
     for row, (source, target) in enumerate(pairs):
