@@ -8,17 +8,17 @@ from tfmr.config.causal_lm import CausalLMConfig
 from tfmr.config.data import DataConfig, default_cache
 from tfmr.config.decoding import DecodingConfig, GenerationConfig, SamplingConfig
 from tfmr.config.devices import DistributedConfig, MeshConfig
-from tfmr.config.kinds import (
+from tfmr.config.model import ModelConfig
+from tfmr.config.pairs import PairsConfig
+from tfmr.config.run import (
     KINDS,
+    Config,
     config_from_dict,
     config_to_dict,
     model_from_dict,
     model_to_dict,
     register_kind,
 )
-from tfmr.config.model import ModelConfig
-from tfmr.config.pairs import PairsConfig
-from tfmr.config.run import Config
 from tfmr.config.running_text import RunningTextConfig
 from tfmr.config.training import TrainingConfig
 from tfmr.config.transformer import TransformerConfig

@@ -48,13 +48,7 @@ class Account:
     """Size of the keys and values of one text, from the configuration and the text's length."""
 
 
-@dataclass(frozen=True)
-class _Kind:
-    model_class: type[Model]
-    account: Account | None
-
-
-_KINDS: dict[type[ModelConfig], _Kind] = {}
+_KINDS: dict[type[ModelConfig], tuple[type[Model], Account | None]] = {}
 
 
 def register_model(
@@ -64,7 +58,7 @@ def register_model(
 
     `tfmr inspect` and `tfmr compile` need the account: what the model costs to run.
     """
-    _KINDS[config_class] = _Kind(model_class, account)
+    _KINDS[config_class] = model_class, account
 
 
 def build_model(config: ModelConfig) -> Any:
@@ -73,7 +67,8 @@ def build_model(config: ModelConfig) -> Any:
     Raises:
       TypeError: if no model is registered for this kind of configuration.
     """
-    return _kind_of(config).model_class(config)
+    model_class, _ = _kind_of(config)
+    return model_class(config)
 
 
 def account_of(config: ModelConfig) -> Account:
@@ -83,14 +78,14 @@ def account_of(config: ModelConfig) -> Account:
       TypeError: if the kind is not registered.
       InputError: if it is registered without an account.
     """
-    account = _kind_of(config).account
+    _, account = _kind_of(config)
     if account is None:
         name = type(config).__name__
         raise InputError(f"{name}: its FLOPs and cache size are unknown; pass account= to tfmr.models.register_model")
     return account
 
 
-def _kind_of(config: ModelConfig) -> _Kind:
+def _kind_of(config: ModelConfig) -> tuple[type[Model], Account | None]:
     if type(config) not in _KINDS:
         raise TypeError(f"{type(config).__name__}: no model is registered for it; call tfmr.models.register_model")
     return _KINDS[type(config)]

@@ -10,6 +10,7 @@ hypotheses with different numbers of the required tokens (Post and Vilar 2018). 
 continuation of the same hypothesis is penalized (Li et al. 2016).
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -135,10 +136,9 @@ def beam_search(
       num_hypotheses: number of hypotheses to return, at most the beam size. The first n do not depend on it.
       shrink: continue with a smaller batch as soon as few rows are running.
     """
-    inverse_penalties = jnp.asarray(inverse_length_penalties(config, max_length))
 
     def advance(state: _State) -> _State:
-        return _advance(step, state, config, inverse_penalties)[0]
+        return _advance(step, config, state)[0]
 
     return run_until_done(
         advance,
@@ -153,11 +153,7 @@ def record_beam_search(
     step: Step, cache: Cache, constraints: Constraints, max_length: int, config: DecodingConfig, num_hypotheses: int = 1
 ) -> tuple[SearchResult, BeamSteps]:
     """Same as `beam_search`, but also returns what each step selected."""
-    inverse_penalties = jnp.asarray(inverse_length_penalties(config, max_length))
-
-    def advance(state: _State) -> tuple[_State, BeamSteps]:
-        return _advance(step, state, config, inverse_penalties)
-
+    advance = functools.partial(_advance, step, config)
     state, first = advance(_start(cache, constraints, max_length, num_hypotheses))
     nothing = jax.tree.map(lambda x: jnp.full_like(x, -jnp.inf if x.dtype == jnp.float32 else PAD_ID), first)
 
@@ -173,11 +169,10 @@ def _running(state: _State) -> Bool[Array, " batch"]:
     return (state.beam.log_probs > -jnp.inf).any(axis=1)
 
 
-def _advance(
-    step: Step, state: _State, config: DecodingConfig, inverse_penalties: Float[Array, " lengths"]
-) -> tuple[_State, BeamSteps]:
+def _advance(step: Step, config: DecodingConfig, state: _State) -> tuple[_State, BeamSteps]:
     """Runs one step; returns the new state and what the step selected."""
     position, size, prefix_lengths = state.position, config.beam_size, state.constraints.prefix_lengths
+    inverse_penalties = jnp.asarray(inverse_length_penalties(config, state.beam.tokens.shape[-1]))
     beam, cache, candidates = _extend(step, state, config)
     best = candidates.take(_top(candidates.keys, 2 * size))
     ends = best.tokens == EOS_ID

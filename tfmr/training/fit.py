@@ -152,17 +152,10 @@ def _device_batches(
 class _Standing:
     """What a checkpoint contains besides the state: the position in the data and the best evaluation."""
 
-    cursor: Cursor = dataclasses.field(default_factory=Cursor)
+    place: Cursor = dataclasses.field(default_factory=Cursor)
     best: float = math.inf
     worse: int = 0
     """Evaluations since the best one."""
-
-    def to_json(self) -> dict[str, Any]:
-        return {"place": list(self.cursor), "best": self.best, "worse": self.worse}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "_Standing":
-        return cls(Cursor(*values["place"]), values["best"], values["worse"])
 
 
 @dataclasses.dataclass
@@ -182,10 +175,11 @@ class _Loop:
         found = self.checkpointer.restore_newest(checkpoint_targets(state, sharding))
         if found is not None:
             items, values = found
-            state, standing = state_from_items(items), _Standing.from_json(values)
+            state = state_from_items(items)
+            standing = _Standing(Cursor(*values["place"]), values["best"], values["worse"])
             log.info("Continuing from step %d", int(state.step))
         first_step = int(state.step)
-        self.hosts.agree("place", {"the first step": first_step, **standing.to_json()})
+        self.hosts.agree("place", {"the first step": first_step, **dataclasses.asdict(standing)})
         writer = MetricsWriter(self.run.metrics_file if self.hosts.is_first else None, first_step)
         progress = Progress(first_step, self.config.training.steps, shown=self.hosts.is_first)
         try:
@@ -201,10 +195,10 @@ class _Loop:
         training = self.config.training
         reader = _MetricsReader(writer, progress, training.log_every, self.checkpointer.latest_step)
         ended = self._has_ended(first_step, standing)
-        batches = prefetch(self.batches(standing.cursor))
+        batches = prefetch(self.batches(standing.place))
         step = first_step
         while not ended:
-            batch, standing.cursor = next(batches)
+            batch, standing.place = next(batches)
             state, metrics = self.step(state, batch)
             step += 1
             self.hosts.at_step(step)
@@ -221,7 +215,7 @@ class _Loop:
             if ended or stop or due:
                 reader.finish()  # no checkpoint may be ahead of metrics.jsonl
                 writer.flush()
-                self.checkpointer.save(step, checkpoint_items(state), standing.to_json())
+                self.checkpointer.save(step, checkpoint_items(state), dataclasses.asdict(standing))
             if stop and not ended:
                 batches.close()
                 raise Stopped(stop, step)

@@ -36,8 +36,9 @@ def evaluate(
     references: Sequence[str],
     batches: Iterable[Batch],
     tokenize: Tokenize = "13a",
+    translations: Sequence[str] | None = None,
 ) -> Scores:
-    """Translates lines and scores the translations against references, one for each line.
+    """Translates lines, unless their translations are given, and scores them against references, one for each line.
 
     The loss is that of the references; `batches` are the same pairs as batches of token ids.
 
@@ -45,17 +46,7 @@ def evaluate(
       InputError: if there are no sentences, or the numbers of sources and references differ.
     """
     _require_pairs(sources, references)
-    return score_translations(translator, translator.translate(sources), references, batches, tokenize)
-
-
-def score_translations(
-    translator: Translator,
-    translations: Sequence[str],
-    references: Sequence[str],
-    batches: Iterable[Batch],
-    tokenize: Tokenize = "13a",
-) -> Scores:
-    """Same as `evaluate`, for translations that the translator has already made."""
+    translations = translator.translate(sources) if translations is None else translations
     text_scores = corpus_scores(translations, references, tokenize)
     loss = mean_loss(translator.model, translator.params, batches)
     return Scores(loss=loss, perplexity=perplexity(loss), sentences=len(references), **text_scores)

@@ -45,12 +45,10 @@ def search_batch(
     """Returns the best outputs for each source of a batch, or random ones.
 
     Args:
-      params: the parameters of each member of an ensemble.
+      params, models: those of each member of an ensemble.
       source: token ids up to EOS, then PAD.
       constraints: the rules for the outputs.
-      lines: the line number of each source. Samples depend on it.
-      seed: samples depend on it.
-      models: the members of the ensemble.
+      lines, seed: the line number of each source, and a number; samples depend on both.
       config: how to search; see `compiled_part`.
       max_length: the number of tokens of the longest output.
       number: the number of outputs for each source.

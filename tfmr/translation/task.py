@@ -20,7 +20,7 @@ from tfmr.runs.storage import write_text
 from tfmr.training.evaluation import mean_loss, perplexity
 from tfmr.training.sharding import batch_parts, batch_sharding, logical_names_on
 from tfmr.training.task import EvaluationOptions, TokenTask, Validation
-from tfmr.translation.scores import corpus_scores, score_translations
+from tfmr.translation.scores import corpus_scores, evaluate
 from tfmr.translation.translator import Translator
 
 GREEDY = DecodingConfig(beam_size=1)
@@ -41,7 +41,7 @@ class Translation(TokenTask):
             sources, references = sources[:translated], references[:translated]
         data: Any = config.data
 
-        def evaluate(params: Any) -> dict[str, float]:
+        def validate(params: Any) -> dict[str, float]:
             # All processes run the same programs over the whole mesh, each on the rows of its own devices. Sharded
             # parameters therefore stay where they are, however large, and every process learns the result.
             loss = mean_loss(model, params, batches, mesh)
@@ -53,7 +53,7 @@ class Translation(TokenTask):
                 values["bleu"] = corpus_scores(translations, references, data.bleu_tokenizer)["bleu"]
             return values
 
-        return evaluate
+        return validate
 
     def write_files(self, run: RunDirectory, corpus: PreparedPairs) -> None:
         """Writes the tokenizer, and the sentences of the validation and test splits."""
@@ -74,7 +74,7 @@ class Translation(TokenTask):
             write_text(Path(options.output), "".join(line + "\n" for line in translations))
         batches = evaluation_batches(encode_pairs(translator.tokenizer, sources, references))
         data: Any = run.config.data
-        scores = score_translations(translator, translations, references, batches, data.bleu_tokenizer)
+        scores = evaluate(translator, sources, references, batches, data.bleu_tokenizer, translations)
         return dataclasses.asdict(scores)
 
     def longest_batch(self, data: PairsConfig) -> tuple[PairSplit, Batch]:
