@@ -30,7 +30,7 @@ def make_run(folder: Path, **changes) -> str:
     params["output_bias"] = 2 * params["output_bias"].at[EOS_ID].set(2.0)
     for name in [name for name in params if name.endswith("embedding")]:
         params[name]["embedding"] = 2 * params[name]["embedding"]
-    run = RunDirectory.at(folder)
+    run = RunDirectory(folder)
     save_params(run.best, 0, jax_free(params))
     run.write_tokenizer(tokenizer)
     data = PairsConfig(corpus="text", max_length=min(256, config.max_length))
@@ -48,7 +48,7 @@ def make_language_model(folder: Path, *, kind: str = "bpe", documents: bool = Tr
     if config.positions == "learned":
         params["positions"]["embedding"] = 3 * params["positions"]["embedding"]
     params["decoder"]["norm"]["gamma"] = 6 * (params["decoder"]["norm"]["gamma"] - 1)
-    run = RunDirectory.at(folder)
+    run = RunDirectory(folder)
     save_params(run.best, 0, jax_free(params))
     run.write_tokenizer(tokenizer)
     data = RunningTextConfig(document_separator="\n" if documents else "", max_length=96)

@@ -158,7 +158,7 @@ def test_what_is_wrong_is_told_in_one_line(name: str, trained: str, tmp_path: Pa
 
 
 def test_runs_with_other_tokenizers_are_no_ensemble(trained: str, tmp_path: Path):
-    other = RunDirectory.at(tmp_path / "other")
+    other = RunDirectory(tmp_path / "other")
     config = RunDirectory.open(trained).config
     other.write_config(config)
     other.write_tokenizer(type(RunDirectory.open(trained).tokenizer).train("characters", ["abc"], 20))

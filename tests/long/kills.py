@@ -45,7 +45,7 @@ class Starter:
     """Starts train.py on a configuration, and kills it."""
 
     def __init__(self, folder: Path, config: Config):
-        self.run = RunDirectory.at(config.workdir)
+        self.run = RunDirectory(config.workdir)
         self.log = folder / f"{self.run.path.name}.log"
         recipe = folder / f"{self.run.path.name}.py"
         write_recipe(recipe, config)

@@ -12,7 +12,7 @@ from tfmr.runs.storage import check_writable, is_remote, storage_path, write_tex
 
 def test_another_kind_of_folder_is_refused():
     with pytest.raises(InputError, match=r"^hdfs://a/b: hdfs:// is not supported; use .*gs://BUCKET/RUN$"):
-        RunDirectory.at("hdfs://a/b")
+        RunDirectory("hdfs://a/b")
 
 
 def test_missing_packages_are_named(monkeypatch):

@@ -236,7 +236,7 @@ def test_a_bucket_is_a_run_directory_too(base, finished, tmp_path, monkeypatch):
     config = dataclasses.replace(changed(base, keep_last=3), workdir="gs://bucket/runs/one")
     train_and_signal(config, 10, signal.SIGTERM)
     local = tmp_path / "bucket" / "runs" / "one"
-    newest = max(state_steps(RunDirectory.at(config.workdir)))
+    newest = max(state_steps(RunDirectory(config.workdir)))
     assert read_metric_lines(local / "metrics.jsonl")[-1]["step"] == newest
     (local / "checkpoints" / str(newest) / "place" / "metadata").write_text("{")
     train(config)

@@ -62,7 +62,7 @@ def test_different_tokenizers_are_refused():
 
 def test_runs_with_different_tokenizers_are_refused_by_name(tmp_path):
     for name, letters in (("one", "abc"), ("two", "abcd")):
-        run = RunDirectory.at(tmp_path / name)
+        run = RunDirectory(tmp_path / name)
         run.write_config(Config())
         run.write_tokenizer(Tokenizer.train("characters", [letters], 40))
     with pytest.raises(InputError, match=r"/one and .*/two have different tokenizers"):

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
     read, command = _reader(options)
     config, tokenizer, params = read(options)
     with new_folder(options.run) as folder:
-        run = RunDirectory.at(folder)
+        run = RunDirectory(folder)
         save_params(run.best, 0, params)
         run.write_tokenizer(tokenizer)
         run.write_config(config)

@@ -8,19 +8,19 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
-from tfmr.config import ModelConfig
 from tfmr.nn import Dropout, LayerConfig, LearnedPositions, TokenEmbedding, sinusoidal_positions
 from tfmr.nn.stacks import ACTIVATION_AXES
 
 
-def layer_config(config: ModelConfig, **options: Any) -> LayerConfig:
+def layer_config(config: Any, **options: Any) -> LayerConfig:
     """Returns the shape of a model's layers: the fields of `LayerConfig` that its configuration has, and `options`."""
     names = [field.name for field in dataclasses.fields(LayerConfig) if hasattr(config, field.name)]
     shared: dict[str, Any] = {name: getattr(config, name) for name in names}
-    return LayerConfig(**shared | dict(dtype=dtype_of(config)) | options)
+    shared["dtype"] = jnp.dtype(config.dtype)
+    return LayerConfig(**shared | options)
 
 
-def token_embedding(config: ModelConfig, **options: Any) -> TokenEmbedding:
+def token_embedding(config: Any, **options: Any) -> TokenEmbedding:
     """Returns a new token embedding for a model; `options` are fields of `TokenEmbedding`.
 
     Raises:
@@ -28,12 +28,7 @@ def token_embedding(config: ModelConfig, **options: Any) -> TokenEmbedding:
     """
     if config.vocab_size == 0:
         raise ValueError(f"{type(config).__name__}.vocab_size is 0: set it to the tokenizer's vocab_size")
-    return TokenEmbedding(config.vocab_size, config.d_model, dtype_of(config), **options)
-
-
-def dtype_of(config: Any) -> Any:
-    """Returns the type of a model's computation."""
-    return jnp.dtype(config.dtype)
+    return TokenEmbedding(config.vocab_size, config.d_model, jnp.dtype(config.dtype), **options)
 
 
 def embed(

@@ -12,7 +12,7 @@ from tfmr.config import Config, config_from_dict, config_to_dict
 from tfmr.data.text_batches import TextSplit
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
-from tfmr.runs.storage import AnyPath, first_line, storage_path, write_bytes, write_text
+from tfmr.runs.storage import first_line, storage_path, write_bytes, write_text
 
 
 class RunDirectory:
@@ -32,8 +32,9 @@ class RunDirectory:
       damaged: damaged checkpoints that were set aside when training continued, by step.
     """
 
-    def __init__(self, path: AnyPath):
-        self.path = path
+    def __init__(self, path: str | os.PathLike):
+        """Takes the path or URL of a folder, which need not exist yet."""
+        self.path = path = storage_path(path)
         self.config_file = path / "config.json"
         self.tokenizer_file = path / "tokenizer.json"
         self.metrics_file = path / "metrics.jsonl"
@@ -44,14 +45,9 @@ class RunDirectory:
         self.damaged = path / "damaged"
 
     @classmethod
-    def at(cls, path: str | os.PathLike) -> "RunDirectory":
-        """Returns the run directory of a path or URL, which need not exist yet."""
-        return cls(storage_path(path))
-
-    @classmethod
     def open(cls, path: "str | os.PathLike | RunDirectory") -> "RunDirectory":
         """Returns an existing run directory; raises InputError if `path` is not one."""
-        run = path if isinstance(path, RunDirectory) else cls.at(path)
+        run = path if isinstance(path, RunDirectory) else cls(path)
         if not run.config_file.is_file():
             raise InputError(f"{run.path}: not a run directory (it has no config.json); train.py creates one")
         return run

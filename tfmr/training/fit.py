@@ -78,7 +78,7 @@ def fit(task: Task, config: Config) -> RunDirectory:
 
 
 def _fit(task: Task, config: Config, hosts: Hosts) -> RunDirectory:
-    run = RunDirectory.at(config.workdir)
+    run = RunDirectory(config.workdir)
     check_writable(run.path)
     mesh = make_mesh(config.mesh)
     corpus = hosts.first_then_others(lambda: prepare_corpus(config.data))

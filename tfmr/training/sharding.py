@@ -47,7 +47,8 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     shape = config.shape(len(devices))
     # Linen's logical names do not work with Explicit axes, the default.
     axis_types = (AxisType.Auto,) * len(MESH_AXES)
-    slices = _num_slices(devices)
+    # On GPUs the attribute counts hosts, whose network is fast enough for the other axes.
+    slices = len({getattr(device, "slice_index", 0) for device in devices if device.platform != "gpu"}) or 1
     if slices == 1:
         return jax.make_mesh(shape, MESH_AXES, axis_types=axis_types, devices=devices)
     if shape[0] % slices:
@@ -57,11 +58,6 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
         )
     of_a_slice = shape[0] // slices, *shape[1:]
     return Mesh(mesh_utils.create_hybrid_device_mesh(of_a_slice, (slices, 1, 1), devices), MESH_AXES, axis_types)
-
-
-def _num_slices(devices: Sequence[Any]) -> int:
-    # On GPUs the attribute counts hosts, whose network is fast enough for the other axes.
-    return len({getattr(device, "slice_index", 0) for device in devices if device.platform != "gpu"}) or 1
 
 
 def batch_parts(mesh: Mesh) -> int:

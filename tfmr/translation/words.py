@@ -5,6 +5,7 @@ over every token of the vocabulary from every state gives a table that a search 
 found by its spelling, not by the tokens into which the tokenizer would have divided it.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -79,7 +80,8 @@ def word_table(words: Sequence[str], pieces: Sequence[bytes]) -> WordTable:
     # The end of the text ends a word like a space.
     texts = [b" " if token == EOS_ID else piece for token, piece in enumerate(pieces)]
     states = np.tile(np.arange(len(table), dtype=np.int32)[:, None], len(texts))
-    for column in _columns(texts):
+    # The first bytes of all texts, the second bytes, and so on.
+    for column in itertools.zip_longest(*texts, fillvalue=_SAME):
         states = table[states, column]
     return WordTable(states)
 
@@ -108,15 +110,6 @@ def token_progress(table: WordTable, tokens: Sequence[int]) -> Int[np.ndarray, "
         progress[state] = number
     progress[table.at_end] = len(tokens)
     return progress
-
-
-def _columns(texts: Sequence[bytes]) -> Int[np.ndarray, "longest vocab"]:
-    """Returns the first bytes of all texts, the second bytes, and so on; `_SAME` after the end of a text."""
-    longest = max(map(len, texts))
-    columns = np.full((longest, len(texts)), _SAME, np.int32)
-    for token, text in enumerate(texts):
-        columns[: len(text), token] = list(text)
-    return columns
 
 
 def _byte_table(words: Sequence[str]) -> Int[np.ndarray, "states 257"]:

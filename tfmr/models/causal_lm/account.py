@@ -1,9 +1,10 @@
 """What a language model costs to run."""
 
+import jax.numpy as jnp
+
 from tfmr.config import CausalLMConfig
 from tfmr.models.account import causal_attention_flops, projection_sizes
 from tfmr.models.model import Account
-from tfmr.models.token_model import dtype_of
 
 
 def _forward_flops(config: CausalLMConfig, _: int, length: int) -> dict[str, int]:
@@ -17,7 +18,7 @@ def _forward_flops(config: CausalLMConfig, _: int, length: int) -> dict[str, int
 
 
 def _cache_bytes(config: CausalLMConfig, length: int) -> int:
-    return config.num_layers * length * config.num_heads * (config.d_k + config.d_v) * dtype_of(config).itemsize
+    return config.num_layers * length * config.num_heads * (config.d_k + config.d_v) * jnp.dtype(config.dtype).itemsize
 
 
 ACCOUNT = Account(_forward_flops, _cache_bytes)

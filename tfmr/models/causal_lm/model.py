@@ -38,8 +38,8 @@ class CausalLM(Model):
         self.embedding = token_embedding(config, **embedding)
         if not config.tie_embeddings:
             self.output_embedding = token_embedding(config, **embedding)
-        if config.positions == "learned":
-            self.positions = LearnedPositions(config.max_length, config.d_model, init)
+        learned = config.positions == "learned"
+        self.positions = LearnedPositions(config.max_length, config.d_model, init) if learned else None
         biases = dict(attention_bias=config.bias, feed_forward_bias=config.bias, norm_bias=config.bias)
         self.decoder = Encoder(
             layer_config(config, **biases, kernel_init=init, residual_init=residual_init),
@@ -130,8 +130,7 @@ class CausalLM(Model):
     def _embed(
         self, tokens: Int[Array, "batch length"], positions: Int[Array, "#batch length"] | None, deterministic: bool
     ) -> Float[Array, "batch length d_model"]:
-        learned = self.positions if self.config.positions == "learned" else None
-        return embed(tokens, positions, self.embedding, learned, self.dropout, deterministic=deterministic)
+        return embed(tokens, positions, self.embedding, self.positions, self.dropout, deterministic=deterministic)
 
 
 register_model(CausalLMConfig, CausalLM, account=ACCOUNT)

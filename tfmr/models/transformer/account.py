@@ -1,9 +1,10 @@
 """What an encoder-decoder Transformer costs to run."""
 
+import jax.numpy as jnp
+
 from tfmr.config import TransformerConfig
 from tfmr.models.account import causal_attention_flops, flops_per_score, projection_sizes
 from tfmr.models.model import Account
-from tfmr.models.token_model import dtype_of
 
 
 def _forward_flops(config: TransformerConfig, source_length: int, target_length: int) -> dict[str, int]:
@@ -24,7 +25,7 @@ def _forward_flops(config: TransformerConfig, source_length: int, target_length:
 
 def _cache_bytes(config: TransformerConfig, length: int) -> int:
     numbers = 2 * config.num_decoder_layers * length * config.num_heads * (config.d_k + config.d_v)
-    return numbers * dtype_of(config).itemsize
+    return numbers * jnp.dtype(config.dtype).itemsize
 
 
 ACCOUNT = Account(_forward_flops, _cache_bytes)

@@ -60,9 +60,9 @@ class Transformer(Model):
         if config.output_bias:
             zeros = nn.initializers.zeros
             self.output_bias = parameter(self, "output_bias", zeros, ("vocab",), (config.vocab_size,))
-        if config.positions == "learned":
-            self.source_positions = LearnedPositions(config.max_length, config.d_model)
-            self.target_positions = LearnedPositions(config.max_length, config.d_model)
+        learned = config.positions == "learned"
+        self.source_positions = LearnedPositions(config.max_length, config.d_model) if learned else None
+        self.target_positions = LearnedPositions(config.max_length, config.d_model) if learned else None
         layer = layer_config(config)
         stack: dict[str, Any] = dict(final_norm=config.norm == "pre", scan=config.scan_layers, remat=config.remat)
         self.encoder = Encoder(layer, config.num_encoder_layers, **stack)
@@ -112,8 +112,7 @@ class Transformer(Model):
     ) -> Float[Array, "batch source d_model"]:
         """Returns the encoder's output, the memory that the decoder attends to."""
         embedding = self.embedding if self.config.tie_embeddings == "all" else self.source_embedding
-        learned = self.source_positions if self.config.positions == "learned" else None
-        x = embed(source, source_positions, embedding, learned, self.dropout, deterministic=deterministic)
+        x = embed(source, source_positions, embedding, self.source_positions, self.dropout, deterministic=deterministic)
         mask = None if source_segments is None else segment_mask(source_segments, source_segments)
         return self.encoder(x, mask=mask, deterministic=deterministic)
 
@@ -230,7 +229,7 @@ class Transformer(Model):
     def _embed_target(
         self, tokens: Int[Array, "batch length"], positions: Int[Array, "#batch length"] | None, deterministic: bool
     ) -> Float[Array, "batch length d_model"]:
-        learned = self.target_positions if self.config.positions == "learned" else None
+        learned = self.target_positions
         return embed(tokens, positions, self.embedding, learned, self.dropout, deterministic=deterministic)
 
     def _output_embedding(self) -> TokenEmbedding:
