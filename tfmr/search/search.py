@@ -37,10 +37,7 @@ class StepOutput(NamedTuple):
     """Attention of the newest tokens to the source tokens, for the coverage penalty only."""
 
 
-Step = Callable[
-    [Int[Array, "batch beam"], Int[Array, "batch beam length"], Cache, Int[Array, ""]],
-    StepOutput,
-]
+Step = Callable[[Int[Array, "batch beam"], Int[Array, "batch beam length"], Cache, Int[Array, ""]], StepOutput]
 """step(tokens, origins, cache, position) computes the logits that follow the newest token of each hypothesis.
 
 `tokens` are the newest tokens, at `position`. The step writes their keys and values to the cache in the order of the

@@ -19,13 +19,12 @@ from tfmr.data.loader import Cursor, batches_from, prefetch
 from tfmr.errors import InputError
 from tfmr.models import build_model
 from tfmr.runs.checkpoints import Checkpointer
-from tfmr.runs.metrics import MetricsWriter
+from tfmr.runs.metrics import MetricsWriter, Progress
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.runs.storage import check_writable, writing_named
 from tfmr.training import distributed
 from tfmr.training.hosts import Hosts, join
 from tfmr.training.optimizer import make_optimizer, make_schedule
-from tfmr.training.progress import Progress
 from tfmr.training.resume import check_same_run, what_must_agree
 from tfmr.training.sharding import batch_parts, make_mesh, rows_here, to_devices
 from tfmr.training.state import TrainState, checkpoint_items, checkpoint_targets, make_sharded_state, state_from_items
