@@ -16,7 +16,7 @@ class Checks:
         self._section, self._config = section, config
 
     def require(self, name: str, condition: bool, fix: str) -> None:
-        """Requires a condition that a field breaks if it is false."""
+        """Requires a condition on the value of a field."""
         require(condition, f"{self._section}.{name}", getattr(self._config, name), fix)
 
     def positive(self, *names: str) -> None:
