@@ -319,7 +319,7 @@ def poisoned(monkeypatch):
             return {**batch, "mark": np.full_like(batch["source"], next(made) in numbers)}
 
         def loss(task, model, params, batch, **kwargs):
-            sums = clean_loss(task, model, params, batch, **kwargs)
+            sums = clean_loss(model, params, batch, **kwargs)
             return sums.replace(loss=sums.loss * jax.numpy.where(batch["mark"][0, 0] == 1, math.nan, 1.0))
 
         monkeypatch.setattr(PairSplit, "arrays", mark)
