@@ -206,7 +206,7 @@ def test_a_full_disk_ends_the_run_and_the_same_command_continues(base, finished,
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_any_work(base, tmp_path, monkeypatch):
-    monkeypatch.setattr(Translation, "prepare", lambda *_: pytest.fail("work was done"))
+    monkeypatch.setattr("tfmr.data.prepare.prepare_pairs", lambda *_: pytest.fail("work was done"))
     (tmp_path / "file").write_text("here")
     for workdir in (tmp_path / "file", tmp_path / "file" / "run", Path("/proc/tfmr/run")):
         with pytest.raises(InputError, match=rf"{workdir}: cannot be written to \(.*\); .*another --workdir"):
