@@ -94,7 +94,7 @@ def test_a_second_time_it_is_found(make, tmp_path, caplog):
     before = snapshot(first)
     with caplog.at_level(logging.INFO, "tfmr"):
         # Neither batches nor the order of the data change what is prepared.
-        second = prepare_pairs(make(max_length=7, tokens_per_batch=99, num_buckets=3, seed=5))
+        second = prepare_pairs(make(tokens_per_batch=999, num_buckets=3, seed=5))
     assert second.directory == first.directory
     assert snapshot(second) == before
     assert "Found the prepared corpus" in caplog.text
@@ -116,6 +116,7 @@ def test_whatever_decides_the_content_decides_the_folder(make, tmp_path):
     configs = [
         make(),
         make(vocab_size=290),
+        make(max_length=100),
         make(tokenizer="wordpiece"),
         make(source_language="de", target_language="en"),
         make(tokenizer_file=str(given)),
@@ -124,7 +125,7 @@ def test_whatever_decides_the_content_decides_the_folder(make, tmp_path):
     assert prepare_pairs(configs[-1]).tokenizer.to_json() == Tokenizer.from_file(given).to_json()
     # A given tokenizer is not trained: these do not matter.
     assert (
-        prepare_pairs(make(tokenizer_file=str(given), vocab_size=290, tokenizer="characters")).directory
+        prepare_pairs(make(tokenizer_file=str(given), vocab_size=290, tokenizer="characters", max_length=9)).directory
         == prepare_pairs(configs[-1]).directory
     )
     Tokenizer.train("bpe", ["aa", "aa"], 261).save(given)
@@ -251,7 +252,9 @@ def test_chunks_do_not_change_the_arrays(make, monkeypatch, tmp_path):
         assert (pieces.directory / name).read_bytes() == (whole.directory / name).read_bytes()
 
 
-def test_the_tokenizer_sees_a_bounded_even_sample_of_train(make, monkeypatch):
+@pytest.fixture
+def learned_from(monkeypatch):
+    """The lines that tokenizers are trained on."""
     seen = []
     train = Tokenizer.train
 
@@ -259,10 +262,55 @@ def test_the_tokenizer_sees_a_bounded_even_sample_of_train(make, monkeypatch):
         seen.extend(texts)
         return train(kind, seen, vocab_size)
 
-    monkeypatch.setattr(prepare_module, "MAX_TOKENIZER_PAIRS", 10)
     monkeypatch.setattr(Tokenizer, "train", train_and_see)
+    return seen
+
+
+def pairs_of(lines):
+    return [*zip(lines[::2], lines[1::2], strict=True)]
+
+
+def test_the_tokenizer_learns_from_what_is_trained_on(make, tmp_path, learned_from, caplog):
+    """Not from pairs with a blank side or those that are too long, which are named."""
+    base64 = "QUJD" * 10_000
+    words = "a " * 100
+    train = [*PAIRS, (base64, base64), ("", "leer"), ("one", base64), (words, "viele"), (base64[:799], "kurz")]
+    write_corpus(tmp_path / "corpus", {"train": train})
+    with caplog.at_level(logging.INFO, "tfmr"):
+        prepared = prepare_pairs(make(max_length=100))
+    assert pairs_of(learned_from) == [*PAIRS, train[-1]]
+    place = f"line 61 of {tmp_path / 'corpus' / 'train.en'} (40,000 characters), line 63 of"
+    assert f"not trained on 3 pairs longer than data.max_length = 100: {place}" in caplog.text
+    plan = prepared.split("train").plan(make(max_length=100))
+    assert plan.left_out >= 3
+
+
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "characters"])
+@pytest.mark.parametrize("max_length", [12, 30, 60])
+def test_no_pair_that_is_trained_on_is_kept_from_the_tokenizer(make, learned_from, kind, max_length):
+    prepared = prepare_pairs(make(tokenizer=kind, max_length=max_length))
+    train = [pair for pair in TRAIN if pair[0].strip() and pair[1].strip()]
+    sides = prepared.split("train")
+    longest = np.maximum(sides.source.lengths, sides.target.lengths)
+    used = {pair for pair, length in zip(train, longest, strict=True) if length <= max_length}
+    assert used <= {*pairs_of(learned_from)}
+    if kind == "characters":
+        assert used == {*pairs_of(learned_from)}
+
+
+def test_the_tokenizer_sees_a_sample_of_a_large_corpus(make, tmp_path, monkeypatch, learned_from, caplog):
+    pairs = [(f"source {number}", f"Ziel {number}") for number in range(1000)]
+    write_corpus(tmp_path / "corpus", {"train": pairs})
+    monkeypatch.setattr(prepare_module, "MAX_TOKENIZER_PAIRS", 100)
+    with caplog.at_level(logging.INFO, "tfmr"):
+        prepare_pairs(make())
+    assert "trained on 10.0% of the training pairs, chosen by their content" in caplog.text
+    sample = pairs_of(learned_from)
+    assert 70 < len(sample) < 130
+    learned_from.clear()
+    write_corpus(tmp_path / "corpus", {"train": pairs[::-1]})
     prepare_pairs(make())
-    assert seen == [line for pair in TRAIN[::7] for line in pair]
+    assert pairs_of(learned_from) == sample[::-1]
 
 
 def test_the_folder_of_the_cache(monkeypatch, tmp_path, make):

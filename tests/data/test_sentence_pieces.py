@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tfmr.config import DecodingConfig, PairsConfig
+from tfmr.data.pairs import encode_pairs
+from tfmr.data.prepare import prepare_pairs
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, SentencePieceTokenizer, Tokenizer
 from tfmr.errors import InputError
+from tfmr.translation.pairs import encode_pairs as pairs_to_score
+from tfmr.translation.rules import WordRules, encode_prefix
 
 sentencepiece = pytest.importorskip("sentencepiece")
 
@@ -33,6 +38,29 @@ def test_each_side_is_cut_by_its_own_model(tokenizer, pieces):
         cut = sentencepiece.SentencePieceProcessor(model_proto=model).encode(LINE, out_type=str)
         assert encode([LINE]) == [[pieces.get(piece, UNK_ID) for piece in cut]]
     assert tokenizer.encode(LINE) == tokenizer.encode_batch([LINE])[0] != tokenizer.encode_targets([LINE])[0]
+
+
+def test_every_place_that_encodes_a_target_uses_its_model(tokenizer, tmp_path):
+    """Preparing, validation and evaluation, scoring and alignment, prefixes, and required words."""
+    [source], [target] = tokenizer.encode_batch([LINE]), tokenizer.encode_targets([LINE])
+    assert source != target
+    for split, count in (("train", 3), ("validation", 1), ("test", 1)):
+        (tmp_path / f"{split}.tsv").write_text(f"{LINE}\t{LINE}\n" * count)
+    tokenizer.save(tmp_path / "tokenizer.json")
+    files = dict(dir=str(tmp_path), cache=str(tmp_path), tokenizer_file=str(tmp_path / "tokenizer.json"))
+    prepared = prepare_pairs(PairsConfig(corpus="text", **files))
+    for split in ("train", "validation", "test"):
+        arrays = prepared.split(split)
+        assert [arrays.source[0].tolist(), arrays.target[0].tolist()] == [[*source, EOS_ID], [*target, EOS_ID]]
+    in_memory = encode_pairs(tokenizer, [LINE], [LINE])
+    assert [in_memory.source[0].tolist(), in_memory.target[0].tolist()] == [[*source, EOS_ID], [*target, EOS_ID]]
+    assert pairs_to_score(tokenizer, [(LINE, LINE)], 1) == [([*source, EOS_ID], [*target, EOS_ID])]
+    german = "Die alte Frau sieht den Hund."
+    [source], [target] = tokenizer.encode_batch([german]), tokenizer.encode_targets([german])
+    assert len(source) != len(target)
+    rules = WordRules(DecodingConfig(required=(german,)), tokenizer, tokenizer.vocab_size)
+    assert rules.tokens_needed == len(target)
+    assert encode_prefix(german, tokenizer, rules, 1) == target
 
 
 def test_a_language_in_front_is_one_token(tokenizer, pieces):

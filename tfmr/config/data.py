@@ -65,3 +65,4 @@ def check_tokenized_data(config, check: Checks, unit: str) -> None:
     check.at_least_zero("seed")
     fix = f"must be at least data.max_length = {config.max_length}, so that a batch can contain one {unit}"
     check.require("tokens_per_batch", config.tokens_per_batch >= config.max_length, fix)
+    check.require("held_out_share", 0.0 < config.held_out_share < 0.5, "must be in (0, 0.5)")

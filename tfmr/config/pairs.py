@@ -28,11 +28,15 @@ class PairsConfig(DataConfig):
     """Target language."""
     dir: str = ""
     """Folder with the corpus's files (multi30k, text, downloaded WMT archives). Empty: download them if possible."""
-    source_file: str = ""
-    """For corpus text: a file of source sentences, or a TSV file of source and target. Validation and test pairs are
-    held out from it."""
-    target_file: str = ""
-    """For corpus text: the translations of source_file, line by line. Empty: source_file is a TSV file."""
+    source_file: str | tuple[str, ...] = ""
+    """For corpus text: files of source sentences, or TSV files of source and target; patterns such as part-*.en are
+    allowed. Validation and test pairs are held out from them."""
+    target_file: str | tuple[str, ...] = ""
+    """For corpus text: the translations of source_file, line by line and file by file. Empty: source_file is a TSV
+    file."""
+    held_out_share: float = 0.01
+    """Share of the training pairs that is held out for validation, and again for test, if the corpus lacks them; the
+    content of a pair decides. At most 1000 of them are used. Small corpora need more than the default."""
     variant: Literal["raw", "tok"] = "raw"
     """For corpus multi30k: the captions as written (raw), or lowercased, normalised and Moses-tokenised (tok)."""
     grammar_size: int = 60_000

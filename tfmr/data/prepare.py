@@ -11,7 +11,7 @@ from typing import Any
 
 from tfmr.config import PairsConfig
 from tfmr.data.corpora import Corpus, load_corpus
-from tfmr.data.corpora.corpus import SPLITS, fingerprint
+from tfmr.data.corpora.corpus import SPLITS, LinePair, fingerprint, is_in_sample
 from tfmr.data.corpora.lines import read_lines
 from tfmr.data.pairs import PairSplit
 from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
@@ -21,14 +21,15 @@ from tfmr.errors import InputError
 
 log = logging.getLogger("tfmr")
 
-FORMAT = 1
+FORMAT = 2
 """Changes whenever the same input gives different arrays, so that older prepared corpora are not used."""
 MAX_TOKENIZER_PAIRS = 1_000_000
-"""A tokenizer is trained on at most this many pairs, evenly spaced over the training split."""
+"""A tokenizer is trained on about this many pairs of the training split at most, chosen by their content."""
 
 _SIDES = ("source", "target")
 _TEXT_SPLITS = ("validation", "test")
 _CHUNK = 10_000  # number of pairs that are encoded at a time
+_MOST_CHARACTERS = 8  # per token, on average over a long line
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class PreparedPairs(PreparedFolder):
 def prepare_pairs(config: PairsConfig) -> PreparedPairs:
     """Returns the prepared corpus that a configuration describes; prepares it first if it is not in the cache.
 
-    `data.max_length` has no influence: pairs that are too long are left out when batches are planned.
+    All pairs are encoded, and those that are too long are left out when batches are planned. `data.max_length` has an
+    influence on the tokenizer only, which is not trained on pairs that are certain to be left out.
 
     Raises:
       InputError: for anything wrong with the corpus, its files, or the given tokenizer.
@@ -80,11 +82,13 @@ def prepare_pairs(config: PairsConfig) -> PreparedPairs:
 
 
 def _recipe(config: PairsConfig, corpus: Corpus, given: Tokenizer | None) -> dict[str, Any]:
-    trained = {"kind": config.tokenizer, "vocab_size": config.vocab_size, "pairs": MAX_TOKENIZER_PAIRS}
+    trained = {"kind": config.tokenizer, "vocab_size": config.vocab_size, "max_length": config.max_length}
+    trained["pairs"] = MAX_TOKENIZER_PAIRS
     return {
         "format": FORMAT,
         "corpus": corpus.name,
         "fingerprint": corpus.fingerprint,
+        "held_out_share": corpus.held_out_share,
         "source_language": config.source_language,
         "target_language": config.target_language,
         "tokenizer": {"given": fingerprint(given.to_json())} if given else trained,
@@ -103,13 +107,58 @@ def _write(folder: Path, corpus: Corpus, given: Tokenizer | None, config: PairsC
 
 
 def _train_tokenizer(corpus: Corpus, config: PairsConfig) -> Tokenizer:
+    share = MAX_TOKENIZER_PAIRS / max(corpus.size("train"), 1)
+    if share < 1.0:
+        log.info("The tokenizer is trained on %.1f%% of the training pairs, chosen by their content", 100 * share)
     start = time.monotonic()
-    every = -(-corpus.size("train") // MAX_TOKENIZER_PAIRS)
-    pairs = itertools.islice(corpus.split("train"), 0, None, every)
-    tokenizer = Tokenizer.train(config.tokenizer, itertools.chain.from_iterable(pairs), config.vocab_size)
+    skipped = _Skipped(corpus)
+    lines = _lines_to_learn_from(corpus, config, share, skipped)
+    tokenizer = Tokenizer.train(config.tokenizer, lines, config.vocab_size)
     seconds = time.monotonic() - start
     log.info("Trained the %s tokenizer: %d tokens, %.1f s", config.tokenizer, tokenizer.vocab_size, seconds)
+    skipped.report(config.max_length)
     return tokenizer
+
+
+def _lines_to_learn_from(corpus: Corpus, config: PairsConfig, share: float, skipped: "_Skipped") -> Iterator[str]:
+    """Yields the lines of a share of the training pairs, without those that training is certain to leave out."""
+    for number, pair in corpus.numbered("train"):
+        if not is_in_sample(pair, share) or _is_blank(pair):
+            continue
+        if any(_is_too_long(line, config) for line in pair):
+            skipped.add(number, pair)
+        else:
+            yield from pair
+
+
+def _is_too_long(line: str, config: PairsConfig) -> bool:
+    """Returns whether a line has certainly more than `max_length` tokens, EOS included, before there is a tokenizer."""
+    if config.tokenizer == "characters":
+        return len(line) >= config.max_length
+    return len(line) > _MOST_CHARACTERS * config.max_length or len(line.split()) >= config.max_length
+
+
+def _is_blank(pair: LinePair) -> bool:
+    return not (pair[0].strip() and pair[1].strip())
+
+
+class _Skipped:
+    """The pairs on which a tokenizer is not trained: their number, and the first ones."""
+
+    def __init__(self, corpus: Corpus):
+        self._corpus, self._count, self._first = corpus, 0, []
+
+    def add(self, number: int, pair: LinePair) -> None:
+        self._count += 1
+        if len(self._first) < 3:
+            characters = max(map(len, pair))
+            self._first.append(f"{self._corpus.place('train', number)} ({characters:,} characters)")
+
+    def report(self, max_length: int) -> None:
+        if self._count:
+            names = ", ".join(self._first) + (" and others" if self._count > len(self._first) else "")
+            message = "The tokenizer is not trained on %d pairs longer than data.max_length = %d: %s"
+            log.info(message, self._count, max_length, names)
 
 
 def _write_split(folder: Path, corpus: Corpus, split: str, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -119,12 +168,12 @@ def _write_split(folder: Path, corpus: Corpus, split: str, tokenizer: Tokenizer)
     pairs = blank = 0
     unknown = [0, 0]
     for chunk in _chunks(corpus.split(split)):
-        kept = [pair for pair in chunk if pair[0].strip() and pair[1].strip()] if split == "train" else chunk
+        kept = [pair for pair in chunk if not _is_blank(pair)] if split == "train" else chunk
         blank += len(chunk) - len(kept)
         pairs += len(kept)
         for side, writer in enumerate(writers):
             lines = [pair[side] for pair in kept]
-            ids = tokenizer.encode_batch(lines)
+            ids = tokenizer.encode_targets(lines) if side else tokenizer.encode_batch(lines)
             unknown[side] += sum(sentence.count(UNK_ID) for sentence in ids)
             writer.extend(ids)
             if split in _TEXT_SPLITS:

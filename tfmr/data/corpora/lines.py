@@ -1,22 +1,34 @@
-"""Reads lines of text from plain or gzip files: strict UTF-8, and only a line feed ends a line."""
+"""Reads lines of text from plain or compressed files: strict UTF-8, and only a line feed ends a line."""
 
+import bz2
+import codecs
+import contextlib
+import glob
 import gzip
 import hashlib
+import importlib
+import io
 import itertools
+import lzma
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import IO, NamedTuple
 
 from tfmr.errors import InputError, nearest
 
 _BYTE_ORDER_MARK = "\ufeff"
+_CHUNK = 1 << 20  # number of bytes that are decoded at a time
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yields the lines of a file as `decode_lines` does. A file whose name ends in .gz is read as gzip.
+    """Yields the lines of a file as `decode_lines` does.
+
+    gzip, bzip2, xz and zstd files are decompressed; their first bytes, not their names, tell which they are.
 
     Raises:
-      InputError: if the file does not exist, is not UTF-8, or is named .gz but is not a complete gzip file.
+      InputError: if the file does not exist, is not UTF-8, or is compressed but damaged.
     """
     return decode_lines(_read_raw_lines(path), str(path))
 
@@ -40,29 +52,106 @@ def decode_lines(raw_lines: Iterable[bytes], name: str) -> Iterator[str]:
 
 
 def _read_raw_lines(path: Path) -> Iterator[bytes]:
+    with reading(path) as file:
+        yield from file
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    """Opens a file, decompressed; raises InputError as `read_lines` does, also for an error while it is read."""
+    opened = _Opened("text", (), io.BytesIO())
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            yield from file
+        with path.open("rb") as raw:
+            opened = _opened(raw, path)
+            with opened.file:
+                yield opened.file
     except FileNotFoundError:
         raise missing_file(path) from None
     except EOFError:
-        raise InputError(f"{path}: the gzip file is cut short; copy or download it again") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: is named .gz but is not a complete gzip file ({error})") from None
+        raise InputError(f"{path}: the {opened.kind} file is cut short; copy or download it again") from None
+    except opened.errors as error:
+        raise InputError(f"{path}: the {opened.kind} file is damaged ({error}); copy or download it again") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def read_text(path: Path) -> str:
-    """Returns the text of a file with LF as line ends and without a byte order mark; raises as `read_lines` does."""
-    raw = b"".join(_read_raw_lines(path))
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: is not UTF-8: byte {error.start + 1} is 0x{raw[error.start]:02x}; save the file as UTF-8"
-        ) from None
-    return text.removeprefix(_BYTE_ORDER_MARK).replace("\r\n", "\n")
+class _Opened(NamedTuple):
+    kind: str
+    errors: tuple[type[Exception], ...]
+    """What reading a damaged file raises."""
+    file: IO[bytes] | gzip.GzipFile
+
+
+def _opened(raw: io.BufferedReader, path: Path) -> _Opened:
+    first = raw.peek(16)
+    if first.startswith(b"\x1f\x8b"):
+        return _Opened("gzip", (gzip.BadGzipFile, zlib.error), gzip.GzipFile(fileobj=raw))
+    if first.startswith(b"BZh") and first[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):  # a text can begin with BZh
+        return _Opened("bzip2", (OSError,), bz2.BZ2File(raw))
+    if first.startswith(b"\xfd7zXZ\x00"):
+        return _Opened("xz", (lzma.LZMAError,), lzma.LZMAFile(raw))
+    if first.startswith(b"\x28\xb5\x2f\xfd"):
+        zstd = _zstd(path)
+        return _Opened("zstd", (zstd.ZstdError,), zstd.ZstdFile(raw))
+    return _Opened("text", (), raw)
+
+
+def _zstd(path: Path) -> ModuleType:
+    for name in ("compression.zstd", "backports.zstd"):  # the first is part of Python 3.14
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(name)
+    raise InputError(f"{path}: is a zstd file; pip install backports.zstd to read it, or decompress it first")
+
+
+def read_text(path: Path) -> Iterator[str]:
+    """Yields the text of a file in parts, with LF as line ends and no byte order mark; raises as `read_lines` does."""
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    position, held = 0, ""
+    with reading(path) as file:
+        while True:
+            raw = file.read(_CHUNK)
+            try:
+                text = held + decode(raw, final=not raw)
+            except UnicodeDecodeError as error:
+                number = position - (len(error.object) - len(raw)) + error.start
+                raise InputError(
+                    f"{path}: is not UTF-8: byte {number + 1} is 0x{error.object[error.start]:02x}; "
+                    "save the file as UTF-8"
+                ) from None
+            if position == 0:
+                text = text.removeprefix(_BYTE_ORDER_MARK)
+            position += len(raw)
+            held = "\r" if raw and text.endswith("\r") else ""  # the line feed may come next
+            text = text.removesuffix(held).replace("\r\n", "\n")
+            if text:
+                yield text
+            if not raw:
+                return
+
+
+def find_files(names: str | Sequence[str]) -> list[Path]:
+    """Returns the files of names or patterns such as `part-*.txt`, in the order of the names, then of the alphabet.
+
+    Raises:
+      InputError: if a file does not exist, or is not a regular file: a corpus is read several times.
+    """
+    files: list[Path] = []
+    for name in [names] if isinstance(names, str) else names:
+        path = Path(name).expanduser()
+        if path.exists() or not glob.has_magic(str(path)):
+            files.append(path)
+            continue
+        matches = sorted(glob.glob(str(path), recursive=True))
+        if not matches:
+            raise InputError(f"{name}: no file matches this pattern")
+        files += map(Path, matches)
+    for path in files:
+        if not path.exists():
+            raise missing_file(path)
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "a pipe or a device, and a corpus is read several times"
+            raise InputError(f"{path}: is {what}; give the name of a file")
+    return files
 
 
 def missing_file(path: Path) -> InputError:

@@ -12,9 +12,9 @@ import urllib.request
 from pathlib import Path
 
 from tfmr.config import PairsConfig
-from tfmr.data.corpora.corpus import READER_VERSION, Corpus, fingerprint
+from tfmr.data.corpora.corpus import Corpus
 from tfmr.data.corpora.lines import missing_file, read_lines, sha256_of_file
-from tfmr.data.corpora.text import TextCorpus, plain_or_gzip
+from tfmr.data.corpora.text import plain_or_compressed, text_corpus
 from tfmr.data.files import remove_abandoned, replacing, write_bytes_atomically
 from tfmr.errors import InputError, nearest
 
@@ -61,9 +61,8 @@ def load_multi30k(config: PairsConfig) -> Corpus:
             raise InputError(f"data.{name}_language = {language!r}: must be one of {known}")
     if languages[0] == languages[1]:
         raise InputError(f"data.target_language = {languages[1]!r}: must differ from data.source_language")
-    files = {split: [_file(config, split, language) for language in languages] for split in _STEMS}
-    sums = {split: [sha256_of_file(path) for path in paths] for split, paths in files.items()}
-    return TextCorpus("multi30k", fingerprint("multi30k", READER_VERSION, config.variant, languages, sums), files)
+    files = {split: [tuple(_file(config, split, language) for language in languages)] for split in _STEMS}
+    return text_corpus("multi30k", files, config.held_out_share, config.variant, languages)
 
 
 def _file(config: PairsConfig, split: str, language: str) -> Path:
@@ -74,7 +73,7 @@ def _file(config: PairsConfig, split: str, language: str) -> Path:
     base = Path(config.dir).expanduser()
     folders = (base / config.variant, base, base / "data" / "task1" / config.variant)
     for folder in folders:
-        if file := plain_or_gzip(folder / name):
+        if file := plain_or_compressed(folder / name):
             return file
     raise missing_file(next((folder for folder in folders if folder.is_dir()), base) / name)
 

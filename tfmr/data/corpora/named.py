@@ -24,7 +24,7 @@ from tensorflow_datasets.core import shuffle
 from tensorflow_datasets.core.download import extractor
 
 from tfmr.config import PairsConfig
-from tfmr.data.corpora.corpus import SPLITS, Corpus, fingerprint, held_out_size
+from tfmr.data.corpora.corpus import Corpus, LinePair, fingerprint
 from tfmr.data.files import remove_abandoned
 from tfmr.errors import InputError, nearest
 
@@ -44,14 +44,18 @@ class NamedCorpus(Corpus):
     config: PairsConfig = field(repr=False)
     """The configuration; it names the folders."""
 
-    def split(self, split: str) -> Iterator[tuple[str, str]]:
-        """Yields the pairs of a split; line feeds inside a text become spaces.
+    def has(self, split: str) -> bool:
+        """Returns whether the dataset has this split; raises InputError if it cannot be prepared."""
+        return split in self._splits
+
+    def read(self, split: str) -> Iterator[LinePair]:
+        """Yields the pairs of a split that the dataset has; line feeds inside a text become spaces.
 
         Raises:
           InputError: if the dataset cannot be prepared or is damaged.
         """
         source, target = self.languages
-        records = self._records(split)
+        records = self.builder.as_data_source(split)
         for start in range(0, len(records), _READ_BATCH):
             indices = list(range(start, min(start + _READ_BATCH, len(records))))
             try:
@@ -66,17 +70,19 @@ class NamedCorpus(Corpus):
 
     def size(self, split: str) -> int:
         """Returns the number of pairs in a split; raises InputError if the dataset cannot be prepared."""
-        return len(self._records(split))
-
-    def _records(self, split: str) -> Any:
-        return self.builder.as_data_source(self._split_names[split])
+        info = self.builder.info.splits if self.is_whole(split) else {}
+        return info[split].num_examples if info else super().size(split)
 
     @functools.cached_property
-    def _split_names(self) -> dict[str, str]:
-        """What tensorflow-datasets calls each split, once the dataset is prepared."""
+    def _splits(self) -> frozenset[str]:
+        """The splits that have pairs, once the dataset is prepared."""
         with _errors_in_one_line(self.config.corpus):
             _prepare(self.builder, self.config)
-        return _split_names(self.builder)
+        have = frozenset(name for name, info in self.builder.info.splits.items() if info.num_examples)
+        if "train" not in have:
+            found = ", ".join(sorted(have)) or "empty"
+            raise InputError(f"{self.builder.info.full_name}: has no train split; its splits are {found}")
+        return have
 
 
 def load_named(config: PairsConfig, others: tuple[str, ...]) -> Corpus:
@@ -100,9 +106,8 @@ def load_named(config: PairsConfig, others: tuple[str, ...]) -> Corpus:
             f"data.source_language, data.target_language = {languages}: {config.corpus} "
             + (f"has {' and '.join(has)}" if has else "is not a dataset of pairs in two languages")
         )
-    return NamedCorpus(
-        config.corpus, fingerprint(config.corpus, str(builder.version), languages), languages, builder, config
-    )
+    version = fingerprint(config.corpus, str(builder.version), languages)
+    return NamedCorpus(config.corpus, version, languages, builder, config, held_out_share=config.held_out_share)
 
 
 def _check_name(config: PairsConfig, others: tuple[str, ...]) -> None:
@@ -230,20 +235,3 @@ def _one_line(error: BaseException) -> str:
 
 def _line(text: bytes) -> str:
     return text.decode("utf-8").replace("\r\n", " ").replace("\n", " ")
-
-
-def _split_names(builder: Any) -> dict[str, str]:
-    """Returns what each split is called; those that the dataset lacks are cut from the start of its train split."""
-    have = {name: info.num_examples for name, info in builder.info.splits.items() if info.num_examples}
-    if "train" not in have:
-        raise InputError(f"{builder.info.full_name}: has no train split; its splits are {', '.join(have) or 'empty'}")
-    lacking = [split for split in SPLITS if split not in have]
-    size = held_out_size(have["train"])
-    if have["train"] <= len(lacking):
-        raise InputError(
-            f"{builder.info.full_name}: {have['train']} pairs are too few to hold out {' and '.join(lacking)}"
-        )
-    if lacking:
-        log.info("No split %s: holding out %d pairs of train for each", " and ".join(lacking), size)
-    cut = {split: f"train[{i * size}:{(i + 1) * size}]" for i, split in enumerate(lacking)}
-    return {split: split for split in have} | cut | {"train": f"train[{len(lacking) * size}:]"}

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tfmr.config import PairsConfig
-from tfmr.data.corpora.corpus import READER_VERSION, Corpus, fingerprint
+from tfmr.data.corpora.corpus import READER_VERSION, Corpus, LinePair, fingerprint
 from tfmr.data.corpora.grammar.dice import Dice
 from tfmr.data.corpora.grammar.draw_sentences import draw_sentence
 from tfmr.data.corpora.grammar.english import english
@@ -88,7 +88,11 @@ class GrammarCorpus(Corpus):
     german_first: bool
     """Whether German is the source."""
 
-    def split(self, split: str) -> Iterator[tuple[str, str]]:
+    def has(self, split: str) -> bool:
+        """Returns True: there are sentences for every split."""
+        return True
+
+    def read(self, split: str) -> Iterator[LinePair]:
         """Yields the (source, target) sentences of a split."""
         pairs = stream_pairs(split, self.sizes[split])
         return ((german, english) for english, german in pairs) if self.german_first else pairs
@@ -107,4 +111,10 @@ def load_grammar(config: PairsConfig) -> Corpus:
         )
     sizes = {"train": config.grammar_size, "validation": VALIDATION_SIZE, "test": TEST_SIZE}
     key = fingerprint("grammar", READER_VERSION, VERSION, sizes)
-    return GrammarCorpus("grammar", fingerprint(key, languages), sizes, german_first=languages[0] == "de")
+    return GrammarCorpus(
+        "grammar",
+        fingerprint(key, languages),
+        sizes,
+        german_first=languages[0] == "de",
+        held_out_share=config.held_out_share,
+    )
