@@ -17,6 +17,7 @@ def get_config() -> Config:
         model=characters(),
         data=RunningTextConfig(
             files=("input.txt",),
+            validation_share=0.1,
             tokenizer="characters",
             vocab_size=1000,
             batching="crops",

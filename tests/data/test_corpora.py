@@ -243,8 +243,8 @@ def test_a_pipe_is_refused(folder, load):
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress, None])
 def test_content_decides_what_is_decompressed(folder, load, compress):
-    zstd = pytest.importorskip("backports.zstd") if compress is None else None
-    compressed = (compress or zstd.compress)("".join("\t".join(pair) + "\n" for pair in PAIRS).encode())
+    compress = compress or pytest.importorskip("backports.zstd").compress
+    compressed = compress("".join("\t".join(pair) + "\n" for pair in PAIRS).encode())
     for name in ("corpus", "corpus.gz"):
         (folder / name).write_bytes(compressed)
         corpus = load(source_file=str(folder / name), held_out_share=0.1)

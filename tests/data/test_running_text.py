@@ -2,15 +2,19 @@
 
 import dataclasses
 import gzip
+import hashlib
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tfmr.config import PairsConfig, RunningTextConfig
-from tfmr.data import running_text
+from tfmr.data import held_out_text, running_text
+from tfmr.data.corpora import lines
+from tfmr.data.corpora.lines import find_files
 from tfmr.data.prepare import prepare_pairs
-from tfmr.data.running_text import documents, prepare_running_text
+from tfmr.data.running_text import prepare_running_text
 from tfmr.data.text_batches import TextSplit, crop_batches, evaluation_batches_of_text
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 from tfmr.errors import InputError
@@ -41,9 +45,23 @@ def make(tmp_path):
                 file.write_bytes(text.encode())
             names.append(str(file))
         usual = dict(cache=str(tmp_path / "cache"), vocab_size=300, max_length=16, tokens_per_batch=64)
+        usual |= {} if "held_out_share" in options else dict(validation_share=0.1)
         return RunningTextConfig(**{"files": tuple(names), **usual, **options})
 
     return make
+
+
+def documents(config: RunningTextConfig, split: str) -> list[tuple[str, bool]]:
+    """Returns the documents, or parts of them, that are in a split, and whether each of them ends."""
+    text = running_text._Text(config, find_files(config.files), find_files(config.validation_files))
+    found, waiting = [], ""
+    for part in running_text._splits(text)[split].parts():
+        waiting += part.text
+        if part.last:
+            found.append((waiting, part.ends))
+            waiting = ""
+    assert not waiting
+    return found
 
 
 def decoded(text, tokenizer):
@@ -61,20 +79,64 @@ def test_the_last_part_validates_and_nothing_is_lost(make, tokenizer):
     assert not any(EOS_ID in corpus.split(name).tokens for name in ("train", "validation"))
 
 
-def test_pieces_that_are_encoded_alone_change_no_token(make, monkeypatch):
-    text = some_text(2000).replace("\n ", "\n")
-    config = make(text, validation_share=0.01)
-    corpus = prepare_running_text(config)
-    whole = corpus.tokenizer.encode(text[: int(len(text) * 0.99)])
-    monkeypatch.setattr(running_text, "_PIECE", 40)
-    assert len(list(running_text._pieces(text))) > 20
-    np.testing.assert_array_equal(running_text.encode_text(corpus.tokenizer, text[: int(len(text) * 0.99)]), whole)
+TEXTS = {
+    "lines": some_text(2000).replace("\n ", "\n"),
+    "paragraphs": "\n\n".join(f"The old woman sees {n} dogs, and  {n} cats." for n in range(300)),
+    "one line": " ".join(f"won't see {n} dogs!" for n in range(700)),
+    "no spaces": "".join(f"老婦人看到了{n}隻小狗,它們在跑。" for n in range(700)),
+    "one word": "QUJDREVG" * 1500,
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_pieces_that_are_encoded_alone_change_no_token(kind, make, monkeypatch):
+    text = TEXTS[kind]
+    tokenizer = Tokenizer.train("bpe", [text], 400, running_text=True)
+    whole = tokenizer.encode(text)
+    monkeypatch.setattr(running_text, "_PIECE", 200)
+    pieces = [piece for piece, _ in running_text._pieces([running_text.Part(text, last=True)])]
+    assert len(pieces) > 20
+    assert max(map(len, pieces)) <= 300
+    assert "".join(pieces) == text
+    if kind == "one word":  # it has to be cut somewhere
+        assert tokenizer.decode(running_text.encode_text(tokenizer, text)) == text
+    else:
+        np.testing.assert_array_equal(running_text.encode_text(tokenizer, text), whole)
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("separator", ["", "\n\n"])
+def test_memory_does_not_grow_with_the_text(kind, separator, tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "_CHUNK", 2000)
+    monkeypatch.setattr(running_text, "_PIECE", 1000)
+    peaks = []
+    for times in (2, 8):
+        (tmp_path / "text.txt").write_text(TEXTS[kind] * times, encoding="utf-8")
+        config = RunningTextConfig(files=(str(tmp_path / "text.txt"),), document_separator=separator)
+        text = running_text._Text(config, find_files(config.files), [])
+        tracemalloc.start()
+        size = sum(len(piece) for piece, _ in running_text._pieces(running_text._parts(text.files, separator)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert size > 0.9 * len(TEXTS[kind]) * times
+    assert peaks[1] < 1.3 * peaks[0]
+    assert peaks[1] < 100_000
+
+
+def test_the_parts_in_which_a_file_is_read_change_nothing(make, monkeypatch):
+    text = "\ufeff" + "\r\n".join(["a b", "", "Größe ☃", "<|end|>", "c\rd", "", "<|end|>", "<|end|>", "<|", "e|>"] * 20)
+    config = make(text, document_separator="<|end|>", held_out_share=0.3)
+    whole = {split: documents(config, split) for split in ("train", "validation")}
+    assert ("<|\ne|>\na b\n\nGröße ☃", True) in whole["train"] + whole["validation"]
+    for size in (1, 2, 3, 7):
+        monkeypatch.setattr(lines, "_CHUNK", size)
+        assert {split: documents(config, split) for split in whole} == whole
 
 
 def test_documents_of_several_files(make):
     first, second = "a b\n<|end|>\nc\n\nd<|end|>", "\n<|end|>e" * 20
     config = make(first, second, document_separator="<|end|>", tokenizer="characters")
-    texts = [document.text for split in ("train", "validation") for document in documents(config, split)]
+    texts = [document for split in ("train", "validation") for document, _ in documents(config, split)]
     assert "".join(texts) == "a b" + "c\n\nd" + 20 * "e"
     corpus = prepare_running_text(config)
     assert decoded(corpus.split("train"), corpus.tokenizer)[:3] == ["a b", "c\n\nd", "e"]
@@ -83,8 +145,86 @@ def test_documents_of_several_files(make):
 
 def test_a_document_that_is_cut_ends_in_validation(make):
     config = make("a" * 10, "b" * 10, validation_share=0.25, tokenizer="characters")
-    assert [tuple(d) for d in documents(config, "train")] == [("a" * 10, True), ("b" * 5, False)]
-    assert [tuple(d) for d in documents(config, "validation")] == [("b" * 5, True)]
+    assert documents(config, "train") == [("a" * 10, True), ("b" * 5, False)]
+    assert documents(config, "validation") == [("b" * 5, True)]
+    config = dataclasses.replace(config, validation_share=0.5)
+    assert documents(config, "train") == [("a" * 10, True)]
+    assert documents(config, "validation") == [("b" * 10, True)]
+
+
+def is_in_range(passage: str, share: float) -> bool:
+    digest = hashlib.blake2b(passage.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") / 2**64 < share
+
+
+def test_documents_are_held_out_by_their_content(make):
+    texts = [f"document {n}" for n in range(300)]
+    config = make("\n".join(texts), document_separator="\n", held_out_share=0.1)
+    for split, held_out in (("train", False), ("validation", True)):
+        assert documents(config, split) == [(text, True) for text in texts if is_in_range(text, 0.1) == held_out]
+    corpus = prepare_running_text(config)
+    assert decoded(corpus.split("validation"), corpus.tokenizer) == [d for d, _ in documents(config, "validation")]
+
+
+@pytest.mark.parametrize("kind", ["lines", "paragraphs"])
+def test_a_passage_never_changes_sides(make, monkeypatch, kind):
+    """Whatever is added before, between, or after, and in another order."""
+    monkeypatch.setattr(held_out_text, "PASSAGE", 100)
+    base = TEXTS["lines"] if kind == "lines" else "".join(f"Line {n}: {n * n}\n\n" for n in range(1000))
+    third = len(base) // 3
+    first, second, third = base[:third], base[third : 2 * third], base[2 * third :]
+    sides: dict[str, set] = {}
+    for text in (base, second, "new\n" + base, first + "new text\n" * 9 + third, third + second + first):
+        splits = {split: documents(make(text, held_out_share=0.1), split) for split in ("train", "validation")}
+        for split, found in splits.items():
+            for document, _ in found:
+                for line in filter(lambda line: "Line" in line, document.split("\n")[1:-1]):  # cut lines may be others
+                    sides.setdefault(line, set()).add(split)
+        trained = "".join(document for document, _ in splits["train"])
+        validated = [document for document, _ in splits["validation"]]
+        assert 0.02 * len(text) < len(text) - len(trained) < 0.3 * len(text)
+        assert validated
+        assert all(document in text for document in validated)
+    if kind == "paragraphs":
+        assert len(sides) > 900
+        assert sum(len(split) > 1 for split in sides.values()) <= 30  # those beside an edit
+
+
+def test_a_text_of_one_document_that_has_holes(make, monkeypatch):
+    monkeypatch.setattr(held_out_text, "PASSAGE", 100)
+    text = "".join(f"Line {n}: {n * n}\n" for n in range(1000))
+    config = make(text, held_out_share=0.1)
+    corpus = prepare_running_text(config)
+    train, validation = (decoded(corpus.split(split), corpus.tokenizer) for split in ("train", "validation"))
+    assert EOS_ID not in corpus.split("train").tokens
+    assert len(train) > 5
+    rest = text
+    for part in train:  # in order
+        assert part in rest
+        rest = rest[rest.index(part) + len(part) :]
+    assert sorted("".join([*train, *validation])) == sorted(text)
+
+
+def test_of_much_text_a_bounded_part_validates(make, monkeypatch):
+    monkeypatch.setattr(held_out_text, "MAX_HELD_OUT", 5)
+    texts = [f"document {n}" for n in range(300)]
+    config = make("\n".join(texts), document_separator="\n", held_out_share=0.1)
+    assert documents(config, "train") == [(text, True) for text in texts if not is_in_range(text, 0.1)]
+    assert len(documents(config, "validation")) == 5
+
+
+def test_too_little_text_to_hold_out_is_refused(make):
+    with pytest.raises(InputError, match=r"12 characters are too few .* data\.held_out_share = 0\.01, set data\.valid"):
+        prepare_running_text(make("The old dog\n", held_out_share=0.01))
+
+
+def test_patterns_name_documents(make, tmp_path):
+    make("a b c" * 9, "d e f" * 9)
+    config = RunningTextConfig(
+        files=(str(tmp_path / "?.txt*"),), validation_share=0.1, cache=str(tmp_path / "cache"), tokenizer="characters"
+    )
+    assert documents(config, "train") == [("a b c" * 9, True), ("d e f" * 7 + "d", False)]
+    assert EOS_ID in prepare_running_text(config).split("train").tokens
 
 
 def test_files_to_validate_on(make, tmp_path):
@@ -238,6 +378,7 @@ def test_what_is_refused(make, tmp_path):
         ("a", dict(files=()), r"data\.files = \(\): must name at least one text file"),
         ("a", dict(files=(str(tmp_path / "none.txt"),)), r"none\.txt: no such file"),
         ("a", {}, r"0\.txt: the train split has no text"),
+        ("a", dict(files=(str(tmp_path / "none*.txt"),)), r"none\*\.txt: no file matches this pattern"),
         ("a b c", dict(tokenizer_file=str(tmp_path / "lines.json")), r"lines\.json': puts a space before each line"),
     ):
         with pytest.raises(InputError, match=message):

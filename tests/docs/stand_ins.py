@@ -25,6 +25,7 @@ TRANSLATION = Config(
         corpus="text",
         source_file="corpus.en",
         target_file="corpus.de",
+        held_out_share=0.05,
         vocab_size=500,
         tokens_per_batch=256,
         num_buckets=1,

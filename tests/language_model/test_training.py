@@ -64,6 +64,7 @@ def base(tmp_path_factory) -> Config:
         model=MODEL,
         data=RunningTextConfig(
             files=(str(folder / "text.txt"),),
+            validation_share=0.1,
             cache=str(folder / "cache"),
             tokenizer="characters",
             max_length=16,

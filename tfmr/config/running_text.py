@@ -19,11 +19,15 @@ class RunningTextConfig(DataConfig):
     local_paths = frozenset({"cache", "files", "validation_files", "tokenizer_file"})
 
     files: tuple[str, ...] = ()
-    """Text files in UTF-8, plain or gzip."""
+    """Text files in UTF-8, plain or compressed; patterns such as part-*.txt are allowed."""
     validation_files: tuple[str, ...] = ()
-    """Text files to validate on. Empty: the end of `files` is held out."""
-    validation_share: float = 0.1
-    """Without validation_files: the share of all characters, at the end of the text, that is held out."""
+    """Text files to validate on. Empty: a part of `files` is held out."""
+    held_out_share: float = 0.01
+    """Without validation_files: the share of the passages of the text, of about 4000 characters each, that is held
+    out. The content of a passage decides. At most 1000 of them are used. Small texts need more than the default."""
+    validation_share: float = 0.0
+    """If not 0, the share of all characters that is held out at the end of the text, instead of passages. The end moves
+    when the text grows."""
     document_separator: str = ""
     """The text between two documents of a file, such as `<|endoftext|>`; a line feed makes every line a document.
     Empty: each file is one document."""
@@ -52,11 +56,12 @@ class RunningTextConfig(DataConfig):
     def __post_init__(self):
         check = Checks("data", self)
         check.positive("max_length", "tokens_per_batch")
-        check.require("validation_share", 0.0 < self.validation_share < 1.0, "must be in (0, 1)")
+        check.share("validation_share")
         check_tokenized_data(self, check, "row")
         check.at_least_zero("evaluation_crops")
 
     @property
     def has_documents(self) -> bool:
         """Whether the text consists of documents that start with BOS and end with EOS, or is a single text."""
-        return bool(self.document_separator) or len(self.files) > 1 or self.batching == "packed"
+        several_files = len(self.files) > 1 or any({"*", "?"} & set(name) for name in self.files)
+        return bool(self.document_separator) or several_files or self.batching == "packed"

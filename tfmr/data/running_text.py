@@ -1,14 +1,15 @@
 """Turns files of running text into documents, and documents into token arrays on disk.
 
 If the text has documents, each ends with EOS, and batches add BOS before it. A text that is a single document consists
-of its tokens only.
+of its tokens only. Files are read, split and encoded in parts, so memory does not grow with the text.
 """
 
 import dataclasses
+import functools
 import logging
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +17,11 @@ import numpy as np
 from jaxtyping import Integer
 
 from tfmr.config import RunningTextConfig
-from tfmr.data.corpora.corpus import fingerprint
-from tfmr.data.corpora.lines import missing_file, read_text, sha256_of_file
+from tfmr.data.corpora.corpus import fingerprint, hash_of_text
+from tfmr.data.corpora.lines import find_files, read_text, sha256_of_file
+from tfmr.data.held_out_text import Part, from_boundary, held_out_passages, until_boundary, without_held_out
 from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
+from tfmr.data.progress import reported
 from tfmr.data.text_batches import TextSplit
 from tfmr.data.token_arrays import TokenWriter
 from tfmr.data.tokenizer import Tokenizer
@@ -26,13 +29,19 @@ from tfmr.errors import InputError
 
 log = logging.getLogger("tfmr")
 
-FORMAT = 1
+FORMAT = 2
 """Changes whenever the same input gives different arrays, so that older prepared texts are not used."""
 SPLITS = ("train", "validation")
+MAX_TOKENIZER_CHARACTERS = 1_000_000_000
+"""A tokenizer is trained on about this many characters of the training text at most."""
 
-_PIECE = 1_000_000  # number of characters that are encoded at a time
-# No token contains a single line feed between two words, so a text can be cut after one.
+_PIECE = 50_000  # number of characters that are encoded at a time
+_BATCH = 1_000_000  # number of characters that are encoded in parallel
+# A text can be cut after a single line feed between two words, which no token contains together with others, or before
+# a space that precedes a word, which is the first character of its token; or else after a full stop or comma of a
+# script without spaces.
 _CUT = re.compile(r"(?<=\S)\n(?=\S)")
+_OTHER_CUT = re.compile(r"(?<=\S)(?= [^\W\d_])|(?<=[\u3001\u3002\uff01\uff0c\uff1f])(?=[^\W\d_])")
 
 
 class PreparedText(PreparedFolder):
@@ -55,12 +64,12 @@ class PreparedText(PreparedFolder):
         return "\n".join([*lines, f"an epoch    {batches}"])
 
 
-class Document(NamedTuple):
-    """A document, or the part of it that is in a split."""
+class _Text(NamedTuple):
+    """What is prepared."""
 
-    text: str
-    ends: bool
-    """Whether the document ends here."""
+    config: RunningTextConfig
+    files: list[Path]
+    validation_files: list[Path]
 
 
 def prepare_running_text(config: RunningTextConfig) -> PreparedText:
@@ -71,114 +80,208 @@ def prepare_running_text(config: RunningTextConfig) -> PreparedText:
     """
     if not config.files:
         raise InputError("data.files = (): must name at least one text file, as in --data.files input.txt")
-    for name in (*config.files, *config.validation_files):
-        if not Path(name).expanduser().is_file():
-            raise missing_file(Path(name).expanduser())
+    text = _Text(config, find_files(config.files), find_files(config.validation_files))
     given = Tokenizer.from_file(config.tokenizer_file) if config.tokenizer_file else None
     if given and (given.kind == "wordpiece" or given.encode("a b") != [*given.encode("a"), *given.encode(" b")]):
         raise InputError(
             f"data.tokenizer_file = {config.tokenizer_file!r}: puts a space before each line; running text needs a BPE "
             "that does not, or characters"
         )
-    recipe = _recipe(config, given)
+    recipe = _recipe(text, given)
     directory = config.cache_folder / "prepared" / f"running_text-{fingerprint(recipe)[:16]}"
-    return open_or_make(PreparedText, directory, lambda folder: _write(folder, config, given, recipe))
+    return open_or_make(PreparedText, directory, lambda folder: _write(folder, text, given, recipe))
 
 
-def documents(config: RunningTextConfig, split: str) -> Iterator[Document]:
-    """Yields the documents of "train" or "validation" in order, with one file in memory at a time.
-
-    Without validation files, the text is split at a character, which may be inside a document.
-    """
-    if config.validation_files:
-        files = config.files if split == "train" else config.validation_files
-        yield from (Document(text, True) for text in _texts(files, config.document_separator))
-        return
-    characters = sum(map(len, _texts(config.files, config.document_separator)))
-    boundary = int(characters * (1.0 - config.validation_share))
-    start = 0
-    for text in _texts(config.files, config.document_separator):
-        cut = min(max(boundary - start, 0), len(text))
-        part = text[:cut] if split == "train" else text[cut:]
-        if part:
-            yield Document(part, ends=split == "validation" or cut == len(text))
-        start += len(text)
+class _Split(NamedTuple):
+    parts: Callable[[], Iterator[Part]]
+    """Returns the parts of its documents in order."""
+    size: int
+    """Its number of characters."""
 
 
-def _texts(files: Sequence[str], separator: str) -> Iterator[str]:
-    for name in files:
-        text = read_text(Path(name).expanduser())
-        parts = [part.strip("\n") for part in text.split(separator)] if separator else [text]
-        yield from (part for part in parts if part)
+def _splits(text: _Text) -> dict[str, _Split]:
+    """Returns the splits by name, after reading the text once."""
+    config, separator = text.config, text.config.document_separator
+
+    def parts() -> Iterator[Part]:
+        return _parts(text.files, separator)
+
+    if text.validation_files:
+        train = _Split(parts, _size(parts()))
+        others = functools.partial(_parts, text.validation_files, separator)
+        return {"train": train, "validation": _Split(others, _size(others()))}
+    if config.validation_share:
+        size = _size(parts())
+        boundary = int(size * (1.0 - config.validation_share))
+        train = _Split(lambda: until_boundary(parts(), boundary), boundary)
+        return {"train": train, "validation": _Split(lambda: from_boundary(parts(), boundary), size - boundary)}
+    held_out, size = held_out_passages(parts(), config.held_out_share)
+    train = _Split(lambda: without_held_out(parts(), config.held_out_share), size)
+    return {"train": train, "validation": _Split(lambda: iter(held_out), _size(held_out))}
+
+
+def _size(parts: Iterable[Part]) -> int:
+    return sum(len(part.text) for part in parts)
+
+
+def _parts(files: Sequence[Path], separator: str) -> Iterator[Part]:
+    for path in files:
+        yield from _split(read_text(path), separator) if separator else _single(read_text(path))
+
+
+def _single(texts: Iterator[str]) -> Iterator[Part]:
+    text = ""
+    for text in texts:
+        yield Part(text)
+    if text:
+        yield Part("", last=True, ends=True)
+
+
+def _split(texts: Iterator[str], separator: str) -> Iterator[Part]:
+    """Yields the documents between separators, without line feeds at their start and end."""
+    held, begun = "", False
+    for text in texts:
+        *ended, held = (held + text).split(separator)
+        for rest in ended:
+            yield from _last_part(rest, begun)
+            begun = False
+        # The end may be the beginning of a separator, or line feeds before one.
+        ready = held[: max(len(held) - len(separator) + 1, 0)].rstrip("\n")
+        held = held[len(ready) :]
+        ready = ready if begun else ready.lstrip("\n")
+        if ready:
+            yield Part(ready)
+            begun = True
+    yield from _last_part(held, begun)
+
+
+def _last_part(text: str, begun: bool) -> Iterator[Part]:
+    text = text.rstrip("\n") if begun else text.strip("\n")
+    if begun or text:
+        yield Part(text, last=True, ends=True)
 
 
 def encode_text(tokenizer: Tokenizer, text: str) -> Integer[np.ndarray, " length"]:
     """Returns the ids of a text of any length, which is encoded piece by piece."""
-    ids = [np.asarray(tokenizer.encode(piece), np.int32) for piece in _pieces(text)]
+    pieces = [piece for piece, _ in _pieces([Part(text, last=True)])]
+    ids = [np.asarray(ids, np.int32) for ids in tokenizer.encode_batch(pieces)]
     return np.concatenate(ids) if ids else np.empty(0, np.int32)
 
 
-def _pieces(text: str) -> Iterator[str]:
-    start = 0
-    while start < len(text):
-        cut = _CUT.search(text, start + _PIECE)
-        end = cut.end() if cut else len(text)
-        yield text[start:end]
-        start = end
+def _pieces(parts: Iterable[Part]) -> Iterator[tuple[str, Part]]:
+    """Joins the parts of each text and cuts it again, where no token is cut; yields pieces with the part they end in.
+
+    If there is no such place, the text is cut anywhere.
+    """
+    waiting, size = [], 0
+    longest = _PIECE + _PIECE // 2
+    for part in parts:
+        waiting.append(part.text)
+        size += len(part.text)
+        if size < longest and not part.last:
+            continue
+        text, start = "".join(waiting), 0
+        while len(text) - start >= longest:
+            area = start + _PIECE, start + longest
+            after, before = _CUT.search(text, *area), _OTHER_CUT.search(text, *area)
+            end = after.end() if after else before.end() if before else area[1]
+            yield text[start:end], Part("")
+            start = end
+        waiting, size = [text[start:]], len(text) - start
+        if part.last:
+            yield text[start:], part
+            waiting, size = [], 0
 
 
-def _recipe(config: RunningTextConfig, given: Tokenizer | None) -> dict[str, Any]:
-    sums = [
-        [sha256_of_file(Path(name).expanduser()) for name in names] for names in (config.files, config.validation_files)
-    ]
+def _batches(pieces: Iterator[tuple[str, Part]]) -> Iterator[tuple[int, list[tuple[str, Part]]]]:
+    """Yields lists of pieces, each with its number of characters."""
+    batch, size = [], 0
+    for piece, part in pieces:
+        batch.append((piece, part))
+        size += len(piece) + 1
+        if size >= _BATCH:
+            yield size - len(batch), batch
+            batch, size = [], 0
+    if batch:
+        yield size - len(batch), batch
+
+
+def _recipe(text: _Text, given: Tokenizer | None) -> dict[str, Any]:
+    config = text.config
+    shares = {"validation_share": config.validation_share} if config.validation_share else {}
+    held_out = shares or {"held_out_share": config.held_out_share}
     return {
         "format": FORMAT,
         "corpus": "running_text",
-        "fingerprint": fingerprint(sums),
-        "validation_share": None if config.validation_files else config.validation_share,
+        "fingerprint": fingerprint([[*map(sha256_of_file, files)] for files in (text.files, text.validation_files)]),
+        "held_out": None if text.validation_files else held_out,
         "document_separator": config.document_separator,
         "has_documents": config.has_documents,
         "tokenizer": {"given": fingerprint(given.to_json())}
         if given
-        else {"kind": config.tokenizer, "vocab_size": config.vocab_size},
+        else {"kind": config.tokenizer, "vocab_size": config.vocab_size, "characters": MAX_TOKENIZER_CHARACTERS},
     }
 
 
-def _write(folder: Path, config: RunningTextConfig, given: Tokenizer | None, recipe: dict[str, Any]) -> None:
-    log.info("Preparing the text of %d files", len(config.files) + len(config.validation_files))
-    tokenizer = given or _train_tokenizer(config)
+def _write(folder: Path, text: _Text, given: Tokenizer | None, recipe: dict[str, Any]) -> None:
+    log.info("Preparing the text of %d files", len(text.files) + len(text.validation_files))
+    splits = _splits(text)
+    _require_text(text, splits)
+    tokenizer = given or _train_tokenizer(text.config, splits["train"])
     tokenizer.save(folder / "tokenizer.json")
-    counts = {split: _write_split(folder, config, split, tokenizer) for split in SPLITS}
+    documents = text.config.has_documents
+    counts = {name: _write_split(folder, name, split, tokenizer, documents) for name, split in splits.items()}
     # The files are read several times. What was read is the text of this name only if they are still the same.
-    if _recipe(config, given) != recipe:
-        raise InputError(f"{', '.join(config.files)}: the files changed while they were read; try again")
+    if _recipe(text, given) != recipe:
+        raise InputError(f"{', '.join(map(str, text.files))}: the files changed while they were read; try again")
     write_manifest(folder, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts})
 
 
-def _train_tokenizer(config: RunningTextConfig) -> Tokenizer:
+def _require_text(text: _Text, splits: dict[str, _Split]) -> None:
+    names = ", ".join(map(str, text.files))
+    if not splits["train"].size:
+        raise InputError(f"{names}: the train split has no text")
+    if splits["validation"].size:
+        return
+    if text.validation_files or text.config.validation_share:
+        raise InputError(f"{', '.join(map(str, text.validation_files)) or names}: the validation split has no text")
+    raise InputError(
+        f"{names}: {splits['train'].size} characters are too few to hold out validation text by its content; increase "
+        f"data.held_out_share = {text.config.held_out_share}, set data.validation_share to hold out the end, or give "
+        "data.validation_files"
+    )
+
+
+def _train_tokenizer(config: RunningTextConfig, train: _Split) -> Tokenizer:
+    share = MAX_TOKENIZER_CHARACTERS / train.size
+    if share < 1.0:
+        log.info("The tokenizer is trained on %.1f%% of the training text", 100 * share)
     start = time.monotonic()
-    pieces = (piece for document in documents(config, "train") for piece in _pieces(document.text))
-    tokenizer = Tokenizer.train(config.tokenizer, pieces, config.vocab_size, running_text=True)
+    pieces = (piece for piece, _ in _pieces(train.parts()))
+    sample = ((len(piece), piece) for piece in pieces if share >= 1.0 or hash_of_text(piece) < share * 2**64)
+    lines = reported(sample, "Reading for the tokenizer", "characters", int(train.size * min(share, 1.0)))
+    tokenizer = Tokenizer.train(config.tokenizer, lines, config.vocab_size, running_text=True)
     seconds = time.monotonic() - start
     log.info("Trained the %s tokenizer: %d tokens, %.1f s", config.tokenizer, tokenizer.vocab_size, seconds)
     return tokenizer
 
 
-def _write_split(folder: Path, config: RunningTextConfig, split: str, tokenizer: Tokenizer) -> dict[str, Any]:
+def _write_split(folder: Path, name: str, split: _Split, tokenizer: Tokenizer, documents: bool) -> dict[str, Any]:
     """Writes the arrays of one split; returns the counts for the manifest."""
-    writer = TokenWriter(folder, split, tokenizer.vocab_size)
+    writer = TokenWriter(folder, name, tokenizer.vocab_size)
     number = characters = unknown = 0
-    for document in documents(config, split):
-        ids = encode_text(tokenizer, document.text)
-        writer.append(ids, end_mark=tokenizer.marks.eos if config.has_documents and document.ends else None)
-        number += 1
-        characters += len(document.text)
-        unknown += 0 if tokenizer.marks.unk is None else int((ids == tokenizer.marks.unk).sum())
+    batches = _batches(_pieces(split.parts()))
+    for batch in reported(batches, f"Encoding {name}", "characters", split.size):
+        encoded = tokenizer.encode_batch([piece for piece, _ in batch])
+        for (piece, part), tokens in zip(batch, encoded, strict=True):
+            ids = np.asarray(tokens, np.int32)
+            mark = tokenizer.marks.eos if documents and part.ends else None
+            writer.append(ids, end_mark=mark, last=part.last)
+            number += part.last
+            characters += len(piece)
+            unknown += 0 if tokenizer.marks.unk is None else int((ids == tokenizer.marks.unk).sum())
     writer.close()
-    if not writer.total:
-        own = config.validation_files if split == "validation" else ()
-        raise InputError(f"{', '.join(own or config.files)}: the {split} split has no text")
-    log.info("Prepared %s: %d documents, %d characters, %d tokens", split, number, characters, writer.total)
+    log.info("Prepared %s: %d documents, %d characters, %d tokens", name, number, characters, writer.total)
     if unknown:
-        log.info("Unknown tokens in %s: %.3f%%", split, 100 * unknown / writer.total)
+        log.info("Unknown tokens in %s: %.3f%%", name, 100 * unknown / writer.total)
     return {"documents": number, "characters": characters, "tokens": writer.total, "unknown": unknown}

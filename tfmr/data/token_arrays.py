@@ -65,16 +65,14 @@ class TokenWriter:
         """Adds sentences that do not contain EOS, and appends EOS to each."""
         lengths = np.array([len(sentence) + 1 for sentence in sentences], np.int64)
         ids = itertools.chain.from_iterable(itertools.chain(sentence, (EOS_ID,)) for sentence in sentences)
-        self._add(np.fromiter(ids, self._tokens.dtype, int(lengths.sum())), lengths)
-
-    def append(self, tokens: Integer[np.ndarray, " length"], *, end_mark: int | None) -> None:
-        """Adds one text, followed by `end_mark` unless that is None."""
-        ids = np.append(tokens, [] if end_mark is None else end_mark)
-        self._add(ids, np.array([len(ids)], np.int64))
-
-    def _add(self, tokens: np.ndarray, lengths: Int64[np.ndarray, " sentences"]) -> None:
         self._offsets.append(self.total + np.cumsum(lengths))
-        self._tokens.append(tokens)
+        self._tokens.append(np.fromiter(ids, self._tokens.dtype, int(lengths.sum())))
+
+    def append(self, tokens: Integer[np.ndarray, " length"], *, end_mark: int | None = None, last: bool = True) -> None:
+        """Adds a text or, until one is the last, a part of it, followed by `end_mark` unless that is None."""
+        self._tokens.append(np.append(tokens, [] if end_mark is None else end_mark))
+        if last:
+            self._offsets.append(np.array([self.total]))
 
     @property
     def total(self) -> int:

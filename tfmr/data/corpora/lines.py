@@ -106,7 +106,7 @@ def _zstd(path: Path) -> ModuleType:
 def read_text(path: Path) -> Iterator[str]:
     """Yields the text of a file in parts, with LF as line ends and no byte order mark; raises as `read_lines` does."""
     decode = codecs.getincrementaldecoder("utf-8")().decode
-    position, held = 0, ""
+    position, begun, held = 0, False, ""
     with reading(path) as file:
         while True:
             raw = file.read(_CHUNK)
@@ -118,8 +118,8 @@ def read_text(path: Path) -> Iterator[str]:
                     f"{path}: is not UTF-8: byte {number + 1} is 0x{error.object[error.start]:02x}; "
                     "save the file as UTF-8"
                 ) from None
-            if position == 0:
-                text = text.removeprefix(_BYTE_ORDER_MARK)
+            if not begun:
+                begun, text = bool(text), text.removeprefix(_BYTE_ORDER_MARK)
             position += len(raw)
             held = "\r" if raw and text.endswith("\r") else ""  # the line feed may come next
             text = text.removesuffix(held).replace("\r\n", "\n")
@@ -130,7 +130,7 @@ def read_text(path: Path) -> Iterator[str]:
 
 
 def find_files(names: str | Sequence[str]) -> list[Path]:
-    """Returns the files of names or patterns such as `part-*.txt`, in the order of the names, then of the alphabet.
+    """Returns the files of names, or of patterns with `*` and `?`, in the order of the names, then of the alphabet.
 
     Raises:
       InputError: if a file does not exist, or is not a regular file: a corpus is read several times.
@@ -138,10 +138,10 @@ def find_files(names: str | Sequence[str]) -> list[Path]:
     files: list[Path] = []
     for name in [names] if isinstance(names, str) else names:
         path = Path(name).expanduser()
-        if path.exists() or not glob.has_magic(str(path)):
+        if path.exists() or not {"*", "?"} & set(name):
             files.append(path)
             continue
-        matches = sorted(glob.glob(str(path), recursive=True))
+        matches = sorted(glob.glob(str(path).replace("[", "[[]"), recursive=True))
         if not matches:
             raise InputError(f"{name}: no file matches this pattern")
         files += map(Path, matches)

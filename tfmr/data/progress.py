@@ -1,0 +1,53 @@
+"""The progress of long work on data: a line that is kept up to date on a terminal, or a line every 30 s in a log."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+log = logging.getLogger("tfmr")
+
+T = TypeVar("T")
+
+_EVERY = 30.0  # seconds between two lines in a log
+_EVERY_ON_TERMINAL = 0.5
+
+
+def reported(items: Iterable[tuple[int, T]], stage: str, unit: str, total: int) -> Iterator[T]:
+    """Yields the second of each pair, and reports the sum of the first ones.
+
+    Args:
+      items: how many units an item has, and the item.
+      stage: what is being done, such as "Encoding train".
+      unit: what is counted, such as "pairs".
+      total: the number of units of all items. 0: unknown.
+    """
+    terminal = sys.stderr.isatty()
+    start = last = time.monotonic()
+    done = 0
+    for number, item in items:
+        yield item
+        done += number
+        now = time.monotonic()
+        if now - last < (_EVERY_ON_TERMINAL if terminal else _EVERY):
+            continue
+        last = now
+        text = _described(stage, unit, done, total, now - start)
+        if terminal:
+            sys.stderr.write(f"\r\x1b[2K{text}")
+            sys.stderr.flush()
+        else:
+            log.info("%s", text)
+    if terminal and last > start:
+        sys.stderr.write("\r\x1b[2K")
+        sys.stderr.flush()
+
+
+def _described(stage: str, unit: str, done: int, total: int, seconds: float) -> str:
+    rate = done / max(seconds, 1e-9)
+    text = f"{stage}: {done:,} {unit}, {rate:,.0f} {unit}/s"
+    if not total:
+        return text
+    minutes, seconds = divmod(round(max(total - done, 0) / max(rate, 1e-9)), 60)
+    return f"{text}, {done / total:.0%}, {minutes // 60}:{minutes % 60:02}:{seconds:02} left"
