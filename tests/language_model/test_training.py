@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -121,6 +122,20 @@ def test_stopped_in_the_middle_of_an_epoch_it_ends_the_same(base, run, tmp_path,
     jax.tree.map(np.testing.assert_array_equal, params_of(part), params_of(whole))
     lines = [[line for line in numbers(one) if "loss" in line] for one in (part, whole)]
     assert lines[0] == lines[1]
+
+
+def test_it_continues_on_the_same_text_only(base, run, tmp_path):
+    def on(name, text):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return dataclasses.replace(config, data=dataclasses.replace(config.data, files=(str(tmp_path / name),)))
+
+    shutil.copytree(base.workdir, tmp_path / "run")
+    config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
+    copied = train(on("copy.txt", TEXT))
+    assert numbers(copied) == numbers(run)
+    other = on("other.txt", TEXT[100:200] + TEXT[:100] + TEXT[200:])  # the same characters
+    with pytest.raises(InputError, match="the corpus is not the one that this run was trained on"):
+        train(other)
 
 
 def test_it_learns_and_says_so(run, base):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gzip
 import itertools
 import json
 import logging
@@ -26,11 +27,13 @@ from tiny_run import before_batch, numbers, tiny_run, train, write_recipe, write
 from tfmr.analysis.learning_curves import read_metrics as read_curves
 from tfmr.config import MeshConfig
 from tfmr.data.pairs import PairSplit
+from tfmr.data.prepare import prepare_pairs
 from tfmr.errors import InputError
 from tfmr.runs.metrics import read_metric_lines
 from tfmr.runs.parameters import load_run, read_params, state_steps
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.training import Diverged, Stopped
+from tfmr.training.resume import corpus_has_changed
 from tfmr.translation.task import Translation
 
 STEPS = 40
@@ -294,6 +297,67 @@ def test_a_changed_corpus_is_refused(base, copy_at_step, tmp_path):
     with pytest.raises(InputError, match=r"tokenizer\.json: differs from the tokenizer of the corpus"):
         train(changed(config, "data", dir=str(tmp_path / "corpus")))
     assert run.tokenizer_file.read_bytes() == tokenizer
+
+
+def swap_lines(path: Path) -> None:
+    first, second, *rest = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    assert first != second
+    path.write_text("".join([second, first, *rest]), encoding="utf-8")
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_corpus_with_the_same_tokenizer_in_another_order_is_refused(base, copy_at_step, tmp_path, split):
+    config, run = copy_at_step(STEPS)
+    before = {path: path.read_bytes() for path in Path(config.workdir).rglob("*") if path.is_file()}
+    shutil.copytree(base.data.dir, tmp_path / "corpus", ignore=shutil.ignore_patterns("cache"))
+    for language in ("en", "de"):
+        swap_lines(tmp_path / "corpus" / f"{split}.{language}")
+    config = changed(config, "data", dir=str(tmp_path / "corpus"))
+    with pytest.raises(InputError, match=r"copy: the corpus is not the one .* --training\.corpus-may-change"):
+        train(config)
+    assert {path: path.read_bytes() for path in Path(config.workdir).rglob("*") if path.is_file()} == before
+    if split == "validation":
+        # A run of an earlier version does not record its corpus, but has the sentences that it was evaluated on.
+        run.corpus_file.unlink()
+        with pytest.raises(InputError, match="the corpus is not the one"):
+            train(config)
+
+
+def test_on_a_corpus_that_may_change_the_best_is_found_anew(base, copy_at_step, tmp_path):
+    config, run = copy_at_step(32)
+    shutil.copytree(base.data.dir, tmp_path / "corpus", ignore=shutil.ignore_patterns("cache"))
+    for language in ("en", "de"):
+        swap_lines(tmp_path / "corpus" / f"train.{language}")
+    config = changed(config, "data", dir=str(tmp_path / "corpus"))
+    config = changed(config, corpus_may_change=True, patience=1)
+    with pytest.MonkeyPatch.context() as patch:  # much worse than all before, which the new corpus does not count
+        worse = {"loss": 100.0, "perplexity": 100.0}
+        patch.setattr(Translation, "validation", lambda *arguments: lambda params: worse)
+        train(config)
+    lines = numbers(run)
+    assert {"step": 32, "corpus_changed": 1} in lines
+    assert [int(path.name) for path in run.best.iterdir()] == [STEPS]
+    assert lines[-1] == {"step": STEPS, "validation/loss": 100.0, "validation/perplexity": 100.0}
+    # This is its corpus from now on.
+    assert not corpus_has_changed(run, Translation(), prepare_pairs(config.data), config)
+
+
+def test_the_same_corpus_in_other_files_continues(base, copy_at_step, finished, tmp_path):
+    """Copied, compressed, as a TSV file or in two; and a run that does not record its corpus."""
+    config, run = copy_at_step(STEPS)
+    recorded = run.read_corpus_hash()
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for split in ("train", "validation", "test"):
+        sides = [(Path(base.data.dir) / f"{split}.{language}").read_text().splitlines() for language in ("en", "de")]
+        lines = "".join(f"{source}\t{target}\n" for source, target in zip(*sides, strict=True))
+        (folder / f"{split}.tsv.gz").write_bytes(gzip.compress(lines.encode()))
+    config = changed(config, "data", dir=str(folder), cache=str(tmp_path / "cache"))
+    train(config)
+    assert_same_end(run, finished)
+    assert run.read_corpus_hash() == recorded != ""
+    run.corpus_file.unlink()
+    assert not corpus_has_changed(run, Translation(), prepare_pairs(config.data), config)
 
 
 def test_checkpoints_of_another_architecture_are_refused(copy_at_step):

@@ -59,6 +59,10 @@ class TrainingConfig:
     patience: int = 0
     """Number of evaluations without improvement in best_metric after which training stops. 0 disables it."""
 
+    corpus_may_change: bool = False
+    """Continue a run although its corpus has changed. metrics.jsonl notes the change, and the best evaluation is
+    determined anew."""
+
     def __post_init__(self):
         check = Checks("training", self)
         check.positive("steps", "learning_rate", "adam_epsilon", "accumulation", "loss_chunk", "log_every", "keep_last")

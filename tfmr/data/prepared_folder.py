@@ -53,12 +53,11 @@ class PreparedFolder:
         return cls(directory, manifest, Tokenizer.from_file(directory / "tokenizer.json"))
 
     def content_hash(self) -> str:
-        """Returns a hash of the content of all files, which it reads completely."""
-        total = hashlib.blake2b(digest_size=16)
-        for name in sorted(self.manifest["files"]):
-            with (self.directory / name).open("rb") as file:
-                total.update(f"{name} {hashlib.file_digest(file, hashlib.blake2b).hexdigest()}\n".encode())
-        return total.hexdigest()
+        """Returns a hash of the arrays and texts as they were written.
+
+        It does not depend on where the corpus was read from, or on how tokenizer.json is written.
+        """
+        return self.manifest["content"]
 
 
 def open_or_make(cls: type[T], directory: Path, write: Callable[[Path], None]) -> T:
@@ -85,8 +84,15 @@ def open_or_make(cls: type[T], directory: Path, write: Callable[[Path], None]) -
 
 
 def write_manifest(folder: Path, values: dict[str, Any]) -> None:
-    """Writes manifest.json with the sizes of all other files; it must be written last."""
-    manifest = {**values, "files": {path.name: path.stat().st_size for path in sorted(folder.iterdir())}}
+    """Writes manifest.json with the sizes of all other files and a hash of their content; it must be written last."""
+    files = sorted(folder.iterdir())
+    content = hashlib.blake2b(digest_size=16)
+    for path in files:
+        if path.name != "tokenizer.json":
+            with path.open("rb") as file:
+                content.update(f"{path.name} {hashlib.file_digest(file, hashlib.blake2b).hexdigest()}\n".encode())
+    sizes = {path.name: path.stat().st_size for path in files}
+    manifest = {**values, "content": content.hexdigest(), "files": sizes}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
 
 

@@ -26,6 +26,12 @@ class LanguageModeling(TokenTask):
         """Returns the function that computes the losses of the validation text; see `_losses`."""
         return functools.partial(_losses, model, text=corpus.split("validation"), data=config.data, mesh=mesh)
 
+    def has_evaluation_of(self, run: RunDirectory, corpus: PreparedText) -> bool:
+        """Returns whether the validation text of the run, if it has any, is that of the corpus."""
+        if not run.has_split("validation"):
+            return True
+        return np.array_equal(run.read_token_split("validation").tokens, corpus.split("validation").tokens)
+
     def write_files(self, run: RunDirectory, corpus: PreparedText) -> None:
         """Writes the tokenizer and the tokens of the validation text."""
         run.write_tokenizer(corpus.tokenizer)

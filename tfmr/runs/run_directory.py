@@ -24,6 +24,7 @@ class RunDirectory:
       path: the folder.
       config_file: the configuration, as JSON.
       tokenizer_file: the tokenizer, in the format of the tokenizers library.
+      corpus_file: the hash of the content of the corpus, as JSON; missing in older runs.
       metrics_file: one line of metrics, a JSON object, per logged step and per evaluation.
       evaluation: the validation and test sentences, or the tokens of a validation text.
       checkpoints: the newest complete states, by step.
@@ -37,6 +38,7 @@ class RunDirectory:
         self.path = path = storage_path(path)
         self.config_file = path / "config.json"
         self.tokenizer_file = path / "tokenizer.json"
+        self.corpus_file = path / "corpus.json"
         self.metrics_file = path / "metrics.jsonl"
         self.evaluation = path / "evaluation"
         self.checkpoints = path / "checkpoints"
@@ -83,6 +85,27 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.config_file, json.dumps(config_to_dict(config), indent=2) + "\n")
         self.__dict__.pop("config", None)
+
+    def write_corpus_hash(self, content: str) -> None:
+        """Writes corpus.json atomically."""
+        write_text(self.corpus_file, json.dumps({"content": content}) + "\n")
+
+    def read_corpus_hash(self) -> str:
+        """Returns the hash of the content of the run's corpus; "" for an older run, which does not record it.
+
+        Raises:
+          InputError: if corpus.json is damaged.
+        """
+        if not self.corpus_file.exists():
+            return ""
+        try:
+            return str(json.loads(self.corpus_file.read_text(encoding="utf-8"))["content"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self.corpus_file}: missing or damaged ({first_line(error)})") from None
+
+    def has_split(self, split: str) -> bool:
+        """Returns whether the run directory contains the sentences or tokens of a split."""
+        return any((self.evaluation / name).exists() for name in (f"{split}.source.txt", f"{split}.npz"))
 
     def write_text_split(self, split: str, source: list[str], target: list[str]) -> None:
         """Writes the sentences of "validation" or "test" to the run directory."""

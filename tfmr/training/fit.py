@@ -25,7 +25,7 @@ from tfmr.runs.storage import check_writable, writing_named
 from tfmr.training import distributed
 from tfmr.training.hosts import Hosts, join
 from tfmr.training.optimizer import make_optimizer, make_schedule
-from tfmr.training.resume import check_same_run, what_must_agree
+from tfmr.training.resume import check_same_run, corpus_has_changed, what_must_agree
 from tfmr.training.sharding import batch_parts, make_mesh, rows_here, to_devices
 from tfmr.training.state import TrainState, checkpoint_items, checkpoint_targets, make_sharded_state, state_from_items
 from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step
@@ -84,6 +84,7 @@ def _fit(task: Task, config: Config, hosts: Hosts) -> RunDirectory:
     config = dataclasses.replace(config, model=task.complete(config.model, corpus))
     check_same_run(run, config)
     task.check_continues(run, corpus)
+    has_changed = corpus_has_changed(run, task, corpus, config)
     # Before anything runs on the devices of all hosts: they would hang if their programs differed.
     if hosts.count > 1:
         hosts.agree("start", what_must_agree(config, task.identity(corpus)))
@@ -111,6 +112,8 @@ def _fit(task: Task, config: Config, hosts: Hosts) -> RunDirectory:
         validation=task.validation(model, corpus, config, mesh),
         checkpointer=Checkpointer(run, training.keep_last, training.keep_every),
         hosts=hosts,
+        corpus=corpus.content_hash(),
+        corpus_has_changed=has_changed,
     )
     size = f"{sum(x.size for x in jax.tree.leaves(state.params)):,}"
     log.info(
@@ -125,6 +128,7 @@ def _write_run_files(task: Task, run: RunDirectory, config: Config, corpus: Corp
     with writing_named(run.path):
         # How the processes found each other does not belong to the run.
         run.write_config(dataclasses.replace(config, distributed=DistributedConfig()))
+        run.write_corpus_hash(corpus.content_hash())
         task.write_files(run, corpus)
 
 
@@ -155,6 +159,8 @@ class _Standing:
     best: float = math.inf
     worse: int = 0
     """Evaluations since the best one."""
+    corpus: str = ""
+    """The hash of the corpus on which it was evaluated; "" in older checkpoints."""
 
 
 @dataclasses.dataclass
@@ -166,6 +172,9 @@ class _Loop:
     validation: Callable[[Any], dict[str, float]]
     checkpointer: Checkpointer
     hosts: Hosts
+    corpus: str
+    """The hash of its content."""
+    corpus_has_changed: bool
 
     def run_to_the_end(self, state: TrainState, sharding: TrainState) -> None:
         """Runs all remaining steps, from the newest checkpoint if there is one."""
@@ -175,12 +184,18 @@ class _Loop:
         if found is not None:
             items, values = found
             state = state_from_items(items)
-            standing = _Standing(Cursor(*values["place"]), values["best"], values["worse"])
+            standing = _Standing(Cursor(*values["place"]), values["best"], values["worse"], values.get("corpus", ""))
             log.info("Continuing from step %d", int(state.step))
         first_step = int(state.step)
+        changed = found is not None and (self.corpus_has_changed or standing.corpus not in ("", self.corpus))
+        if changed:  # evaluations on different corpora cannot be compared
+            standing.best, standing.worse = math.inf, 0
+        standing.corpus = self.corpus
         self.hosts.agree("place", {"the first step": first_step, **dataclasses.asdict(standing)})
         writer = MetricsWriter(self.run.metrics_file if self.hosts.is_first else None, first_step)
         progress = Progress(first_step, self.config.training.steps, shown=self.hosts.is_first)
+        if changed:
+            writer.write(first_step, {"corpus_changed": 1})
         try:
             with _StopSignals(self.hosts) as signals:
                 self._steps(state, first_step, standing, writer, progress, signals)

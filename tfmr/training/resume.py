@@ -1,5 +1,6 @@
 """Checks that a run is continued with the same configuration, and that all hosts agree on it."""
 
+import logging
 from typing import Any
 
 import flax.traverse_util
@@ -7,9 +8,13 @@ import jax
 
 import tfmr
 from tfmr.config import Config, config_to_dict
+from tfmr.data.corpus import Corpus
 from tfmr.errors import InputError
 from tfmr.runs.parameters import has_checkpoints
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.training.task import Task
+
+log = logging.getLogger("tfmr")
 
 FREE = {
     "workdir",
@@ -26,6 +31,7 @@ FREE = {
     "training.patience",
     "training.accumulation",
     "training.loss_chunk",
+    "training.corpus_may_change",
     "model.remat",
 }
 """Sections and fields that may change, since they do not affect what a step computes."""
@@ -41,13 +47,36 @@ def check_same_run(run: RunDirectory, config: Config) -> None:
     before = _fields(run.config)
     # The cosine schedule ends at the last step, so another number of steps changes the learning rate of every step.
     free = FREE - {"training.steps"} if config.training.schedule == "cosine" else FREE
-    free |= {f"data.{name}" for name in config.data.may_change}
+    # The content of the corpus is compared instead of its paths, if the run has recorded it.
+    paths = config.data.local_paths if run.corpus_file.exists() else frozenset()
+    free |= {f"data.{name}" for name in config.data.may_change | paths}
     for name, value in _fields(config).items():
         if name in free or name.split(".")[0] in free or before.get(name) == value:
             continue
         raise InputError(
             f"{name} = {value!r}: {run.path} was created with {before.get(name)!r}; use that value or another --workdir"
         )
+
+
+def corpus_has_changed(run: RunDirectory, task: Task, corpus: Corpus, config: Config) -> bool:
+    """Returns whether a run is to be continued with another corpus than before.
+
+    Raises:
+      InputError: if so, unless `training.corpus_may_change` is set.
+    """
+    if not has_checkpoints(run):
+        return False
+    recorded = run.read_corpus_hash()
+    same = recorded == corpus.content_hash() if recorded else task.has_evaluation_of(run, corpus)
+    if same:
+        return False
+    if not config.training.corpus_may_change:
+        raise InputError(
+            f"{run.path}: the corpus is not the one that this run was trained on; restore that one, choose another "
+            "--workdir, or continue on this one with --training.corpus-may-change"
+        )
+    log.warning("%s: continuing on a corpus that has changed", run.path)
+    return True
 
 
 def what_must_agree(config: Config, identity: dict[str, str]) -> dict[str, Any]:

@@ -85,6 +85,10 @@ class Task(abc.ABC):
     def check_continues(self, run: RunDirectory, corpus: Any) -> None:  # noqa: B027 - optional
         """Raises InputError if the run was trained on a corpus that this one cannot continue."""
 
+    def has_evaluation_of(self, run: RunDirectory, corpus: Any) -> bool:
+        """Returns whether a run that does not record its corpus may have been evaluated on this one."""
+        return True
+
     def write_files(self, run: RunDirectory, corpus: Any) -> None:  # noqa: B027 - optional
         """Writes what evaluation and inference need to the run directory, such as the tokenizer."""
 

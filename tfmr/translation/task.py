@@ -55,6 +55,10 @@ class Translation(TokenTask):
 
         return validate
 
+    def has_evaluation_of(self, run: RunDirectory, corpus: PreparedPairs) -> bool:
+        """Returns whether the validation sentences of the run, if it has any, are those of the corpus."""
+        return not run.has_split("validation") or run.read_text_split("validation") == corpus.text("validation")
+
     def write_files(self, run: RunDirectory, corpus: PreparedPairs) -> None:
         """Writes the tokenizer, and the sentences of the validation and test splits."""
         run.write_tokenizer(corpus.tokenizer)
