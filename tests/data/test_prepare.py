@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from tfmr.config import PairsConfig
 from tfmr.data import prepare as prepare_module
+from tfmr.data import progress
 from tfmr.data.prepare import PreparedPairs, prepare_pairs
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
 from tfmr.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
@@ -174,8 +176,8 @@ import os, sys
 from tfmr.config import PairsConfig
 from tfmr.data import prepare
 write = prepare._write_split
-def write_some(folder, corpus, split, tokenizer):
-    counts = write(folder, corpus, split, tokenizer)
+def write_some(folder, corpus, split, *others):
+    counts = write(folder, corpus, split, *others)
     if split == "validation":
         os._exit(9)
     return counts
@@ -222,10 +224,10 @@ def test_nothing_is_left_when_preparing_fails(make, tmp_path):
 def test_files_that_change_while_they_are_read_are_refused(make, tmp_path, monkeypatch):
     write = prepare_module._write_split
 
-    def change_and_write(folder, corpus, split, tokenizer):
+    def change_and_write(folder, corpus, split, *others):
         if split == "test":
             write_corpus(tmp_path / "corpus", {"test": SPLITS["test"][::-1]})  # the same size, the same second
-        return write(folder, corpus, split, tokenizer)
+        return write(folder, corpus, split, *others)
 
     monkeypatch.setattr(prepare_module, "_write_split", change_and_write)
     with pytest.raises(InputError, match="'text': its files changed while they were read; try again"):
@@ -296,6 +298,29 @@ def test_no_pair_that_is_trained_on_is_kept_from_the_tokenizer(make, learned_fro
     assert used <= {*pairs_of(learned_from)}
     if kind == "characters":
         assert used == {*pairs_of(learned_from)}
+
+
+def test_large_chunks_are_cut(make, monkeypatch, tmp_path):
+    whole = prepare_pairs(make())
+    monkeypatch.setattr(prepare_module, "_LARGE_CHUNK", 100)
+    assert max(number for number, _ in prepare_module._chunks(iter(PAIRS))) <= 3
+    pieces = prepare_pairs(make(cache=str(tmp_path / "other")))
+    assert pieces.content_hash() == whole.content_hash()
+
+
+def test_a_log_has_lines_of_progress(make, monkeypatch, caplog):
+    monkeypatch.setattr(prepare_module, "_CHUNK", 13)
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
+    with caplog.at_level(logging.INFO, "tfmr"):
+        prepare_pairs(make())
+    lines = [record.getMessage() for record in caplog.records]
+    found = [
+        re.fullmatch(r"Encoding train: (\d+) pairs, [\d,]+ pairs/s, (\d+)%, 0:00:\d\d left", line) for line in lines
+    ]
+    assert [match.groups() for match in found if match] == [
+        (str(13 * n), f"{n * 1300 / 67:.0f}") for n in range(1, 6)
+    ] + [("67", "100")]
+    assert sum(line.startswith("Reading for the tokenizer: ") for line in lines) == 130
 
 
 def test_the_tokenizer_sees_a_sample_of_a_large_corpus(make, tmp_path, monkeypatch, learned_from, caplog):

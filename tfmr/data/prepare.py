@@ -1,6 +1,6 @@
 """Turns a corpus of pairs into token arrays on disk, once. Training reads those arrays."""
 
-import itertools
+import contextlib
 import logging
 import re
 import time
@@ -13,8 +13,10 @@ from tfmr.config import PairsConfig
 from tfmr.data.corpora import Corpus, load_corpus
 from tfmr.data.corpora.corpus import SPLITS, LinePair, fingerprint, is_in_sample
 from tfmr.data.corpora.lines import read_lines
+from tfmr.data.loader import prefetch
 from tfmr.data.pairs import PairSplit
 from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
+from tfmr.data.progress import reported
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
 from tfmr.data.tokenizer import OURS, SPECIAL_TOKENS, UNK_ID, Tokenizer
 from tfmr.errors import InputError
@@ -29,6 +31,7 @@ MAX_TOKENIZER_PAIRS = 1_000_000
 _SIDES = ("source", "target")
 _TEXT_SPLITS = ("validation", "test")
 _CHUNK = 10_000  # number of pairs that are encoded at a time
+_LARGE_CHUNK = 4_000_000  # number of characters after which a chunk ends
 _MOST_CHARACTERS = 8  # per token, on average over a long line
 
 
@@ -97,23 +100,32 @@ def _recipe(config: PairsConfig, corpus: Corpus, given: Tokenizer | None) -> dic
 
 def _write(folder: Path, corpus: Corpus, given: Tokenizer | None, config: PairsConfig, recipe: dict[str, Any]) -> None:
     log.info("Preparing %s, %s to %s", corpus.name, config.source_language, config.target_language)
-    tokenizer = given or _train_tokenizer(corpus, config)
+    size = corpus.size("train")
+    tokenizer = given or _train_tokenizer(corpus, config, size)
     tokenizer.save(folder / "tokenizer.json")
-    counts = {split: _write_split(folder, corpus, split, tokenizer) for split in SPLITS}
+    counts = {}
+    for split in SPLITS:
+        # Chunks are read in a thread while others are encoded, on all cores.
+        with contextlib.closing(prefetch(_chunks(corpus.split(split)), 2)) as chunks:
+            total = size if split == "train" else 0
+            counts[split] = _write_split(
+                folder, corpus, split, tokenizer, reported(chunks, f"Encoding {split}", "pairs", total)
+            )
     # The files are read several times. What was read is the corpus of this name only if they are still the same.
     if load_corpus(config).fingerprint != corpus.fingerprint:
         raise InputError(f"data.corpus = {corpus.name!r}: its files changed while they were read; try again")
     write_manifest(folder, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts})
 
 
-def _train_tokenizer(corpus: Corpus, config: PairsConfig) -> Tokenizer:
-    share = MAX_TOKENIZER_PAIRS / max(corpus.size("train"), 1)
+def _train_tokenizer(corpus: Corpus, config: PairsConfig, size: int) -> Tokenizer:
+    share = MAX_TOKENIZER_PAIRS / max(size, 1)
     if share < 1.0:
         log.info("The tokenizer is trained on %.1f%% of the training pairs, chosen by their content", 100 * share)
     start = time.monotonic()
     skipped = _Skipped(corpus)
-    lines = _lines_to_learn_from(corpus, config, share, skipped)
-    tokenizer = Tokenizer.train(config.tokenizer, lines, config.vocab_size)
+    lines = ((1, line) for line in _lines_to_learn_from(corpus, config, share, skipped))
+    texts = reported(lines, "Reading for the tokenizer", "lines", 2 * min(size, MAX_TOKENIZER_PAIRS))
+    tokenizer = Tokenizer.train(config.tokenizer, texts, config.vocab_size)
     seconds = time.monotonic() - start
     log.info("Trained the %s tokenizer: %d tokens, %.1f s", config.tokenizer, tokenizer.vocab_size, seconds)
     skipped.report(config.max_length)
@@ -161,13 +173,15 @@ class _Skipped:
             log.info(message, self._count, max_length, names)
 
 
-def _write_split(folder: Path, corpus: Corpus, split: str, tokenizer: Tokenizer) -> dict[str, Any]:
+def _write_split(
+    folder: Path, corpus: Corpus, split: str, tokenizer: Tokenizer, chunks: Iterator[list[LinePair]]
+) -> dict[str, Any]:
     """Writes the arrays of one split, and the text of validation and test; returns the counts for the manifest."""
     start = time.monotonic()
     writers = [TokenWriter(folder, f"{split}.{side}", tokenizer.vocab_size) for side in _SIDES]
     pairs = blank = 0
     unknown = [0, 0]
-    for chunk in _chunks(corpus.split(split)):
+    for chunk in chunks:
         kept = [pair for pair in chunk if not _is_blank(pair)] if split == "train" else chunk
         blank += len(chunk) - len(kept)
         pairs += len(kept)
@@ -204,6 +218,14 @@ def _append_lines(path: Path, lines: Iterable[str]) -> None:
         file.writelines(f"{line}\n" for line in lines)
 
 
-def _chunks(pairs: Iterator[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    while chunk := list(itertools.islice(pairs, _CHUNK)):
-        yield chunk
+def _chunks(pairs: Iterator[LinePair]) -> Iterator[tuple[int, list[LinePair]]]:
+    """Yields lists of pairs, each with its length."""
+    chunk, characters = [], 0
+    for pair in pairs:
+        chunk.append(pair)
+        characters += len(pair[0]) + len(pair[1])
+        if len(chunk) == _CHUNK or characters >= _LARGE_CHUNK:
+            yield len(chunk), chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield len(chunk), chunk

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+from tfmr.data.progress import reported
 from tfmr.errors import InputError
 
 log = logging.getLogger("tfmr")
@@ -95,7 +96,7 @@ class Corpus(abc.ABC):
         """The splits that are missing: distinct pairs in the order of the training pairs."""
         found = {split: Smallest[LinePair](MAX_HELD_OUT) for split in self._lacking()}
         total = rest = 0
-        for pair in self.read("train"):
+        for pair in reported(((1, pair) for pair in self.read("train")), "Reading", "pairs", 0):
             total += 1
             side = side_of(pair, self.held_out_share)
             if side in found:
