@@ -44,8 +44,8 @@ test-newest: ## run the tests with the newest Python that is installed, and the 
 	$(VENV)-newest/bin/pip install --quiet --upgrade --editable ".[dev]"
 	$(VENV)-newest/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"
 
-test-long: $(VENV)/ready ## kill a training run 20 times and compare its result with an uninterrupted run (4-10 minutes)
-	$(BIN)/python -m pytest -s tests/long/kills.py
+test-long: $(VENV)/ready ## kill a training run 20 times (4-10 minutes), and prepare corpora of 10 million pairs (an hour)
+	$(BIN)/python -m pytest -s tests/long/kills.py tests/long/large_corpora.py
 
 docs: $(VENV)/ready ## build the documentation in build/docs and check its links (1 minute)
 	rm -rf build/docs build/doctrees
