@@ -47,8 +47,10 @@ def test_every_place_that_encodes_a_target_uses_its_model(tokenizer, tmp_path):
     for split, count in (("train", 3), ("validation", 1), ("test", 1)):
         (tmp_path / f"{split}.tsv").write_text(f"{LINE}\t{LINE}\n" * count)
     tokenizer.save(tmp_path / "tokenizer.json")
-    files = dict(dir=str(tmp_path), cache=str(tmp_path), tokenizer_file=str(tmp_path / "tokenizer.json"))
-    prepared = prepare_pairs(PairsConfig(corpus="text", **files))
+    config = PairsConfig(
+        corpus="text", dir=str(tmp_path), cache=str(tmp_path), tokenizer_file=str(tmp_path / "tokenizer.json")
+    )
+    prepared = prepare_pairs(config)
     for split in ("train", "validation", "test"):
         arrays = prepared.split(split)
         assert [arrays.source[0].tolist(), arrays.target[0].tolist()] == [[*source, EOS_ID], [*target, EOS_ID]]
