@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import re
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
@@ -74,6 +75,8 @@ def changed(name: str, kind: Any, value: Any) -> Any:
     if get_origin(kind) is tuple:
         [item, _] = get_args(kind)
         return (changed(name, item, get_args(item)[0]),) if get_origin(item) is Literal else (item(f"1{len(name)}"),)
+    if isinstance(kind, UnionType):  # one value or several
+        return f"a value of {name}"
     return {int: lambda: value + 2, float: lambda: 0.5 * value + 0.03, str: lambda: f"a value of {name}"}[kind]()
 
 
@@ -116,6 +119,16 @@ def test_every_option_in_every_spelling(what: str, spelling: str):
     found, expected = read(default, arguments), replaced(default, values)
     assert found == expected
     assert not [name for name in values if get(found, name) == get(default, name)]
+
+
+def test_one_value_or_several():
+    config = Config(data=PairsConfig(source_file="a", target_file="y"))
+    assert read(config, ["--data.source-file", "x"]).data.source_file == "x"
+    assert read(config, ["--data.source-file=x"]).data.source_file == "x"
+    assert read(config, ["--data.source-file", "x", "z", "--data.seed", "3"]).data.source_file == ("x", "z")
+    assert read(Config(), ["--data.source-file", ""]).data.source_file == ""
+    with pytest.raises(InputError, match=r"data\.target_file = 'y': requires data\.source_file"):
+        read(config, ["--data.source-file", ""])
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)

@@ -196,7 +196,7 @@ def _values(argument: str, kind: Any, left: collections.deque[str]) -> list[str]
     if "=" in argument:
         return [argument.split("=", 1)[1]]
     following = list(itertools.takewhile(lambda word: not word.startswith("--"), left))
-    if get_origin(kind) is not tuple:
+    if not _takes_several(kind):
         following = following[:1]
     if kind is bool and following and following[0].lower() not in _BOOLS:
         return []
@@ -205,7 +205,7 @@ def _values(argument: str, kind: Any, left: collections.deque[str]) -> list[str]
 
 def _option(name: str, kind: Any, values: list[str]) -> list[str]:
     """Returns an option in the spelling that tyro is given; raises InputError for a value of the wrong type."""
-    if get_origin(kind) is tuple:
+    if _takes_several(kind):
         for value in values:
             _check(name, value, get_args(kind)[0])
         return [name, *values]
@@ -215,6 +215,11 @@ def _option(name: str, kind: Any, values: list[str]) -> list[str]:
         raise InputError(f"{name}: needs a value")
     _check(name, values[0], kind)
     return [f"{name}={values[0]}"]
+
+
+def _takes_several(kind: Any) -> bool:
+    """Returns whether a field is a tuple, or may be one."""
+    return any(get_origin(one) is tuple for one in (kind, *get_args(kind)))
 
 
 def _check(name: str, value: str, kind: Any) -> None:
