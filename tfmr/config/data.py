@@ -25,7 +25,7 @@ class DataConfig(abc.ABC):
     may_change: ClassVar[frozenset[str]] = frozenset({"cache"})
     """Fields that may differ when a run is continued."""
     local_paths: ClassVar[frozenset[str]] = frozenset({"cache"})
-    """Fields that may differ between the hosts of a run."""
+    """Paths, which may differ between the hosts of a run, and when it is continued on a corpus of the same content."""
 
     cache: str
     """Folder for prepared corpora. Empty: $TFMR_CACHE, or else ~/.cache/tfmr."""
