@@ -29,7 +29,7 @@ class PairsConfig(DataConfig):
     dir: str = ""
     """Folder with the corpus's files (multi30k, text, downloaded WMT archives). Empty: download them if possible."""
     source_file: str | tuple[str, ...] = ""
-    """For corpus text: files of source sentences, or TSV files of source and target; patterns such as part-*.en are
+    """For corpus text: files of source sentences, or TSV files of source and target; patterns such as `part-*.en` are
     allowed. Validation and test pairs are held out from them."""
     target_file: str | tuple[str, ...] = ""
     """For corpus text: the translations of source_file, line by line and file by file. Empty: source_file is a TSV

@@ -19,7 +19,7 @@ class RunningTextConfig(DataConfig):
     local_paths = frozenset({"cache", "files", "validation_files", "tokenizer_file"})
 
     files: tuple[str, ...] = ()
-    """Text files in UTF-8, plain or compressed; patterns such as part-*.txt are allowed."""
+    """Text files in UTF-8, plain or compressed; patterns such as `part-*.txt` are allowed."""
     validation_files: tuple[str, ...] = ()
     """Text files to validate on. Empty: a part of `files` is held out."""
     held_out_share: float = 0.01
