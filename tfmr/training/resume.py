@@ -98,7 +98,7 @@ def corpus_has_changed(run: RunDirectory, task: Task, corpus: Corpus, config: Co
     Raises:
       InputError: if so, unless `training.corpus_may_change` is set.
     """
-    if not has_checkpoints(run):
+    if not state_steps(run):
         return False
     recorded = run.read_corpus_hash()
     same = recorded == corpus.content_hash() if recorded else task.has_evaluation_of(run, corpus)
