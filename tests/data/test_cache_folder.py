@@ -22,7 +22,7 @@ def config(request, tmp_path):
     file = str(tmp_path / "text")
     if request.param == "pairs":
         return PairsConfig(corpus="text", source_file=file, target_file=file, **cache)
-    return RunningTextConfig(files=(file,), **cache)
+    return RunningTextConfig(files=(file,), validation_share=0.1, **cache)
 
 
 def refused(config, tmp_path, reason):
