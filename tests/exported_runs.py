@@ -31,8 +31,8 @@ def make_run(folder: Path, **changes) -> str:
     for name in [name for name in params if name.endswith("embedding")]:
         params[name]["embedding"] = 2 * params[name]["embedding"]
     run = RunDirectory(folder)
-    save_params(run.best, 0, jax_free(params))
     run.write_tokenizer(tokenizer)
+    save_params(run.best, 0, jax_free(params))
     data = PairsConfig(corpus="text", max_length=min(256, config.max_length))
     run.write_config(Config(model=config, data=data, decoding=DECODING))
     return str(folder)
@@ -49,8 +49,8 @@ def make_language_model(folder: Path, *, kind: str = "bpe", documents: bool = Tr
         params["positions"]["embedding"] = 3 * params["positions"]["embedding"]
     params["decoder"]["norm"]["gamma"] = 6 * (params["decoder"]["norm"]["gamma"] - 1)
     run = RunDirectory(folder)
-    save_params(run.best, 0, jax_free(params))
     run.write_tokenizer(tokenizer)
+    save_params(run.best, 0, jax_free(params))
     data = RunningTextConfig(document_separator="\n" if documents else "", max_length=96)
     run.write_config(Config(model=config, data=data))
     return str(folder)

@@ -208,6 +208,8 @@ WRONG = {
     "--training.learning-rate fast": "--training.learning-rate = 'fast': must be a number",
     "--model.norm=pots": "--model.norm = 'pots': must be one of post, pre (did you mean 'post'?)",
     "--training.steps 0": "training.steps = 0: must be greater than 0",
+    "--training.learning-rate inf": "training.learning_rate = inf: must be finite",
+    "--training.final-learning-rate nan": "training.final_learning_rate = nan: must be 0 or greater",
     "--data.task other": "unknown option --data.task",
     "--model.max-lenght 3": "unknown option --model.max-lenght (did you mean '--model.max-length'?)",
 }

@@ -11,8 +11,9 @@ from exported_runs import LINES, make_language_model, make_run
 
 from tfmr.cli import _dispatch
 from tfmr.config import GenerationConfig
+from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
-from tfmr.interop import flatten, load_safetensors
+from tfmr.interop import flatten, load_safetensors, save_safetensors
 from tfmr.language_model import Generator
 from tfmr.runs import load_run
 from tfmr.translation import Translator
@@ -108,6 +109,19 @@ def test_a_language_model_goes_to_a_file(tmp_path):
         np.testing.assert_array_equal(flatten(params)[name], x)
     message = refused("import", file, tmp_path / "again", "--tokenizer", f"{run}/tokenizer.json")
     assert "contains a language model" in message
+
+
+def test_the_tokenizer_of_another_model_is_refused(run, tmp_path):
+    file, other = tmp_path / "model.safetensors", tmp_path / "tokenizer.json"
+    _dispatch(["export", run, "--output", str(file)])
+    Tokenizer.train("bpe", ["quite another text"], 300).save(other)
+    message = refused("import", file, tmp_path / "again", "--tokenizer", other)
+    assert f"is not the tokenizer of the model in {file}" in message
+    # A file of an earlier version does not know its tokenizer.
+    config, _, params = load_run(run)
+    save_safetensors(tmp_path / "old", config.model, params)
+    _dispatch(["import", str(tmp_path / "old"), str(tmp_path / "again"), "--tokenizer", str(other)])
+    assert load_run(tmp_path / "again")[1].to_json() == Tokenizer.from_file(other).to_json()
 
 
 def test_a_format_for_the_other_kind_of_model_is_refused(run, tmp_path):

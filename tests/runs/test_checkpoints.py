@@ -18,7 +18,9 @@ import pytest
 from tiny import mesh_of, start_state, tiny_model, training_config
 
 from tfmr.config import Config
+from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
+from tfmr.runs import checkpoint_items as items_module
 from tfmr.runs.averaging import average_checkpoints
 from tfmr.runs.checkpoint_items import DamagedCheckpoint
 from tfmr.runs.checkpoints import Checkpointer
@@ -283,6 +285,65 @@ def test_a_damaged_newest_is_set_aside_and_the_one_before_used(run, damage, capl
     checkpointer = Checkpointer(run, 10)
     assert_equal(restore_newest(checkpointer, *start())[0], state_of(7))
     checkpointer.close()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("no thread"), LookupError("unknown encoding: x"), UnicodeEncodeError("ascii", "ö", 0, 1, "no")],
+)
+def test_what_is_not_damage_is_not_called_damage(run, error, monkeypatch):
+    save(run, 3, 5)
+
+    def fail(*_):
+        raise error
+
+    checkpointer = Checkpointer(run, 10)
+    monkeypatch.setattr(items_module, "_read_tree", fail)
+    for read in (lambda: restore_newest(checkpointer, *start()), lambda: read_params(run, CONFIG)):
+        with pytest.raises(type(error)) as raised:
+            read()
+        assert raised.value is error
+    checkpointer.close()
+    assert state_steps(run) == [3, 5]
+
+
+def test_a_checkpoint_that_training_removed_is_not_called_damaged(run, monkeypatch):
+    save(run, 3)
+
+    def remove_and_read(checkpoint, *_):
+        shutil.rmtree(checkpoint)
+        raise FileNotFoundError(checkpoint)
+
+    monkeypatch.setattr(items_module, "_read_tree", remove_and_read)
+    with pytest.raises(InputError, match="checkpoints/3: was removed while it was read, as training does; try again"):
+        read_params(run, CONFIG)
+
+
+def test_amended_values_replace_the_saved_ones(run):
+    checkpointer = Checkpointer(run, 10)
+    checkpointer.save(3, checkpoint_items(state_of(3)), {"best": None})
+    checkpointer.amend(3, {"best": 2.5})
+    checkpointer.amend(4, {"best": 1.0})  # was not saved
+    assert restore(checkpointer, 3, *start())[1] == {"best": 2.5}
+    file = run.checkpoints / "3" / "place.amended.json"
+    whole = file.read_text()
+    for damaged in (whole.replace("2.5", "2.1"), whole[:10], "[]"):
+        file.write_text(damaged)
+        assert restore(checkpointer, 3, *start())[1] == {"best": None}
+    checkpointer.close()
+    assert state_steps(run) == [3]
+
+
+def test_the_tokenizer_of_another_model_is_recognised(run):
+    run.write_tokenizer(Tokenizer.train("characters", ["abc"], 20))
+    save(run, 3, best=(3,))
+    average_checkpoints(run)
+    run.write_tokenizer(Tokenizer.train("characters", ["abd"], 20))
+    for name in ("last", "best", "averaged"):
+        with pytest.raises(InputError, match=r"tokenizer\.json: is not the tokenizer that .*/3 was trained with"):
+            read_params(run, CONFIG, name)
+    run.write_tokenizer(Tokenizer.train("characters", ["cba"], 20))
+    assert_equal(read_params(run, CONFIG, "best"), state_of(3).params)
 
 
 def test_where_all_are_damaged_nothing_starts_over(run):

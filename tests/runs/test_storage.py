@@ -26,6 +26,11 @@ def test_a_local_path_is_a_local_path(tmp_path):
     assert not is_remote(storage_path("runs/a:b"))
 
 
+def test_a_name_that_the_locale_cannot_read_is_told():
+    with pytest.raises(InputError, match=r"gr\\udcc3\\udcb6sse'.*not UTF-8 in this locale.*set PYTHONUTF8=1"):
+        RunDirectory("runs/gr\udcc3\udcb6sse")
+
+
 def test_looking_whether_it_can_be_written_leaves_nothing(tmp_path):
     check_writable(tmp_path / "a" / "b")
     check_writable(tmp_path)

@@ -13,6 +13,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,15 +26,17 @@ import pytest
 from tiny_run import before_batch, numbers, tiny_run, train, write_recipe, write_words
 
 from tfmr.analysis.learning_curves import read_metrics as read_curves
-from tfmr.config import MeshConfig
+from tfmr.config import DecodingConfig, MeshConfig, PairsConfig
 from tfmr.data.pairs import PairSplit
 from tfmr.data.prepare import prepare_pairs
 from tfmr.errors import InputError
+from tfmr.runs.lock import locked
 from tfmr.runs.metrics import read_metric_lines
 from tfmr.runs.parameters import load_run, read_params, state_steps
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.training import Diverged, Stopped
 from tfmr.training.resume import corpus_has_changed
+from tfmr.training.task import EvaluationOptions
 from tfmr.translation.task import Translation
 
 STEPS = 40
@@ -89,6 +92,29 @@ def copy_at_step(base, finished, tmp_path):
         return config, run
 
     return copy
+
+
+@pytest.fixture
+def in_evaluation(monkeypatch):
+    """Returns a function that calls `act` in the evaluation with a number, from 1, after its loss is known."""
+
+    def patch(number, act):
+        made, validation = itertools.count(1), Translation.validation
+
+        def acting(*args):
+            validate = validation(*args)
+
+            def evaluate(params):
+                values = validate(params)
+                if next(made) == number:
+                    act()
+                return values
+
+            return evaluate
+
+        monkeypatch.setattr(Translation, "validation", acting)
+
+    return patch
 
 
 def train_and_signal(config, batch, number):
@@ -225,6 +251,135 @@ def test_a_mistake_before_the_first_checkpoint_blocks_nothing(base, finished, tm
     assert_same(params(run), params(finished, "4"))
 
 
+def content(folder):
+    """The bytes of all files of a folder, by name."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("kept", ["best", "averaged"])
+def test_parameters_without_a_state_are_refused_and_stay(copy_at_step, kept, monkeypatch):
+    config, run = copy_at_step(STEPS)
+    monkeypatch.setattr(PairsConfig, "prepare", "no.work:is_done")
+    run.checkpoints.rename(run.path / "away")
+    if kept == "averaged":
+        run.best.rename(run.averaged)
+    before = content(run.path)
+    with pytest.raises(InputError, match=rf"has parameters \({kept}/\d+\) but no training state .*another --workdir"):
+        train(config)
+    assert content(run.path) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("config.json", r"unknown config key 'model_type'.*would replace this file: choose another --workdir"),
+        ("tokenizer.json", r"contains tokenizer\.json but no config\.json.*choose another --workdir"),
+    ],
+)
+def test_a_folder_of_another_program_is_refused_and_stays(base, tmp_path, file, message):
+    (tmp_path / file).write_text('{"model_type": "marian"}')
+    with pytest.raises(InputError, match=message):
+        train(dataclasses.replace(base, workdir=str(tmp_path)))
+    assert content(tmp_path) == {file: b'{"model_type": "marian"}'}
+
+
+def test_a_second_process_is_refused(base, tmp_path):
+    config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
+    with locked(tmp_path / "run" / "lock", "training"):
+        with pytest.raises(
+            InputError, match=rf"run: process {os.getpid()} on host {re.escape(socket.gethostname())} is training there"
+        ):
+            train(config)
+        assert os.listdir(config.workdir) == ["lock"]
+    # Nothing is left; and what a killed process left blocks nobody.
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").write_text("process 1 on host elsewhere")
+    with locked(tmp_path / "run" / "lock", "training"):
+        assert str(os.getpid()) in (tmp_path / "run" / "lock").read_text()
+    assert os.listdir(tmp_path / "run") == []
+
+
+def test_a_signal_in_an_evaluation_ends_it_and_it_is_repeated(base, finished, tmp_path, in_evaluation):
+    config = dataclasses.replace(changed(base, checkpoint_every=0), workdir=str(tmp_path / "run"))
+    run = RunDirectory(tmp_path / "run")
+
+    def stop_in(evaluation, step, act=lambda: None):
+        def stop():
+            act()
+            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail("the evaluation went on")
+
+        in_evaluation(evaluation, stop)
+        with pytest.raises(Stopped, match=f"after step {step}; a checkpoint was saved"):
+            train(config)
+        assert state_steps(run)[-1] == step
+
+    def wait_for_checkpoint():
+        deadline = time.monotonic() + 60
+        while not state_steps(run):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    stop_in(1, 8, wait_for_checkpoint)  # of a run with the best parameters there must be a state
+    assert not [line for line in numbers(run) if "validation/loss" in line]
+    # As if the run was killed after the evaluation had been written, and before the checkpoint knew of it.
+    evaluation = next(line for line in numbers(finished) if line["step"] == 8 and "validation/loss" in line)
+    with run.metrics_file.open("a") as file:
+        file.write(json.dumps(evaluation) + "\n")
+    stop_in(2, 16)
+    train(config)
+    assert_same_end(run, finished)
+
+
+def strict_json(text):
+    def refuse(name):
+        raise ValueError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_a_metric_that_is_not_a_number_is_told_and_decides_nothing(base, tmp_path, monkeypatch, capsys):
+    losses = iter([math.nan, 3.0, math.nan, 2.5, math.nan, math.nan, 2.6, math.nan, 2.7])
+    monkeypatch.setattr(Translation, "validation", lambda *_: lambda params: {"loss": next(losses), "perplexity": 1.0})
+    config = changed(base, evaluate_every=1, patience=2, checkpoint_every=1)
+    run = train(dataclasses.replace(config, workdir=str(tmp_path / "run")))
+    assert state_steps(run)[-1] == 9
+    assert [path.name for path in run.best.iterdir()] == ["4"]
+    assert "step 1  validation/loss is nan: ignored" in capsys.readouterr().err
+    files = [run.config_file, *run.path.rglob("metadata"), *run.path.rglob("*.json")]
+    assert len(files) > 10
+    for text in [*(file.read_text() for file in files), *run.metrics_file.read_text().splitlines()]:
+        strict_json(text)
+
+
+def test_pairs_longer_than_in_training_are_no_part_of_the_loss(base, tmp_path, caplog):
+    shutil.copytree(base.data.dir, tmp_path / "corpus", ignore=shutil.ignore_patterns("cache"))
+    for language in ("en", "de"):
+        with (tmp_path / "corpus" / f"validation.{language}").open("a") as file:
+            file.write("abcd " * 300 + "\n")
+    data = dataclasses.replace(base.data, dir=str(tmp_path / "corpus"), max_length=32)
+    model = dataclasses.replace(base.model, positions="learned", max_length=32)
+    config = dataclasses.replace(base, data=data, model=model, workdir=str(tmp_path / "run"))
+    run = train(changed(config, steps=1, bleu_sentences=-1))
+    validation = numbers(run)[-1]
+    assert math.isfinite(validation["validation/loss"])
+    told = (
+        "1 of 13 pairs are left out of the loss, because a side is empty or has more than data.max_length = 32 tokens"
+    )
+    told += ": 13\n"
+    assert caplog.text.count(told) == 1
+    greedy = DecodingConfig(beam_size=1)
+    scores = Translation().evaluate(run, EvaluationOptions(split="validation", decoding=greedy))
+    assert caplog.text.count(told) == 2
+    assert scores["loss"] == pytest.approx(validation["validation/loss"], rel=1e-5)
+    # That is the loss of the other pairs.
+    short = {side: f"{base.data.dir}/validation.{name}" for side, name in (("source", "en"), ("target", "de"))}
+    scores = Translation().evaluate(run, EvaluationOptions(**short, decoding=greedy))
+    assert caplog.text.count(told) == 2
+    assert scores["loss"] == pytest.approx(validation["validation/loss"], rel=1e-5)
+
+
 def test_cosine_keeps_its_number_of_steps(base, tmp_path):
     config = changed(base, schedule="cosine", warmup_steps=2, steps=4, evaluate_every=0)
     config = dataclasses.replace(config, workdir=str(tmp_path / "run"))
@@ -254,9 +409,11 @@ def test_a_bucket_is_a_run_directory_too(base, finished, tmp_path, monkeypatch):
     assert not list(Path.cwd().glob("gs:*"))
 
 
-def test_training_what_is_finished_changes_nothing(copy_at_step, finished):
+def test_training_what_is_finished_changes_nothing(copy_at_step, finished, capsys, in_evaluation):
     config, run = copy_at_step(STEPS)
+    in_evaluation(1, lambda: pytest.fail("evaluated again"))
     train(config)
+    assert "has ended already, nothing was trained; raise training.steps to continue" in capsys.readouterr().err
     assert_same_end(run, finished)
     assert state_steps(run) == state_steps(finished)
 
@@ -274,18 +431,29 @@ def test_it_goes_on_upon_another_mesh(copy_at_step, finished):
     [
         ("model", {"d_ff": 64}, r"model\.d_ff = 64: .* was created with 32"),
         ("model", {"vocab_size": 99}, r"model\.vocab_size = 99: .* was created with 16"),
-        ("model", {"vocab_size": 5}, r"model\.vocab_size = 5: must be 0, or at least .* 13"),
         ("data", {"tokens_per_batch": 512}, r"data\.tokens_per_batch = 512: .* was created with 256"),
+        ("data", {"vocab_size": 5}, r"data\.vocab_size = 5: .* was created with 37000"),
         ("data", {"seed": 1}, r"data\.seed = 1: .* was created with 0"),
         ("training", {"ema_decay": 0.0}, r"training\.ema_decay = 0\.0: .* was created with 0\.9"),
         ("training", {"seed": 4}, r"training\.seed = 4: .* was created with 0"),
     ],
 )
-def test_another_configuration_is_refused(base, finished, section, changes, message):
+def test_another_configuration_is_refused_before_any_work(base, finished, tmp_path, section, changes, message):
     before = finished.config_file.read_bytes(), finished.metrics_file.read_bytes()
+    base = dataclasses.replace(base, model=dataclasses.replace(base.model, vocab_size=0))
+    config = changed(base, section, **changes)
+    nothing_prepared = dataclasses.replace(config, data=dataclasses.replace(config.data, cache=str(tmp_path)))
     with pytest.raises(InputError, match=message):
-        train(changed(base, section, **changes))
+        train(nothing_prepared)
+    assert not list(tmp_path.iterdir())
     assert (finished.config_file.read_bytes(), finished.metrics_file.read_bytes()) == before
+
+
+def test_a_vocabulary_smaller_than_the_tokenizer_is_refused(base, tmp_path):
+    config = dataclasses.replace(changed(base, "model", vocab_size=5), workdir=str(tmp_path / "run"))
+    with pytest.raises(InputError, match=r"model\.vocab_size = 5: must be 0, or at least .* 13"):
+        train(config)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_changed_corpus_is_refused(base, copy_at_step, tmp_path):
@@ -429,7 +597,7 @@ def test_a_mesh_that_does_not_divide_the_model_is_refused(base, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_early_stopping_counts_evaluations_also_across_a_stop(base, tmp_path, monkeypatch):
+def test_early_stopping_counts_evaluations_also_across_a_stop(base, tmp_path, monkeypatch, capsys):
     # Better at 2 and 6, no better twice before and three times after: training ends with the evaluation at 12.
     losses = {2: 3.0, 4: 3.0, 6: 2.0, 8: 2.5, 10: 2.0, 12: 2.1, 14: 1.0}
     evaluated = []
@@ -450,8 +618,15 @@ def test_early_stopping_counts_evaluations_also_across_a_stop(base, tmp_path, mo
     assert state_steps(run)[-1] == 12
     assert (run.best / "6").is_dir()
     assert len(list(run.best.iterdir())) == 1
+    told = f"stopped early after step 12 of {STEPS}: loss has not improved in 3 evaluations"
+    text = capsys.readouterr().err
+    assert told in text
+    assert "has ended already" not in text
     train(config)
     assert len(evaluated) == 6
+    text = capsys.readouterr().err
+    assert told in text
+    assert "has ended already, nothing was trained; raise training.patience to continue" in text
 
 
 def test_bleu_decides_with_accumulation_on_eight_devices(base, tmp_path):

@@ -13,8 +13,9 @@ import jax
 import pytest
 
 from tfmr.errors import InputError
-from tfmr.training.fit import _StopSignals
+from tfmr.training.evaluation import evaluate_loss
 from tfmr.training.hosts import Hosts, ManyHosts, end_at_the_second
+from tfmr.training.signals import Interrupted, StopSignals
 
 
 class Store:
@@ -167,12 +168,48 @@ def test_the_first_signal_is_noted_and_a_second_would_end_the_process(noted):
 
 def test_of_many_an_interrupt_is_handed_on_and_a_second_would_end_the_process(monkeypatch):
     sent = []
-    with _StopSignals(Unwatched(Store(), 0, 2)):
+    with StopSignals(Unwatched(Store(), 0, 2)):
         monkeypatch.setattr(os, "kill", lambda *what: sent.append(what))
         signal.raise_signal(signal.SIGINT)
         assert sent == [(os.getpid(), signal.SIGTERM)]
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Preempted(Hosts):
+    """One of several processes that all stop at the same question."""
+
+    def __init__(self, questions):
+        self.count, self._questions = 2, questions
+
+    def must_stop(self):
+        self._questions -= 1
+        return self._questions == 0
+
+
+def test_of_many_all_leave_an_evaluation_after_the_same_batch():
+    evaluated, batches = [], [{"number": number} for number in range(9)]
+
+    def sums(batch):
+        evaluated.append(batch)
+        return 1.0, 1
+
+    signals = StopSignals(Preempted(3))
+    assert not signals.stop_now()
+    with pytest.raises(Interrupted), signals.interrupting():
+        evaluate_loss(sums, batches)
+    assert evaluated == batches[:2]
+    assert signals.received == signal.SIGTERM
+    assert evaluate_loss(sums, batches) == 1.0  # an evaluation outside training is not ended
+
+
+def test_of_one_an_evaluation_ends_within_a_batch():
+    with StopSignals(Hosts()) as signals:
+        with pytest.raises(Interrupted), signals.interrupting():
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Interrupted), signals.interrupting():  # it has come before
+            pytest.fail("this is not reached")
+        assert signals.stop_now() == signal.SIGTERM
 
 
 def python(program: str) -> subprocess.CompletedProcess:

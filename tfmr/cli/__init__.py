@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from tfmr.cli.ending import ending_at_signals
 from tfmr.cli.memory import use_huge_pages
 from tfmr.config import default_cache
 from tfmr.errors import TRAIN_PACKAGES, InputError, MissingPackage, nearest
@@ -50,8 +51,9 @@ def run(command: Callable[[list[str]], None], arguments: list[str]) -> None:
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs the errors that it raises, with tracebacks
     sys.unraisablehook = ignore_closed_event_loops
     try:
-        command(arguments)
-        sys.stdout.flush()
+        with ending_at_signals():
+            command(arguments)
+            sys.stdout.flush()
     except InputError as error:
         sys.exit(_fail(str(error), 2))
     except ModuleNotFoundError as error:

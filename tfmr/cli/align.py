@@ -1,6 +1,5 @@
 """`tfmr align RUN`: the attention from the tokens of given translations to the tokens of their sources."""
 
-import json
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,6 +32,7 @@ def main(arguments: list[str]) -> None:
     from tfmr.cli.text_streams import input_pairs, output_file
 
     pairs = input_pairs(options.source, options.target)
+    from tfmr.runs.metrics import json_line
     from tfmr.translation import Translator  # slow to import, so the input is checked first
 
     translator = Translator.from_run(run, options.checkpoint)
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
             if options.format == "json":
                 source, target = map(translator.tokenizer.token_texts, alignment[:2])
                 weights = [[round(weight, 6) for weight in row] for row in alignment.weights.tolist()]
-                line = json.dumps({"source": source, "target": target, "weights": weights}, ensure_ascii=False)
+                line = json_line({"source": source, "target": target, "weights": weights})
             else:
                 line = " ".join(f"{source}-{target}" for source, target in alignment.links()[:-1])
             file.write(line.encode() + b"\n")

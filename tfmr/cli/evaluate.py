@@ -1,9 +1,9 @@
 """`tfmr evaluate RUN`: scores a trained model on a test set."""
 
-import json
 from dataclasses import dataclass
 
 from tfmr.cli.arguments import Run, parse_with_run
+from tfmr.runs.metrics import json_line
 from tfmr.training.task import EvaluationOptions, task_for
 
 
@@ -22,4 +22,4 @@ def main(arguments: list[str]) -> None:
     scores = task_for(run.config).evaluate(run, options)
     for name, value in scores.items():
         print(f"{name:11} {value:.4f}" if isinstance(value, float) else f"{name:11} {value}")
-    print(json.dumps(scores))
+    print(json_line(scores))

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
     checks.get(options.format, lambda _: None)(model)
     config, tokenizer, params = load_run(run, options.checkpoint)
     if options.format == "safetensors":
-        save_safetensors(options.output, model, params)
+        save_safetensors(options.output, model, params, tokenizer)
     else:
         _write_folder(options, config, tokenizer.to_json(), params)
     print(f"wrote {options.output}")

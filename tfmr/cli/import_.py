@@ -42,8 +42,8 @@ def main(arguments: list[str]) -> None:
     config, tokenizer, params = read(options)
     with new_folder(options.run) as folder:
         run = RunDirectory(folder)
-        save_params(run.best, 0, params)
         run.write_tokenizer(tokenizer)
+        save_params(run.best, 0, params)
         run.write_config(config)
     print(f"created {options.run}; to use it: {command.format(options.run)}")
 
@@ -90,6 +90,7 @@ def _read_marian(options: Arguments) -> _Model:
 
 def _read_file(options: Arguments) -> _Model:
     from tfmr.interop import load_safetensors
+    from tfmr.interop.weights import tokenizer_fingerprint
 
     if not options.tokenizer:
         raise InputError("--tokenizer: missing; give the tokenizer.json that belongs to the safetensors file")
@@ -99,6 +100,11 @@ def _read_file(options: Arguments) -> _Model:
         raise InputError(
             f"--tokenizer = {options.tokenizer!r}: has {tokenizer.vocab_size} tokens, but the model in "
             f"{options.source} has {model.vocab_size}; give the model's tokenizer"
+        )
+    if tokenizer_fingerprint(options.source) not in ("", tokenizer.fingerprint):
+        raise InputError(
+            f"--tokenizer = {options.tokenizer!r}: is not the tokenizer of the model in {options.source}; give the "
+            "tokenizer.json of the run that was exported"
         )
     if type(model) not in PairsConfig.models:
         raise InputError(

@@ -1,7 +1,5 @@
 """`tfmr score RUN`: computes the log-probabilities of given translations."""
 
-import json
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,20 +32,17 @@ def main(arguments: list[str]) -> None:
     from tfmr.cli.text_streams import input_pairs, output_file
 
     pairs = input_pairs(options.source, options.target)
+    from tfmr.runs.metrics import json_line
     from tfmr.translation import Translator  # slow to import, so the input is checked first
 
     translator = Translator.from_runs((run, *options.ensemble), options.checkpoint, options.decoding)
     with output_file(options.output, options.source, options.target) as file:
         for score in translator.score_stream(pairs):
             if options.tokens:
-                # JSON has no NaN, the score of a pair that is too long.
-                sums = {"log_prob": score.log_prob, "score": score.score}
-                values: dict[str, Any] = {
-                    name: round(value, 6) if math.isfinite(value) else None for name, value in sums.items()
-                }
+                values: dict[str, Any] = {"log_prob": round(score.log_prob, 6), "score": round(score.score, 6)}
                 values["tokens"] = translator.tokenizer.token_texts(score.tokens)
                 values["token_log_probs"] = [round(value, 6) for value in score.token_log_probs]
-                line = json.dumps(values, ensure_ascii=False)
+                line = json_line(values)  # of a pair that is too long the scores are null
             else:
                 line = f"{score.log_prob:.6f}\t{score.score:.6f}"
             file.write(line.encode() + b"\n")

@@ -1,5 +1,7 @@
 """Checks that configurations run on themselves."""
 
+import math
+
 from tfmr.errors import InputError
 
 
@@ -23,11 +25,13 @@ class Checks:
         """Requires fields to be greater than 0."""
         for name in names:
             self.require(name, getattr(self._config, name) > 0, "must be greater than 0")
+            self.require(name, getattr(self._config, name) < math.inf, "must be finite")
 
     def at_least_zero(self, *names: str) -> None:
         """Requires fields to be 0 or greater."""
         for name in names:
             self.require(name, getattr(self._config, name) >= 0, "must be 0 or greater")
+            self.require(name, getattr(self._config, name) < math.inf, "must be finite")
 
     def share(self, *names: str) -> None:
         """Requires fields to be in [0, 1)."""

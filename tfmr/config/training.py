@@ -49,7 +49,7 @@ class TrainingConfig:
     bleu_sentences: int = 500
     """Validation sentences to translate greedily for BLEU at each evaluation. 0 disables it, -1 translates all."""
     checkpoint_every: int = 1000
-    """Steps between checkpoints. 0: save only at the end or when stopped."""
+    """Steps between checkpoints. 0: save only before the first evaluation, at the end or when stopped."""
     keep_last: int = 5
     """Number of newest checkpoints to keep."""
     keep_every: int = 0
@@ -68,7 +68,7 @@ class TrainingConfig:
         check.positive("steps", "learning_rate", "adam_epsilon", "accumulation", "loss_chunk", "log_every", "keep_last")
         check.share("adam_b1", "adam_b2", "label_smoothing", "ema_decay")
         check.at_least_zero("warmup_steps", "weight_decay", "gradient_clip", "evaluate_every", "checkpoint_every")
-        check.at_least_zero("keep_every", "patience", "seed")
+        check.at_least_zero("final_learning_rate", "keep_every", "patience", "seed")
         check.require("bleu_sentences", self.bleu_sentences >= -1, "must be -1 (all) or greater")
         measured = self.best_metric != "bleu" or self.bleu_sentences != 0
         check.require("best_metric", measured, "requires training.bleu_sentences to be nonzero")

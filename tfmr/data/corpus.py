@@ -1,11 +1,15 @@
 """What training needs of a prepared corpus, and how it is prepared."""
 
+import os
 import pkgutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from tfmr.config import DataConfig
 from tfmr.data.batching import Arrays, BatchPlan
+from tfmr.data.files import UNWRITABLE
+from tfmr.errors import InputError
 
 
 @runtime_checkable
@@ -42,6 +46,24 @@ def prepare_corpus(config: DataConfig) -> Corpus:
     """Returns the corpus that a configuration describes, preparing it first if needed.
 
     Raises:
-      InputError: for anything that is wrong with the corpus.
+      InputError: for anything that is wrong with the corpus or with the cache folder.
     """
-    return pkgutil.resolve_name(config.prepare)(config)
+    try:
+        return pkgutil.resolve_name(config.prepare)(config)
+    except OSError as error:
+        folder = config.cache_folder if hasattr(config, "cache") else None
+        if folder is None or error.errno not in UNWRITABLE or not _concerns(error, folder):
+            raise
+        reason = os.strerror(error.errno)
+        raise InputError(
+            f"{folder}: this folder for prepared corpora cannot be used ({reason}); free up space, fix its permissions "
+            "or choose another with --data.cache"
+        ) from error
+
+
+def _concerns(error: OSError, folder: Path) -> bool:
+    """Returns whether an error is of a file in a folder or of a folder above it, or does not say of which."""
+    if error.filename is None:  # of a file that was open already
+        return True
+    path = Path(os.fsdecode(error.filename))
+    return path.is_relative_to(folder) or folder.is_relative_to(path)

@@ -1,6 +1,8 @@
 """Files and folders that appear whole or not at all, and the removal of what an interrupted process left behind."""
 
+import collections
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -12,10 +14,28 @@ from tfmr.errors import InputError
 
 _ABANDONED_AFTER = 24 * 3600.0  # seconds after which no running process is expected to write to a temporary folder
 
+UNWRITABLE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),  # the disk is full
+    *(errno.EROFS, errno.EACCES, errno.EPERM),  # permission denied
+    *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),  # the folder cannot exist
+    *(errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ETIMEDOUT),  # the disk fails or is gone
+}
+"""The numbers of the errors of a folder that cannot be used."""
+
+_latest: collections.deque[Path] = collections.deque(maxlen=100)
+
 
 def temporary_path(path: Path) -> Path:
     """Returns a new name next to `path`, from which it can be renamed when it is complete."""
-    return path.with_name(f"{path.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
+    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
+    _latest.append(temporary)
+    return temporary
+
+
+def remove_unfinished() -> None:
+    """Removes the temporary files and folders of this process, which is about to end."""
+    for path in list(_latest):
+        _remove(path)
 
 
 @contextlib.contextmanager
@@ -26,9 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
@@ -68,7 +86,10 @@ def remove_abandoned(folder: Path, pattern: str) -> None:
     for leftover in folder.glob(pattern):
         with contextlib.suppress(FileNotFoundError):  # another process has just finished with it
             if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
-                if leftover.is_dir():
-                    shutil.rmtree(leftover, ignore_errors=True)
-                else:
-                    leftover.unlink()
+                _remove(leftover)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

@@ -1,15 +1,18 @@
 """Sentence pairs as token arrays, and their batches."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tfmr.config import PairsConfig
-from tfmr.data.batching import Arrays, Batch, BatchPlan, lay_out, make_plan, with_rows
+from tfmr.data.batching import Arrays, Batch, BatchPlan, lay_out, make_plan, usable_pairs, with_rows
 from tfmr.data.packing import make_packed_plan
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
+
+log = logging.getLogger("tfmr")
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,29 @@ def encode_pairs(tokenizer: Tokenizer, sources: list[str], targets: list[str]) -
     return PairSplit(lay_out(tokenizer.encode_batch(sources)), lay_out(tokenizer.encode_targets(targets)))
 
 
-def evaluation_batches(split: PairSplit, *, tokens_per_batch: int = 4096, rows_multiple: int = 1) -> list[Arrays]:
-    """Returns all pairs of a split, however long, as batches of at most four shapes."""
-    longest = int(max(split.source.lengths.max(), split.target.lengths.max()))
+def evaluation_batches(
+    split: PairSplit, *, max_length: int | None = None, tokens_per_batch: int = 4096, rows_multiple: int = 1
+) -> list[Arrays]:
+    """Returns the pairs of a split as batches of at most four shapes.
+
+    Pairs that are longer than `max_length` or that training would leave out as empty are left out. A warning names
+    them by their numbers, from 1.
+
+    Raises:
+      InputError: if no pair is left.
+    """
+    lengths = split.source.lengths, split.target.lengths
+    longest = int(max(side.max() for side in lengths))
+    longest = longest if max_length is None else min(longest, max_length)
+    left_out = np.flatnonzero(~usable_pairs(*lengths, longest)) + 1
+    if len(left_out):
+        more = f" and {len(left_out) - 10} more" if len(left_out) > 10 else ""
+        log.warning(
+            "%d of %d pairs are left out of the loss, because a side is empty or has more than data.max_length = %d "
+            "tokens: %s%s",
+            *(len(left_out), len(split), max_length or longest, ", ".join(map(str, left_out[:10])), more),
+        )
     plan = make_plan(
-        split.source.lengths,
-        split.target.lengths,
-        tokens_per_batch=max(tokens_per_batch, longest),
-        num_buckets=4,
-        max_length=longest,
-        seed=0,
+        *lengths, tokens_per_batch=max(tokens_per_batch, longest), num_buckets=4, max_length=longest, seed=0
     )
     return [split.arrays(batch, rows_multiple=rows_multiple) for batch in plan.epoch(0)]

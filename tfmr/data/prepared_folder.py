@@ -39,18 +39,20 @@ class PreparedFolder:
 
         Raises:
           InputError: if a file is missing or does not have the size that it was written with.
+          OSError: if the storage fails.
         """
         try:
             manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
             sizes = manifest["files"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             raise InputError(f"{directory}: not a prepared corpus (no readable manifest.json)") from None
         for name, size in sizes.items():
             path = directory / name
             found = path.stat().st_size if path.is_file() else None
             if found != size:
                 raise InputError(f"{path}: has {found} bytes instead of {size}" if found else f"{path}: is missing")
-        return cls(directory, manifest, Tokenizer.from_file(directory / "tokenizer.json"))
+        file = directory / "tokenizer.json"
+        return cls(directory, manifest, Tokenizer.from_json(file.read_bytes().decode(errors="replace"), str(file)))
 
     def content_hash(self) -> str:
         """Returns a hash of the arrays and texts as they were written.

@@ -12,6 +12,7 @@ vocabulary. It cannot be trained.
 
 import base64
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -67,6 +68,14 @@ class Tokenizer:
     def eos_id(self) -> int:
         """The id of the EOS token, the end of a sentence."""
         return self.marks.eos
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of the text of each token id, by which the tokenizer of another model is recognised."""
+        return hashlib.blake2b(json.dumps(self._names_by_id()).encode(), digest_size=16).hexdigest()
+
+    def _names_by_id(self) -> list[str | None]:
+        return [self._backend.id_to_token(token) for token in range(self.vocab_size)]
 
     @classmethod
     def train(cls, kind: str, texts: Iterable[str], vocab_size: int, *, running_text: bool = False) -> "Tokenizer":
@@ -270,6 +279,9 @@ class SentencePieceTokenizer(Tokenizer):
         return json.dumps(
             {"model": {"type": SENTENCE_PIECE, "vocab": self._pieces, **models}}, ensure_ascii=False, indent=1
         )
+
+    def _names_by_id(self) -> list[str | None]:
+        return [self._names.get(token) for token in range(self.vocab_size)]
 
     def encode(self, text: str) -> list[int]:
         """Returns the ids of one line of the source language."""

@@ -19,6 +19,7 @@ from jax.typing import ArrayLike
 
 from tfmr.config import ModelConfig, model_from_dict, model_to_dict
 from tfmr.data.files import new_path
+from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 from tfmr.interop.compatibility import refuse
 from tfmr.models import abstract_params, build_model
@@ -26,6 +27,8 @@ from tfmr.nn import stack_layers, unstack_layers
 
 _CONFIG = "tfmr.model"
 """Metadata key of a safetensors file under which the model's configuration is stored as JSON."""
+_TOKENIZER = "tfmr.tokenizer"
+"""The same for the fingerprint of its tokenizer."""
 
 
 def flatten(params: Any) -> dict[str, np.ndarray]:
@@ -87,15 +90,19 @@ def _is_real(value: ArrayLike) -> bool:
     return bool(jax.numpy.issubdtype(np.asarray(value).dtype, np.floating))  # NumPy alone does not know bfloat16
 
 
-def save_safetensors(file: str | os.PathLike, config: ModelConfig, params: Any) -> None:
+def save_safetensors(
+    file: str | os.PathLike, config: ModelConfig, params: Any, tokenizer: Tokenizer | None = None
+) -> None:
     """Writes the weights of a model under flat names, with its configuration in the metadata.
 
-    The file appears only when it is complete.
+    The file appears only when it is complete. If the tokenizer is given, its fingerprint is in the metadata as well, by
+    which `tfmr import` recognises the tokenizer of another model.
 
     Raises:
       InputError: if the file already exists or cannot be written.
     """
-    write_arrays(file, flatten(params), {_CONFIG: json.dumps(model_to_dict(config))})
+    metadata = {_CONFIG: json.dumps(model_to_dict(config))}
+    write_arrays(file, flatten(params), metadata | ({_TOKENIZER: tokenizer.fingerprint} if tokenizer else {}))
 
 
 def load_safetensors(file: str | os.PathLike, config: ModelConfig | None = None) -> tuple[ModelConfig, dict[str, Any]]:
@@ -113,6 +120,14 @@ def load_safetensors(file: str | os.PathLike, config: ModelConfig | None = None)
     if config is None:
         config = _read_config(file, metadata)
     return config, unflatten(weights, config, str(file))
+
+
+def tokenizer_fingerprint(file: str | os.PathLike) -> str:
+    """Returns the fingerprint of the tokenizer of the model in a readable file; empty if the file does not have it."""
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as opened:
+        return (opened.metadata() or {}).get(_TOKENIZER, "")
 
 
 def _read_config(file: str | os.PathLike, metadata: Mapping[str, str]) -> ModelConfig:

@@ -7,6 +7,7 @@ import numpy as np
 
 from tfmr.errors import InputError
 from tfmr.runs.checkpoints import save_params
+from tfmr.runs.lock import locked
 from tfmr.runs.parameters import read_params, state_steps
 from tfmr.runs.run_directory import RunDirectory
 
@@ -26,9 +27,14 @@ def average_checkpoints(run: RunDirectory, last: int | None = None, steps: list[
       The steps that were averaged, ascending.
 
     Raises:
-      InputError: if there are no or too few checkpoints, or the architecture of one differs from config.json.
+      InputError: if there are no or too few checkpoints, the architecture of one differs from config.json, or another
+        process is averaging.
     """
-    chosen = _chosen_steps(run, last, steps)
+    with locked(run.path / "averaged.lock", "averaging"):
+        return _average(run, _chosen_steps(run, last, steps))
+
+
+def _average(run: RunDirectory, chosen: list[int]) -> list[int]:
     config = run.config.model
     total: Any = None
     for step in chosen:

@@ -19,7 +19,7 @@ from jax.experimental import multihost_utils
 
 from tfmr.errors import InputError
 from tfmr.runs.checksums import checksums, named_leaves
-from tfmr.runs.storage import AnyPath, first_line, is_remote
+from tfmr.runs.storage import AnyPath, first_line, is_remote, write_text
 
 
 class DamagedCheckpoint(InputError):
@@ -34,12 +34,17 @@ class DamagedCheckpoint(InputError):
         )
 
 
-def save_args(arrays: dict[str, Any], **values: dict[str, Any]) -> ocp.args.Composite:
-    """Returns orbax's arguments to save trees of arrays and JSON values, each by name, and their checksums."""
+def save_args(arrays: dict[str, Any], tokenizer: str = "", **values: dict[str, Any]) -> ocp.args.Composite:
+    """Returns orbax's arguments to save trees of arrays and JSON values, each by name, and their checksums.
+
+    `tokenizer` is the fingerprint of the tokenizer whose tokens the arrays are for, if there is one.
+    """
     contents: dict[str, Any] = {
         "arrays": {name: checksums(tree) for name, tree in arrays.items()},
         "values": {name: _text_checksum(value) for name, value in values.items()},
     }
+    if tokenizer:
+        contents["tokenizer"] = tokenizer
     contents["checksum"] = _text_checksum(contents)
     items = {name: ocp.args.PyTreeSave(tree) for name, tree in arrays.items()}
     json_items = {name: ocp.args.JsonSave(value) for name, value in {**values, "contents": contents}.items()}
@@ -67,8 +72,14 @@ def read_arrays(checkpoint: AnyPath, targets: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def read_tokenizer_fingerprint(checkpoint: AnyPath) -> str:
+    """Returns the `tokenizer` that a checkpoint was saved with, or ""; raises DamagedCheckpoint like `read_arrays`."""
+    with _damage_named(checkpoint):
+        return _read_contents(checkpoint).get("tokenizer", "")
+
+
 def read_values(checkpoint: AnyPath, name: str) -> dict[str, Any]:
-    """Returns JSON values that were saved; raises DamagedCheckpoint like `read_arrays`."""
+    """Returns JSON values that were saved, or amended; raises DamagedCheckpoint like `read_arrays`."""
     with _damage_named(checkpoint):
         contents = _read_contents(checkpoint)
         values = _read_json(checkpoint, name)
@@ -76,7 +87,22 @@ def read_values(checkpoint: AnyPath, name: str) -> dict[str, Any]:
             raise ValueError("it has no list of its contents: incomplete, or saved by an earlier version")
         if _text_checksum(values) != contents["values"][name]:
             raise ValueError(f"{name} differs from what was saved")
-    return values
+    return _read_amended(checkpoint, name) or values
+
+
+def write_amended(checkpoint: AnyPath, name: str, values: dict[str, Any]) -> None:
+    """Writes JSON values to a complete checkpoint, which replace those that it was saved with."""
+    content = {"values": values, "checksum": _text_checksum(values)}
+    write_text(checkpoint / f"{name}.amended.json", json.dumps(content))
+
+
+def _read_amended(checkpoint: AnyPath, name: str) -> dict[str, Any] | None:
+    """Returns the amended values; None if there are none or they are damaged, since what they tell can be repeated."""
+    try:
+        content = json.loads((checkpoint / f"{name}.amended.json").read_text())
+        return content["values"] if content["checksum"] == _text_checksum(content["values"]) else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _read_tree(checkpoint: AnyPath, name: str, target: Any) -> Any:
@@ -129,6 +155,18 @@ TROUBLE = re.compile(
 """Tensorstore's messages when the storage fails rather than what is stored in it."""
 
 
+DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, zlib.error)
+"""What reading a damaged checkpoint raises, besides errors of missing files and a plain Exception of tensorstore."""
+
+
+def _is_damage(error: Exception) -> bool:
+    """Returns whether an error tells of what was read, not of the process that reads it."""
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
+    return (
+        missing or type(error) is Exception or (isinstance(error, DAMAGE) and not isinstance(error, UnicodeEncodeError))
+    )
+
+
 @contextlib.contextmanager
 def _damage_named(checkpoint: AnyPath) -> Iterator[None]:
     """Turns the many errors that orbax raises for damaged files into a DamagedCheckpoint, on all hosts."""
@@ -137,11 +175,14 @@ def _damage_named(checkpoint: AnyPath) -> Iterator[None]:
         yield
     except (InputError, MemoryError, ImportError, jax.errors.JaxRuntimeError):
         raise
-    except Exception as error:  # orbax raises nothing narrower, even a plain Exception from zstd
+    except Exception as error:
         damage, cause = first_line(error), error
-        missing = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
-        if TROUBLE.search(str(error)) or (isinstance(error, OSError) and not missing):
+        if TROUBLE.search(str(error)) or (isinstance(error, OSError) and not _is_damage(error)):
             raise InputError(f"{checkpoint}: the storage cannot be read ({damage}); try again") from error
+        if not _is_damage(error):
+            raise
+        if jax.process_count() == 1 and not checkpoint.exists():
+            raise InputError(f"{checkpoint}: was removed while it was read, as training does; try again") from error
     if jax.process_count() > 1:
         seen = multihost_utils.process_allgather(np.array(bool(damage)))
         damage = damage or ("another host cannot read its part" if seen.any() else "")

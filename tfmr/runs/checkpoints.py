@@ -12,7 +12,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSteps, LatestN
 
 from tfmr.errors import InputError
-from tfmr.runs.checkpoint_items import DamagedCheckpoint, read_arrays, read_values, save_args
+from tfmr.runs.checkpoint_items import DamagedCheckpoint, read_arrays, read_values, save_args, write_amended
 from tfmr.runs.parameters import state_steps
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.runs.storage import AnyPath, is_remote, write_text, writing_named
@@ -37,6 +37,7 @@ class Checkpointer:
         kept permanently.
         """
         self._run = run
+        self._tokenizer = run.tokenizer_fingerprint
         with self._writing():
             self._states = _open_manager(run.checkpoints, keep_last, keep_every)
             self._best = _open_manager(run.best, 1)
@@ -57,8 +58,18 @@ class Checkpointer:
             self._states.wait_until_finished()
             if step in self._states.all_steps():
                 return
-            if not self._states.save(step, args=save_args(items, **{VALUES: values})):
+            if not self._states.save(step, args=save_args(items, self._tokenizer, **{VALUES: values})):
                 raise InputError(f"{self._run.checkpoints}: already has a checkpoint newer than step {step}")
+
+    def amend(self, step: int, values: dict[str, Any]) -> None:
+        """Replaces the JSON values of a step, after the best parameters are complete; nothing if it is not saved."""
+        with self._writing():
+            if step not in self._states.all_steps():
+                return
+            self._best.wait_until_finished()
+            self._states.wait_until_finished()
+            if jax.process_index() == 0:
+                write_amended(self._run.checkpoints / str(step), VALUES, values)
 
     def restore(self, step: int, targets: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Returns the arrays and the JSON values of a step that was saved.
@@ -101,11 +112,13 @@ class Checkpointer:
     def save_best(self, step: int, params: Any) -> None:
         """Saves the parameters of the best evaluation so far, replacing the previous ones."""
         with self._writing():
+            # A run that has the best parameters but no state cannot be continued.
+            self._states.wait_until_finished()
             self._best.wait_until_finished()
             if step in self._best.all_steps():  # the run was killed and has repeated this step
                 self._best.delete(step)
             # Forced, since the previous one may be of a later step of such a run. It is deleted afterwards.
-            self._best.save(step, args=save_args({"params": params}), force=True)
+            self._best.save(step, args=save_args({"params": params}, self._tokenizer), force=True)
 
     def raise_failed_save(self) -> None:
         """Raises the InputError of a save that has failed; does not wait for a save in progress."""
@@ -148,12 +161,12 @@ class Checkpointer:
 
 
 def save_params(folder: AnyPath, step: int, params: Any) -> None:
-    """Saves parameters alone as the only checkpoint of a folder of a run directory."""
+    """Saves parameters alone as the only checkpoint of a folder of a run directory, which has its tokenizer already."""
     with writing_named(folder):
         manager = _open_manager(folder, 1)
         for old in manager.all_steps():
             manager.delete(old)
-        manager.save(step, args=save_args({"params": params}))
+        manager.save(step, args=save_args({"params": params}, RunDirectory(folder.parent).tokenizer_fingerprint))
         manager.close()
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from tfmr.runs.storage import AnyPath, is_remote, write_text, writing_named
@@ -29,6 +30,19 @@ def read_metric_lines(file: AnyPath) -> list[dict[str, Any]]:
     return lines
 
 
+def json_line(values: Any) -> str:
+    """Returns values as JSON, which has no numbers that are not finite: these become null."""
+    return json.dumps(_finite(values), ensure_ascii=False)
+
+
+def _finite(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {name: _finite(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_finite(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
+
+
 class MetricsWriter:
     """Writes metrics.jsonl and TensorBoard files of a run that starts or continues at a step.
 
@@ -36,12 +50,20 @@ class MetricsWriter:
     files.
     """
 
-    def __init__(self, file: AnyPath | None, first_step: int):
-        """Opens the files; None: writes nothing. Lines after `first_step` are removed: their steps will be repeated."""
+    def __init__(self, file: AnyPath | None, first_step: int, *, evaluated: bool = True):
+        """Opens the files; None: writes nothing.
+
+        Lines after `first_step` are removed, since their steps will be repeated, and so is the evaluation of this step
+        unless it is already `evaluated`.
+        """
         self._file = file
         if file is None:
             return
-        kept = [json.dumps(line) + "\n" for line in read_metric_lines(file) if line["step"] <= first_step]
+        kept = [
+            json_line(line) + "\n"
+            for line in read_metric_lines(file)
+            if line["step"] < first_step or (line["step"] == first_step and (evaluated or not _is_evaluation(line)))
+        ]
         with writing_named(file.parent):
             write_text(file, "".join(kept))
             self._lines = _RewrittenLines(file, kept) if is_remote(file) else file.open("a", encoding="utf-8")
@@ -51,9 +73,8 @@ class MetricsWriter:
         """Adds a line, and a point to each curve. Values that are not finite become null in JSON."""
         if self._file is None:
             return
-        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with writing_named(self._file.parent):
-            self._lines.write(json.dumps({"step": step, **finite}) + "\n")
+            self._lines.write(json_line({"step": step, **values}) + "\n")
             if not is_remote(self._file):
                 self._lines.flush()
         if self._board is None:
@@ -78,6 +99,10 @@ class MetricsWriter:
             finally:
                 if self._board:
                     self._board.close()
+
+
+def _is_evaluation(line: dict[str, Any]) -> bool:
+    return any(name.startswith("validation/") for name in line)
 
 
 class _RewrittenLines:

@@ -15,7 +15,7 @@ from tfmr.config import Config, ModelConfig
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 from tfmr.models import abstract_params, build_model
-from tfmr.runs.checkpoint_items import read_arrays
+from tfmr.runs.checkpoint_items import read_arrays, read_tokenizer_fingerprint
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.runs.storage import AnyPath
 
@@ -37,9 +37,10 @@ def state_steps(run: RunDirectory) -> list[int]:
     return _steps(run.checkpoints)
 
 
-def has_checkpoints(run: RunDirectory) -> bool:
-    """Returns whether the run has any parameters: states, the best, or an average."""
-    return any(_steps(folder) for folder in (run.checkpoints, run.best, run.averaged))
+def newest_steps(run: RunDirectory) -> dict[str, int]:
+    """Returns the newest step of each kind of parameters that the run has, by the name that selects it."""
+    folders = dict(averaged=run.averaged, best=run.best, last=run.checkpoints)
+    return {name: steps[-1] for name, folder in folders.items() if (steps := _steps(folder))}
 
 
 def read_params(run: RunDirectory, config: ModelConfig, checkpoint: str = "", *, moving_average: bool = True) -> Any:
@@ -53,9 +54,14 @@ def read_params(run: RunDirectory, config: ModelConfig, checkpoint: str = "", *,
       moving_average: for "last" or a step, return the exponential moving average if there is one.
 
     Raises:
-      InputError: if there is no such checkpoint, or its architecture differs.
+      InputError: if there is no such checkpoint, its architecture differs, or it has another tokenizer than the run.
     """
     folder = _find(run, checkpoint)
+    saved = read_tokenizer_fingerprint(folder)
+    if saved and run.tokenizer_fingerprint not in ("", saved):
+        raise InputError(
+            f"{run.tokenizer_file}: is not the tokenizer that {folder} was trained with; restore it from a backup"
+        )
     items = {item.name for item in folder.iterdir()}
     name = "ema_params" if moving_average and "ema_params" in items else "params"
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
@@ -67,7 +73,7 @@ def read_params(run: RunDirectory, config: ModelConfig, checkpoint: str = "", *,
 
 def _find(run: RunDirectory, checkpoint: str) -> AnyPath:
     folders = dict(averaged=run.averaged, best=run.best, last=run.checkpoints)
-    newest = {name: steps[-1] for name, folder in folders.items() if (steps := _steps(folder))}
+    newest = newest_steps(run)
     if not checkpoint and newest:
         checkpoint = _default(run, newest)
     if checkpoint in newest:

@@ -63,8 +63,14 @@ class RunDirectory:
             raise InputError(f"{self.tokenizer_file}: cannot be read ({first_line(error)})") from None
         return Tokenizer.from_json(text, str(self.tokenizer_file))
 
+    @property
+    def tokenizer_fingerprint(self) -> str:
+        """The fingerprint of the tokenizer; empty if the run has none."""
+        return self.tokenizer.fingerprint if self.tokenizer_file.exists() else ""
+
     def write_tokenizer(self, tokenizer: Tokenizer) -> None:
         """Writes tokenizer.json atomically."""
+        self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.tokenizer_file, tokenizer.to_json())
         self.__dict__.pop("tokenizer", None)
 
@@ -75,6 +81,8 @@ class RunDirectory:
             values = json.loads(self.config_file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{self.config_file}: cannot be read as JSON ({error})") from None
+        if not isinstance(values, dict):
+            raise InputError(f"{self.config_file}: not a configuration")
         try:
             return config_from_dict(values)
         except InputError as error:

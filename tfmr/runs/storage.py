@@ -4,13 +4,14 @@ import contextlib
 import errno
 import os
 import re
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from etils import epath
 
-from tfmr.data.files import write_bytes_atomically
+from tfmr.data.files import UNWRITABLE, write_bytes_atomically
 from tfmr.errors import InputError
 
 AnyPath = Path | epath.Path
@@ -24,11 +25,13 @@ def storage_path(path: str | os.PathLike) -> AnyPath:
     """Returns the path of a folder or file, local or remote.
 
     Raises:
-      InputError: for an object store that is not supported, lacks its packages, or does not respond.
+      InputError: for an object store that is not supported, lacks its packages, or does not respond; for a local name
+        that is not UTF-8.
     """
     text = os.fspath(path)
     scheme, separator, _ = text.partition("://")
     if not separator:
+        _check_encodable(path)
         return Path(path)
     if scheme not in REMOTE:
         raise InputError(f"{text}: {scheme}:// is not supported; use a local folder or gs://BUCKET/RUN")
@@ -40,6 +43,17 @@ def storage_path(path: str | os.PathLike) -> AnyPath:
     except Exception as error:  # each store has its own
         raise InputError(f"{text}: the object store does not respond ({first_line(error)}); try again") from error
     return remote
+
+
+def _check_encodable(path: str | os.PathLike) -> None:
+    full = os.path.abspath(path)
+    try:
+        full.encode("utf-8")
+    except UnicodeEncodeError:  # tensorstore, which writes the checkpoints, takes no other names
+        raise InputError(
+            f"{full!a}: a name in it is not UTF-8 in this locale ({sys.getfilesystemencoding()}); set "
+            "PYTHONUTF8=1 or LC_ALL=C.UTF-8 in the environment, or rename it"
+        ) from None
 
 
 def is_remote(path: AnyPath) -> bool:
@@ -75,12 +89,6 @@ def check_writable(folder: AnyPath) -> None:
             probe.unlink(missing_ok=True)
 
 
-UNWRITABLE = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),  # the disk is full
-    *(errno.EROFS, errno.EACCES, errno.EPERM),  # permission denied
-    *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),  # the folder cannot exist
-    *(errno.EIO, errno.ESTALE),  # the disk fails
-}
 REFUSED = re.compile(r"OS error|No space left|File too large|Permission denied|Read-only file system|quota|"
                      r"RESOURCE_EXHAUSTED|PERMISSION_DENIED|UNAUTHENTICATED|UNAVAILABLE|FAILED_PRECONDITION",
                      re.IGNORECASE)  # fmt: skip

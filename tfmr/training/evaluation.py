@@ -1,5 +1,7 @@
 """The loss of a model on token batches, without dropout or label smoothing."""
 
+import collections
+import contextvars
 import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +22,10 @@ Batch = Mapping[str, Any]
 """int32 arrays by name, as `arrays` of a split returns them."""
 
 
+between_batches: contextvars.ContextVar[Callable[[], None]] = contextvars.ContextVar("between", default=lambda: None)
+"""Called after each batch of an evaluation, in all processes alike. Training sets it to end what was interrupted."""
+
+
 def evaluate_loss(batch_sums: Callable[[Batch], tuple[ArrayLike, ArrayLike]], batches: Iterable[Batch]) -> float:
     """Returns the mean loss per token over all batches, summed in float64.
 
@@ -29,12 +35,23 @@ def evaluate_loss(batch_sums: Callable[[Batch], tuple[ArrayLike, ArrayLike]], ba
     Raises:
       InputError: if there are no tokens.
     """
-    sums = [batch_sums(batch) for batch in batches]
-    total = math.fsum(float(np.asarray(loss)) for loss, _ in sums)
-    tokens = math.fsum(float(np.asarray(number)) for _, number in sums)
+    sums: list[tuple[float, float]] = []
+    started: collections.deque[tuple[ArrayLike, ArrayLike]] = collections.deque()
+    for batch in batches:
+        started.append(batch_sums(batch))
+        if len(started) > 1:  # The device is never idle. More would take memory, and time to interrupt.
+            sums.append(_floats(started.popleft()))
+        between_batches.get()()
+    sums += map(_floats, started)
+    total, tokens = (math.fsum(values) for values in zip(*sums, strict=True)) if sums else (0.0, 0.0)
     if tokens == 0:
         raise InputError("there are no target tokens to evaluate")
     return total / tokens
+
+
+def _floats(sums: tuple[ArrayLike, ArrayLike]) -> tuple[float, float]:
+    loss, tokens = sums
+    return float(np.asarray(loss)), float(np.asarray(tokens))
 
 
 def mean_loss(model: Model, params: Any, batches: Iterable[Batch], mesh: Mesh | None = None) -> float:

@@ -1,10 +1,10 @@
 """`fit`: runs a task, with steps, evaluations and checkpoints, until the end or a signal to stop."""
 
+import contextlib
 import dataclasses
 import functools
 import logging
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -19,14 +19,16 @@ from tfmr.data.loader import Cursor, batches_from, prefetch
 from tfmr.errors import InputError
 from tfmr.models import build_model
 from tfmr.runs.checkpoints import Checkpointer
+from tfmr.runs.lock import locked
 from tfmr.runs.metrics import MetricsWriter, Progress
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.runs.storage import check_writable, writing_named
 from tfmr.training import distributed
 from tfmr.training.hosts import Hosts, join
 from tfmr.training.optimizer import make_optimizer, make_schedule
-from tfmr.training.resume import check_same_run, corpus_has_changed, what_must_agree
+from tfmr.training.resume import check_may_train, check_same_run, corpus_has_changed, what_must_agree
 from tfmr.training.sharding import batch_parts, make_mesh, rows_here, to_devices
+from tfmr.training.signals import Interrupted, StopSignals
 from tfmr.training.state import TrainState, checkpoint_items, checkpoint_targets, make_sharded_state, state_from_items
 from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step
 from tfmr.training.task import Task
@@ -79,6 +81,15 @@ def fit(task: Task, config: Config) -> RunDirectory:
 def _fit(task: Task, config: Config, hosts: Hosts) -> RunDirectory:
     run = RunDirectory(config.workdir)
     check_writable(run.path)
+    # The processes of a run share one lock.
+    with locked(run.path / "lock", "training") if hosts.is_first else contextlib.nullcontext():
+        return _train(task, config, hosts, run)
+
+
+def _train(task: Task, config: Config, hosts: Hosts, run: RunDirectory) -> RunDirectory:
+    # Before the corpus is prepared, which may take hours.
+    check_may_train(run)
+    check_same_run(run, config, is_complete=False)
     mesh = make_mesh(config.mesh)
     corpus = hosts.first_then_others(lambda: prepare_corpus(config.data))
     config = dataclasses.replace(config, model=task.complete(config.model, corpus))
@@ -161,6 +172,19 @@ class _Standing:
     """Evaluations since the best one."""
     corpus: str = ""
     """The hash of the corpus on which it was evaluated; "" in older checkpoints."""
+    to_evaluate: bool = False
+    """Whether the evaluation of this step is due and has not ended."""
+
+    def to_json(self) -> dict[str, Any]:
+        best = self.best if math.isfinite(self.best) else None  # JSON has no infinity
+        return {**dataclasses.asdict(self), "place": list(self.place), "best": best}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "_Standing":
+        best = math.inf if values["best"] is None else values["best"]
+        # Earlier versions evaluated before they saved.
+        rest = values.get("corpus", ""), values.get("to_evaluate", False)
+        return cls(Cursor(*values["place"]), best, values["worse"], *rest)
 
 
 @dataclasses.dataclass
@@ -183,77 +207,107 @@ class _Loop:
         found = self.checkpointer.restore_newest(checkpoint_targets(state, sharding))
         if found is not None:
             items, values = found
-            state = state_from_items(items)
-            standing = _Standing(Cursor(*values["place"]), values["best"], values["worse"], values.get("corpus", ""))
+            state, standing = state_from_items(items), _Standing.from_json(values)
             log.info("Continuing from step %d", int(state.step))
         first_step = int(state.step)
         changed = found is not None and (self.corpus_has_changed or standing.corpus not in ("", self.corpus))
         if changed:  # evaluations on different corpora cannot be compared
             standing.best, standing.worse = math.inf, 0
         standing.corpus = self.corpus
-        self.hosts.agree("place", {"the first step": first_step, **dataclasses.asdict(standing)})
-        writer = MetricsWriter(self.run.metrics_file if self.hosts.is_first else None, first_step)
+        self.hosts.agree("place", {"the first step": first_step, **standing.to_json()})
+        metrics_file = self.run.metrics_file if self.hosts.is_first else None
+        writer = MetricsWriter(metrics_file, first_step, evaluated=not standing.to_evaluate)
         progress = Progress(first_step, self.config.training.steps, shown=self.hosts.is_first)
         if changed:
             writer.write(first_step, {"corpus_changed": 1})
-        try:
-            with _StopSignals(self.hosts) as signals:
-                self._steps(state, first_step, standing, writer, progress, signals)
-        finally:
-            try:
-                writer.close()
-            finally:
-                self.checkpointer.close()
+        # The last checkpoint is complete only when it is closed.
+        with StopSignals(self.hosts) as signals, contextlib.closing(self.checkpointer), contextlib.closing(writer):
+            self._steps(state, first_step, standing, writer, progress, signals)
 
     def _steps(self, state, first_step, standing, writer, progress, signals) -> None:
         training = self.config.training
         reader = _MetricsReader(writer, progress, training.log_every, self.checkpointer.latest_step)
-        ended = self._has_ended(first_step, standing)
-        batches = prefetch(self.batches(standing.place))
-        step = first_step
-        while not ended:
-            batch, standing.place = next(batches)
-            state, metrics = self.step(state, batch)
-            step += 1
-            self.hosts.at_step(step)
-            stop = signals.stop_after(step)
-            self.checkpointer.raise_failed_save()
-            reader.read_previous(step, metrics)
-            last = step == training.steps
-            if last or _is_due(step, training.evaluate_every):
-                reader.finish()
-                self._evaluate(step, state, standing, writer, progress)
-                reader.restart_clock()
-            ended = self._has_ended(step, standing)
-            due = _is_due(step, training.checkpoint_every) or _is_due(step, training.keep_every)
-            if ended or stop or due:
-                reader.finish()  # no checkpoint may be ahead of metrics.jsonl
-                writer.flush()
-                self.checkpointer.save(step, checkpoint_items(state), dataclasses.asdict(standing))
-            if stop and not ended:
-                batches.close()
-                raise Stopped(stop, step)
-        batches.close()
+        step, stop, had_ended = first_step, 0, not standing.to_evaluate
+        with contextlib.closing(prefetch(self.batches(standing.place))) as batches:
+            if standing.to_evaluate:
+                stop = self._evaluate(step, state, standing, writer, progress, signals)
+            while not stop and not self._has_ended(step, standing):
+                batch, standing.place = next(batches)
+                state, metrics = self.step(state, batch)
+                step += 1
+                self.hosts.at_step(step)
+                stop = signals.stop_now()
+                self.checkpointer.raise_failed_save()
+                reader.read_previous(step, metrics)
+                standing.to_evaluate = step == training.steps or _is_due(step, training.evaluate_every)
+                if stop or self._is_to_save(step, standing):
+                    reader.finish()
+                    self._save(step, state, standing, writer)
+                if standing.to_evaluate and not stop:
+                    reader.finish()
+                    stop = self._evaluate(step, state, standing, writer, progress, signals)
+                    reader.restart_clock()
+        if stop:
+            raise Stopped(stop, step)
+        self._save(step, state, standing, writer)
+        self._report_end(step, had_ended and step == first_step, progress)
 
     def _has_ended(self, step: int, standing: _Standing) -> bool:
         patience = self.config.training.patience
         return step >= self.config.training.steps or (patience > 0 and standing.worse >= patience)
 
-    def _evaluate(self, step, state, standing, writer, progress) -> None:
+    def _is_to_save(self, step: int, standing: _Standing) -> bool:
+        training = self.config.training
+        # There must be no best parameters without a state: a run that has only these cannot be continued.
+        is_first = standing.to_evaluate and self.checkpointer.latest_step() is None
+        return is_first or _is_due(step, training.checkpoint_every) or _is_due(step, training.keep_every)
+
+    def _save(self, step, state, standing, writer) -> None:
+        writer.flush()  # no checkpoint may be ahead of metrics.jsonl
+        self.checkpointer.save(step, checkpoint_items(state), standing.to_json())
+
+    def _evaluate(self, step, state, standing, writer, progress, signals) -> int:
+        """Evaluates a step. Returns the signal that interrupted it, after saving a checkpoint that repeats it, or 0."""
         params = state.params if state.ema_params is None else state.ema_params
-        values = self.validation(params)
+        try:
+            with signals.interrupting():
+                values = self.validation(params)
+        except Interrupted:
+            self._save(step, state, standing, writer)
+            return signals.received
         writer.write(step, {f"validation/{name}": value for name, value in values.items()})
         writer.flush()
         progress.print(
             f"step {step}  validation  " + "  ".join(f"{name} {value:.4f}" for name, value in values.items())
         )
+        standing.to_evaluate = False
+        self._compare(step, values, params, standing, progress)
+        self.checkpointer.amend(step, standing.to_json())
+        return 0
+
+    def _compare(self, step, values, params, standing, progress) -> None:
+        """Keeps the parameters if they are the best so far."""
         name = self.config.training.best_metric
         cost = -values[name] if self.config.data.metrics[name] == "max" else values[name]
-        if cost < standing.best:
+        if not math.isfinite(cost):
+            progress.print(f"step {step}  validation/{name} is {values[name]}: ignored for the best and for patience")
+        elif cost < standing.best:
             standing.best, standing.worse = cost, 0
             self.checkpointer.save_best(step, params)
         else:
             standing.worse += 1
+
+    def _report_end(self, step: int, had_ended: bool, progress: Progress) -> None:
+        training = self.config.training
+        early = step < training.steps
+        if early:
+            progress.print(
+                f"stopped early after step {step} of {training.steps}: {training.best_metric} has not improved in "
+                f"{training.patience} evaluations (training.patience); the best parameters are in {self.run.best}"
+            )
+        if had_ended:
+            option = "training.patience" if early else "training.steps"
+            progress.print(f"{self.run.path}: has ended already, nothing was trained; raise {option} to continue")
 
 
 def _is_due(step: int, every: int) -> bool:
@@ -311,41 +365,3 @@ class _MetricsReader:
                 f"{saved or 'none'}); start over in another --workdir with a lower training.learning_rate or with "
                 "training.gradient_clip"
             )
-
-
-class _StopSignals:
-    """Records SIGINT and SIGTERM inside its context; a second signal ends the program at once.
-
-    If there are several processes, JAX's preemption service informs the others and chooses the step after which all of
-    them save. It listens to SIGTERM itself, so SIGINT is forwarded as SIGTERM. The second signal is left to the system,
-    which ends the process even if it is waiting for others.
-    """
-
-    received: int = 0
-
-    def __init__(self, hosts: Hosts):
-        self._hosts = hosts
-
-    def __enter__(self) -> "_StopSignals":
-        listened_to = (signal.SIGINT, signal.SIGTERM) if self._hosts.count == 1 else (signal.SIGINT,)
-        self._before = {s: signal.signal(s, self._remember) for s in listened_to}
-        return self
-
-    def _remember(self, number: int, frame: Any) -> None:
-        if self.received:
-            signal.signal(number, self._before[signal.Signals(number)])
-            raise KeyboardInterrupt
-        self.received = number
-        if self._hosts.count > 1:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    def stop_after(self, step: int) -> int:
-        """Returns the signal that ends the training after this step, or 0."""
-        if self._hosts.count == 1:
-            return self.received
-        return (self.received or signal.SIGTERM) if self._hosts.must_stop(step) else 0
-
-    def __exit__(self, *error: Any) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)

@@ -46,10 +46,11 @@ class Hosts:
     def at_step(self, step: int) -> None:
         """Records the step that this process has reached, for messages about it."""
 
-    def must_stop(self, step: int) -> bool:
-        """Returns whether to save after this step and end. The answer is the same in all processes.
+    def must_stop(self) -> bool:
+        """Returns whether to save now and end. The answer is the same in all processes.
 
-        Call it at every step. It only waits for other processes if one of them was asked to stop.
+        All processes must call it at the same points, such as every step. It only waits for other processes if one of
+        them was asked to stop.
         """
         return False
 
@@ -83,6 +84,7 @@ class ManyHosts(Hosts):
         self._lost_after = lost_after
         self._step = 0
         self._answers = 0
+        self._asked = 0
         self._done = threading.Event()
         self._dying = threading.Lock()
         name = _oneline(socket.gethostname())
@@ -98,8 +100,9 @@ class ManyHosts(Hosts):
     def at_step(self, step: int) -> None:
         self._step = step
 
-    def must_stop(self, step: int) -> bool:
-        return multihost_utils.reached_preemption_sync_point(step)
+    def must_stop(self) -> bool:
+        self._asked += 1
+        return multihost_utils.reached_preemption_sync_point(self._asked)
 
     def agree(self, what: str, values: dict[str, Any]) -> None:
         self._client.key_value_set(f"tfmr/agree/{what}/{self.index}", json.dumps(values, sort_keys=True, default=str))

@@ -10,7 +10,7 @@ import tfmr
 from tfmr.config import Config, config_to_dict
 from tfmr.data.corpus import Corpus
 from tfmr.errors import InputError
-from tfmr.runs.parameters import has_checkpoints
+from tfmr.runs.parameters import newest_steps, state_steps
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.training.task import Task
 
@@ -37,12 +37,44 @@ FREE = {
 """Sections and fields that may change, since they do not affect what a step computes."""
 
 
-def check_same_run(run: RunDirectory, config: Config) -> None:
+def check_may_train(run: RunDirectory) -> None:
+    """Raises InputError if training in a folder would overwrite or delete what no training wrote.
+
+    Training writes config.json first, and a state before the first of the best parameters.
+    """
+    if not run.config_file.exists():
+        others = (run.tokenizer_file, run.metrics_file, run.checkpoints, run.best, run.averaged)
+        found = [path.name for path in others if path.exists()]
+        if found:
+            raise InputError(
+                f"{run.path}: contains {' and '.join(found)} but no config.json, so it is not a run that can be "
+                "continued; choose another --workdir"
+            )
+        return
+    try:
+        _ = run.config
+    except InputError as error:
+        raise InputError(f"{error}; training would replace this file: choose another --workdir") from None
+    if not state_steps(run) and (newest := newest_steps(run)):
+        found = " and ".join(f"{name}/{step}" for name, step in newest.items())
+        raise InputError(
+            f"{run.path}: has parameters ({found}) but no training state in checkpoints/, so training would start over "
+            "and delete them; choose another --workdir"
+        )
+
+
+def check_same_run(run: RunDirectory, config: Config, *, is_complete: bool = True) -> None:
     """Raises InputError, naming both values, if a run directory was created with another configuration.
 
     A run without checkpoints can be continued with any configuration.
+
+    Args:
+      run: the run directory.
+      config: the configuration to continue with.
+      is_complete: whether `Task.complete` has set what only the corpus determines. If not, fields of the model that
+        are not set are not compared.
     """
-    if not run.config_file.exists() or not has_checkpoints(run):
+    if not run.config_file.exists() or not state_steps(run):
         return
     before = _fields(run.config)
     # The cosine schedule ends at the last step, so another number of steps changes the learning rate of every step.
@@ -52,6 +84,8 @@ def check_same_run(run: RunDirectory, config: Config) -> None:
     free |= {f"data.{name}" for name in config.data.may_change | paths}
     for name, value in _fields(config).items():
         if name in free or name.split(".")[0] in free or before.get(name) == value:
+            continue
+        if not (is_complete or value) and name.startswith("model."):
             continue
         raise InputError(
             f"{name} = {value!r}: {run.path} was created with {before.get(name)!r}; use that value or another --workdir"
@@ -64,7 +98,7 @@ def corpus_has_changed(run: RunDirectory, task: Task, corpus: Corpus, config: Co
     Raises:
       InputError: if so, unless `training.corpus_may_change` is set.
     """
-    if not has_checkpoints(run):
+    if not state_steps(run):
         return False
     recorded = run.read_corpus_hash()
     same = recorded == corpus.content_hash() if recorded else task.has_evaluation_of(run, corpus)

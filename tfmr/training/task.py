@@ -15,7 +15,7 @@ from tfmr.data.corpus import Split
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 from tfmr.models import Model
-from tfmr.runs.parameters import has_checkpoints
+from tfmr.runs.parameters import state_steps
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.training.evaluation import Batch
 from tfmr.training.loss import LossSums, token_loss
@@ -130,7 +130,7 @@ class TokenTask(Task):
     def check_continues(self, run: RunDirectory, corpus: Any) -> None:
         """Raises InputError if the corpus changed so that its tokenizer gives token ids another meaning."""
         file = run.tokenizer_file
-        if file.exists() and has_checkpoints(run) and run.tokenizer.to_json() != corpus.tokenizer.to_json():
+        if file.exists() and state_steps(run) and run.tokenizer.to_json() != corpus.tokenizer.to_json():
             raise InputError(
                 f"{file}: differs from the tokenizer of the corpus, which has changed since the run began; "
                 "choose another --workdir"

@@ -23,8 +23,6 @@ from tfmr.training.task import EvaluationOptions, TokenTask, Validation
 from tfmr.translation.scores import corpus_scores, evaluate
 from tfmr.translation.translator import Translator
 
-GREEDY = DecodingConfig(beam_size=1)
-
 
 class Translation(TokenTask):
     """Sentence pairs, scored by loss, BLEU and chrF."""
@@ -36,10 +34,11 @@ class Translation(TokenTask):
         """
         sources, references = corpus.text("validation")
         pairs = encode_pairs(corpus.tokenizer, sources, references)
-        batches = evaluation_batches(pairs, rows_multiple=batch_parts(mesh))
+        data: Any = config.data
+        batches = evaluation_batches(pairs, max_length=data.max_length, rows_multiple=batch_parts(mesh))
         if (translated := config.training.bleu_sentences) >= 0:
             sources, references = sources[:translated], references[:translated]
-        data: Any = config.data
+        greedy = DecodingConfig(beam_size=1, max_source_length=config.decoding.max_source_length)
 
         def validate(params: Any) -> dict[str, float]:
             # All processes run the same programs over the whole mesh, each on the rows of its own devices. Sharded
@@ -48,7 +47,7 @@ class Translation(TokenTask):
             values = {"loss": loss, "perplexity": perplexity(loss)}
             if sources:
                 with logical_names_on(mesh):
-                    translator = Translator(model, params, corpus.tokenizer, GREEDY, batch_sharding(mesh))
+                    translator = Translator(model, params, corpus.tokenizer, greedy, batch_sharding(mesh))
                     translations = translator.translate(sources)
                 values["bleu"] = corpus_scores(translations, references, data.bleu_tokenizer)["bleu"]
             return values
@@ -72,12 +71,13 @@ class Translation(TokenTask):
         if options.stride:
             raise InputError(f"--stride = {options.stride}: only language models support it; leave it out")
         sources, references = _pairs(run, options)
+        data: Any = run.config.data
         translator = Translator.from_run(run, options.checkpoint, options.decoding)
+        pairs = encode_pairs(translator.tokenizer, sources, references)
+        batches = evaluation_batches(pairs, max_length=data.max_length)
         translations = translator.translate(sources)
         if options.output:
             write_text(Path(options.output), "".join(line + "\n" for line in translations))
-        batches = evaluation_batches(encode_pairs(translator.tokenizer, sources, references))
-        data: Any = run.config.data
         scores = evaluate(translator, sources, references, batches, data.bleu_tokenizer, translations)
         return dataclasses.asdict(scores)
 

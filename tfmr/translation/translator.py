@@ -22,6 +22,7 @@ from tfmr.search.beam import BeamSteps
 from tfmr.search.beam_tree import BeamTree, make_beam_tree
 from tfmr.search.constraints import Constraints
 from tfmr.search.search import SearchResult
+from tfmr.training.evaluation import between_batches
 from tfmr.translation.alignment import NOT_ALIGNED, Alignment, check_layer_and_head, cross_attention, make_alignment
 from tfmr.translation.model_step import Member
 from tfmr.translation.padded_batches import Rows, Sentence, SentenceBatch, make_sentence_batches, output_limit
@@ -308,16 +309,15 @@ class Translator:
         """Translates lines with their prefixes; `first` is the number of the first line."""
         translations: list[list[Hypothesis]] = [[] for _ in pairs]
         sentences = self._encode(pairs, first)
-        batches = list(self._batches(sentences))
-        # Start all batches before waiting for the first result.
-        results = [self._search(batch, first, number)[0] for batch in batches]
-        for batch, result in zip(batches, results, strict=True):
+        started = ((batch, self._search(batch, first, number)[0]) for batch in self._batches(sentences))
+        for batch, result in _started_ahead(started):
             for index, hypotheses in zip(batch.indices, self._hypotheses(result, len(batch.indices)), strict=True):
                 translations[index] = hypotheses
                 if not hypotheses:
                     log.warning(
                         "line %d: no output satisfies all decoding constraints; its translation is empty", first + index
                     )
+            between_batches.get()()
         return translations
 
     def _encode(self, pairs: list[tuple[str, str]], first: int) -> dict[int, Sentence]:
@@ -409,6 +409,18 @@ class Translator:
                 if length > 0:
                     found.append(Hypothesis(text, float(score), tuple(each[:length].tolist())))
             yield found
+
+
+def _started_ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yields the same items, each after the next one is made.
+
+    The device is never idle. If more batches were started at once, it would take longer to interrupt them.
+    """
+    earlier: list[T] = []
+    for item in items:
+        yield from earlier
+        earlier = [item]
+    yield from earlier
 
 
 def _paired(sources: Sequence[Line], targets: Sequence[Line]) -> list[tuple[Line, Line]]:

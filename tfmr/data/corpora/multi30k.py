@@ -5,9 +5,11 @@ published tables report scores. There are two variants: `raw`, as written, and `
 and Moses-tokenised.
 """
 
+import errno
 import json
 import logging
 import shutil
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -116,5 +118,8 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
                 known = {**recorded, path.name: found}
                 write_bytes_atomically(record, json.dumps(known, indent=1, sort_keys=True).encode())
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if full or (error.filename is not None and not isinstance(error, urllib.error.URLError)):
+            raise  # of the folder, not of the network
         reason = getattr(error, "reason", None) or error  # of a URLError
         raise InputError(f"{url}: cannot be downloaded ({reason}); {_INSTEAD}") from None
