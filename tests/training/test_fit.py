@@ -461,5 +461,7 @@ def test_bleu_decides_with_accumulation_on_eight_devices(base, tmp_path):
     assert run.config.model.vocab_size == 13
     lines = numbers(run)
     assert [line["step"] for line in lines] == [1, 2, 2]
-    assert all(0.0 <= line["validation/bleu"] <= 100.0 for line in lines if "validation/loss" in line)
+    evaluations = [line for line in lines if "validation/loss" in line]
+    assert evaluations
+    assert all(0.0 <= line[f"validation/{name}"] <= 100.0 for line in evaluations for name in ("bleu", "chrf"))
     assert len(list(run.best.iterdir())) == 1

@@ -38,6 +38,8 @@ class EvaluationOptions:
     """Translation: the reference translations of `source`, line by line."""
     output: str = ""
     """Translation: file to write the translations to."""
+    bleu_tokenizer: str = ""
+    """Translation: the tokenizer of sacreBLEU, as in `data.bleu_tokenizer`. Empty: the run's own."""
     stride: int = 0
     """Language models: number of tokens that each row predicts; the rest of the row is context. 0: the whole row, so
     that a token has half a row of context on average."""

@@ -20,6 +20,7 @@ from tfmr.runs.storage import write_text
 from tfmr.training.evaluation import mean_loss, perplexity
 from tfmr.training.sharding import batch_parts, batch_sharding, logical_names_on
 from tfmr.training.task import EvaluationOptions, TokenTask, Validation
+from tfmr.translation.bleu_tokenizers import bleu_tokenizer, recommended_tokenizer
 from tfmr.translation.scores import corpus_scores, evaluate
 from tfmr.translation.translator import Translator
 
@@ -30,9 +31,9 @@ class Translation(TokenTask):
     """Sentence pairs, scored by loss, BLEU and chrF."""
 
     def validation(self, model: Transformer, corpus: PreparedPairs, config: Config, mesh: Mesh) -> Validation:
-        """Returns the function that computes `loss`, `perplexity` and greedy `bleu` of the validation split.
+        """Returns the function that computes `loss` and `perplexity` of the validation split, and `bleu` and `chrf`.
 
-        `bleu` is that of the first `config.training.bleu_sentences` sentences.
+        These are of greedy translations of the first `config.training.bleu_sentences` sentences.
         """
         sources, references = corpus.text("validation")
         pairs = encode_pairs(corpus.tokenizer, sources, references)
@@ -40,6 +41,7 @@ class Translation(TokenTask):
         if (translated := config.training.bleu_sentences) >= 0:
             sources, references = sources[:translated], references[:translated]
         data: Any = config.data
+        tokenize = bleu_tokenizer(data) if sources else ""
 
         def validate(params: Any) -> dict[str, float]:
             # All processes run the same programs over the whole mesh, each on the rows of its own devices. Sharded
@@ -50,7 +52,8 @@ class Translation(TokenTask):
                 with logical_names_on(mesh):
                     translator = Translator(model, params, corpus.tokenizer, GREEDY, batch_sharding(mesh))
                     translations = translator.translate(sources)
-                values["bleu"] = corpus_scores(translations, references, data.bleu_tokenizer)["bleu"]
+                scores = corpus_scores(translations, references, tokenize)
+                values |= {name: scores[name] for name in ("bleu", "chrf")}
             return values
 
         return validate
@@ -58,6 +61,11 @@ class Translation(TokenTask):
     def has_evaluation_of(self, run: RunDirectory, corpus: PreparedPairs) -> bool:
         """Returns whether the validation sentences of the run, if it has any, are those of the corpus."""
         return not run.has_split("validation") or run.read_text_split("validation") == corpus.text("validation")
+
+    def identity(self, corpus: PreparedPairs) -> dict[str, str]:
+        """Returns the identity of the corpus, and the tokenizer for BLEU, which may be missing on one of the hosts."""
+        recommended = recommended_tokenizer(corpus.manifest["target_language"])
+        return {**super().identity(corpus), "the tokenizer for BLEU": recommended}
 
     def write_files(self, run: RunDirectory, corpus: PreparedPairs) -> None:
         """Writes the tokenizer, and the sentences of the validation and test splits."""
@@ -72,13 +80,14 @@ class Translation(TokenTask):
         if options.stride:
             raise InputError(f"--stride = {options.stride}: only language models support it; leave it out")
         sources, references = _pairs(run, options)
+        data: Any = run.config.data
+        tokenize = bleu_tokenizer(data, options.bleu_tokenizer)
         translator = Translator.from_run(run, options.checkpoint, options.decoding)
         translations = translator.translate(sources)
         if options.output:
             write_text(Path(options.output), "".join(line + "\n" for line in translations))
         batches = evaluation_batches(encode_pairs(translator.tokenizer, sources, references))
-        data: Any = run.config.data
-        scores = evaluate(translator, sources, references, batches, data.bleu_tokenizer, translations)
+        scores = evaluate(translator, sources, references, batches, tokenize, translations)
         return dataclasses.asdict(scores)
 
     def longest_batch(self, data: PairsConfig) -> tuple[PairSplit, Batch]:
