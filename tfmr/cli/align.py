@@ -30,15 +30,18 @@ class Arguments(RunArguments):
 def main(arguments: list[str]) -> None:
     """Writes one line for each pair."""
     options, run = parse_with_run(Arguments, arguments, "tfmr align")
-    from tfmr.cli.text_streams import input_pairs, output_file
+    from tfmr.cli.text_streams import input_pairs
+    from tfmr.runs.outputs import check_output, output_file
 
+    targets = (options.target,) if options.target else ()
+    check_output(options.output, (options.source, *targets), (options.run,))
     pairs = input_pairs(options.source, options.target)
     from tfmr.translation import Translator  # slow to import, so the input is checked first
 
     translator = Translator.from_run(run, options.checkpoint)
     head = None if options.head == -1 else options.head
     alignments = translator.align_stream(pairs, layer=options.layer, head=head)
-    with output_file(options.output, options.source, options.target) as file:
+    with output_file(options.output) as file:
         for alignment in alignments:
             if options.format == "json":
                 source, target = map(translator.tokenizer.token_texts, alignment[:2])

@@ -32,9 +32,10 @@ class Arguments:
 def main(arguments: list[str]) -> None:
     """Creates the complete run directory, or nothing if an error occurs."""
     options = parse(Arguments, arguments, prog="tfmr import")
-    if Path(options.run).exists():
-        raise InputError(f"{options.run}: already exists; remove it or choose another folder")
     from tfmr.interop import new_folder
+    from tfmr.runs.outputs import check_new_path
+
+    check_new_path(options.run)
     from tfmr.runs import RunDirectory
     from tfmr.runs.checkpoints import save_params
 

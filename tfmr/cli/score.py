@@ -31,13 +31,16 @@ class Arguments(RunArguments):
 def main(arguments: list[str]) -> None:
     """Writes one line for each pair."""
     options, run = parse_with_run(Arguments, arguments, "tfmr score")
-    from tfmr.cli.text_streams import input_pairs, output_file
+    from tfmr.cli.text_streams import input_pairs
+    from tfmr.runs.outputs import check_output, output_file
 
+    targets = (options.target,) if options.target else ()
+    check_output(options.output, (options.source, *targets), (options.run, *options.ensemble))
     pairs = input_pairs(options.source, options.target)
     from tfmr.translation import Translator  # slow to import, so the input is checked first
 
     translator = Translator.from_runs((run, *options.ensemble), options.checkpoint, options.decoding)
-    with output_file(options.output, options.source, options.target) as file:
+    with output_file(options.output) as file:
         for score in translator.score_stream(pairs):
             if options.tokens:
                 # JSON has no NaN, the score of a pair that is too long.

@@ -1,12 +1,10 @@
-"""Lines of text from files or standard input, to files or standard output."""
+"""Lines of text from files or standard input."""
 
 import collections
-import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from tfmr.data.corpora.lines import decode_lines, missing_file, read_lines, read_pairs, read_tsv, split_tsv
 from tfmr.errors import InputError
@@ -49,27 +47,6 @@ def _checked(read: Callable[[], Iterator[T]], *paths: str) -> Iterator[T]:
     if all(Path(path).is_file() for path in paths):  # a pipe can only be read once
         collections.deque(read(), maxlen=0)
     return read()
-
-
-@contextlib.contextmanager
-def output_file(path: str, *inputs: str) -> Iterator[BinaryIO]:
-    """Opens a file to write to, or standard output if `path` is empty.
-
-    Raises:
-      InputError: if the file cannot be written, or is one of the inputs.
-    """
-    if not path:
-        yield sys.stdout.buffer
-        return
-    for other in filter(None, inputs):
-        if os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other):
-            raise InputError(f"--output = {path!r}: is also an input; choose another file")
-    try:
-        file = Path(path).open("wb")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise InputError(f"--output = {path!r}: cannot be written ({error.strerror})") from None
-    with file:
-        yield file
 
 
 def with_progress(items: Iterable[T], what: str, path: str) -> Iterator[T]:

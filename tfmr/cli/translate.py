@@ -38,8 +38,11 @@ def main(arguments: list[str]) -> None:
     options, run = parse_with_run(Arguments, arguments, "tfmr translate")
     if options.n_best < 0:
         raise InputError(f"--n-best = {options.n_best}: must be 0 or more")
-    from tfmr.cli.text_streams import output_file, with_progress
+    from tfmr.cli.text_streams import with_progress
+    from tfmr.runs.outputs import check_output, output_file
 
+    prefixes = (options.prefixes,) if options.prefixes else ()
+    check_output(options.output, (options.input, *prefixes), (options.run, *options.ensemble))
     pairs = _input(options)
     from tfmr.translation import Translator  # slow to import, so the input is checked first
 
@@ -50,7 +53,7 @@ def main(arguments: list[str]) -> None:
     translations = itertools.chain.from_iterable(_translate(translator, group, options) for group in groups)
     if not typed:
         translations = with_progress(translations, "lines", options.input)
-    with output_file(options.output, options.input, options.prefixes) as file:
+    with output_file(options.output) as file:
         for number, hypotheses in enumerate(translations, start=1):
             file.write(_written(number, hypotheses, options.n_best).encode())
             file.flush()

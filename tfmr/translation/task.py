@@ -15,8 +15,8 @@ from tfmr.data.prepare import PreparedPairs
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.errors import InputError
 from tfmr.models import Transformer
+from tfmr.runs.outputs import UnwrittenOutput, check_output, output_file
 from tfmr.runs.run_directory import RunDirectory
-from tfmr.runs.storage import write_text
 from tfmr.training.evaluation import mean_loss, perplexity
 from tfmr.training.sharding import batch_parts, batch_sharding, logical_names_on
 from tfmr.training.task import EvaluationOptions, TokenTask, Validation
@@ -74,20 +74,28 @@ class Translation(TokenTask):
             run.write_text_split(split, *corpus.text(split))
 
     def evaluate(self, run: RunDirectory, options: EvaluationOptions) -> dict[str, Any]:
-        """Translates a split, or `options.source`, and scores the translations."""
+        """Translates a split, or `options.source`, and scores the translations.
+
+        Raises:
+          InputError: for wrong options, before any work.
+          UnwrittenOutput: if `options.output` turns out not to be writable; it carries the scores.
+        """
         if bool(options.source) != bool(options.target):
             raise InputError("--source and --target: give both or neither")
         if options.stride:
             raise InputError(f"--stride = {options.stride}: only language models support it; leave it out")
+        if options.output:
+            check_output(options.output, filter(None, (options.source, options.target)), (run.path,))
         sources, references = _pairs(run, options)
         data: Any = run.config.data
         tokenize = bleu_tokenizer(data, options.bleu_tokenizer)
         translator = Translator.from_run(run, options.checkpoint, options.decoding)
         translations = translator.translate(sources)
-        if options.output:
-            write_text(Path(options.output), "".join(line + "\n" for line in translations))
+        unwritten = _write_lines(options.output, translations) if options.output else None
         batches = evaluation_batches(encode_pairs(translator.tokenizer, sources, references))
         scores = evaluate(translator, sources, references, batches, tokenize, translations)
+        if unwritten:
+            raise UnwrittenOutput(unwritten, dataclasses.asdict(scores))
         return dataclasses.asdict(scores)
 
     def longest_batch(self, data: PairsConfig) -> tuple[PairSplit, Batch]:
@@ -96,6 +104,16 @@ class Translation(TokenTask):
         nothing = TokenArrays(np.empty(0, np.int32), np.zeros(1, np.int64))
         bucket = Bucket(rows_of(data.tokens_per_batch, length), length, length)
         return PairSplit(nothing, nothing), Batch(bucket, np.empty(0, np.int64))
+
+
+def _write_lines(path: str, lines: list[str]) -> InputError | None:
+    """Writes lines to a file; returns the error if that fails."""
+    try:
+        with output_file(path) as file:
+            file.write("".join(line + "\n" for line in lines).encode())
+    except InputError as error:
+        return error
+    return None
 
 
 def _pairs(run: RunDirectory, options: EvaluationOptions) -> tuple[list[str], list[str]]:
