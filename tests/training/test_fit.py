@@ -360,6 +360,17 @@ def test_the_same_corpus_in_other_files_continues(base, copy_at_step, finished, 
     assert not corpus_has_changed(run, Translation(), prepare_pairs(config.data), config)
 
 
+def test_a_run_from_before_normal_forms_is_continued(base, copy_at_step):
+    config, run = copy_at_step(STEPS)
+    values = json.loads(run.config_file.read_text())
+    del values["data"]["normalization"]
+    run.config_file.write_text(json.dumps(values))
+    tokenizer = json.loads(run.tokenizer_file.read_text())
+    tokenizer["normalizer"] = None
+    run.tokenizer_file.write_text(json.dumps(tokenizer))
+    train(config)
+
+
 def test_checkpoints_of_another_architecture_are_refused(copy_at_step):
     config, run = copy_at_step(STEPS)
     other = changed(config, "model", d_ff=64)

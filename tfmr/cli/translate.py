@@ -27,6 +27,8 @@ class Arguments(RunArguments):
     n_best: int = 0
     """Write this many translations per line as line number, score and text, separated by tabs. 0: write only
     the text of the best translation."""
+    distinct: bool = True
+    """With `n_best`, write each text once, with its best score. The same text can consist of different tokens."""
     output: str = ""
     """File to write. Empty: standard output."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
@@ -75,7 +77,10 @@ def _translate(
 ) -> Iterator[list["Hypothesis"]]:
     lines, prefixes = itertools.tee(pairs)
     return translator.n_best_stream(
-        (line for line, _ in lines), max(1, options.n_best), (prefix for _, prefix in prefixes)
+        (line for line, _ in lines),
+        max(1, options.n_best),
+        (prefix for _, prefix in prefixes),
+        distinct=options.distinct,
     )
 
 

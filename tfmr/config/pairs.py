@@ -19,7 +19,7 @@ class PairsConfig(DataConfig):
     prepare = "tfmr.data.prepare:prepare_pairs"
     models = (TransformerConfig,)
     metrics = {"loss": "min", "bleu": "max", "chrf": "max"}  # noqa: RUF012 - never changed
-    may_change = frozenset({"cache", "dir"})
+    may_change = frozenset({"cache", "dir", "normalization"})
     local_paths = frozenset({"cache", "dir", "source_file", "target_file", "tokenizer_file"})
 
     corpus: str = "grammar"
@@ -50,6 +50,10 @@ class PairsConfig(DataConfig):
     """Type of tokenizer to train on the corpus, shared by both languages (section 5.1)."""
     tokenizer_file: str = ""
     """A tokenizer.json to use instead of training a tokenizer."""
+    normalization: Literal["nfc", "nfkc", "none"] = "nfc"
+    """Unicode normal form into which a trained tokenizer brings every text, so that é is the same text whether it is
+    stored as one character or two. nfkc also replaces ligatures and full-width letters. none: leave texts
+    as they are."""
     vocab_size: int = 37_000
     """Maximum vocabulary size of a trained tokenizer."""
     bleu_tokenizer: BleuTokenizer = "auto"

@@ -132,10 +132,10 @@ class TokenTask(Task):
     def check_continues(self, run: RunDirectory, corpus: Any) -> None:
         """Raises InputError if the corpus changed so that its tokenizer gives token ids another meaning."""
         file = run.tokenizer_file
-        if file.exists() and has_checkpoints(run) and run.tokenizer.to_json() != corpus.tokenizer.to_json():
+        if file.exists() and has_checkpoints(run) and not run.tokenizer.has_tokens_of(corpus.tokenizer):
             raise InputError(
                 f"{file}: differs from the tokenizer of the corpus, which has changed since the run began; "
-                "choose another --workdir"
+                "choose another --workdir, or try --data.normalization none if the run is older than that option"
             )
 
 

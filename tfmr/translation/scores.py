@@ -1,6 +1,7 @@
 """Scores of translations and their model: BLEU, chrF, loss, perplexity."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -54,6 +55,8 @@ def evaluate(
 def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "13a") -> dict[str, Any]:
     """Returns sacreBLEU's corpus `bleu` and `chrf` (0 to 100) and their `signature`.
 
+    Texts that differ in their Unicode normal form only are equal: all are compared in NFC.
+
     Raises:
       InputError: if there are no sentences, the numbers of hypotheses and references differ, or sacreBLEU cannot load
         the tokenizer.
@@ -62,6 +65,9 @@ def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], tokenize
 
     _require_pairs(hypotheses, references)
     metrics: dict[str, Any] = {"bleu": bleu_metric(tokenize), "chrf": CHRF()}
+    hypotheses, references = (
+        [unicodedata.normalize("NFC", line) for line in side] for side in (hypotheses, references)
+    )
     results = {name: metric.corpus_score(hypotheses, [references]) for name, metric in metrics.items()}
     signature = " ".join(f"{results[name].name}|{metric.get_signature()}" for name, metric in metrics.items())
     return {**{name: result.score for name, result in results.items()}, "signature": signature}

@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from tfmr.config import DecodingConfig, TransformerConfig
+from tfmr.data.blank import is_blank
 from tfmr.data.tokenizer import EOS_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.models import Transformer, build_model
@@ -143,7 +144,7 @@ class Translator:
         return self.members[0].params
 
     def translate(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> list[str]:
-        """Returns the translation of each line. The translation of a blank line is empty.
+        """Returns the translation of each line. The translation of a line without visible characters is empty.
 
         If a line has more tokens than `config.max_source_length` or the model's learned positions, only its beginning
         is translated, and a warning is logged.
@@ -164,25 +165,27 @@ class Translator:
             yield hypotheses[0].text if hypotheses else ""
 
     def n_best(
-        self, lines: Iterable[str], number: int, prefixes: Iterable[str] | None = None
+        self, lines: Iterable[str], number: int, prefixes: Iterable[str] | None = None, *, distinct: bool = True
     ) -> list[list[Hypothesis]]:
         """Returns several translations of each line, best first, or in the order drawn when sampling.
 
         The first n translations do not depend on `number`. A blank line has none. Other lines have fewer than
-        `number` if no more outputs obey the rules.
+        `number` if no more outputs obey the rules, or the whole beam has fewer distinct texts.
 
         Args:
           lines: the sources.
           number: the number of translations of each line, at most the beam size unless sampling.
           prefixes: see `translate`.
+          distinct: of the hypotheses with the same text, which can consist of different tokens, return the best one
+            only. Samples are always returned as drawn.
 
         Raises:
           InputError: as `translate`, or if `number` exceeds the beam size.
         """
-        return list(self.n_best_stream(lines, number, prefixes))
+        return list(self.n_best_stream(lines, number, prefixes, distinct=distinct))
 
     def n_best_stream(
-        self, lines: Iterable[str], number: int, prefixes: Iterable[str] | None = None
+        self, lines: Iterable[str], number: int, prefixes: Iterable[str] | None = None, *, distinct: bool = True
     ) -> Iterator[list[Hypothesis]]:
         """Yields several translations of each line in order; see `n_best`."""
         if isinstance(lines, str):
@@ -192,8 +195,11 @@ class Translator:
                 f"{number} translations of each line: must be at most decoding.beam_size = {self.config.beam_size}"
             )
         pairs = zip(lines, itertools.repeat("") if prefixes is None else prefixes, strict=prefixes is not None)
+        distinct = distinct and number > 1 and not self._samples()
+        searched = self.config.beam_size if distinct else number  # the beam replaces what is left out
         for first, window in self._windows(pairs, _WINDOW):
-            yield from self._translate_window(window, first, number)
+            for hypotheses in self._translate_window(window, first, searched):
+                yield _distinct(hypotheses)[:number] if distinct else hypotheses
 
     def beam_tree(self, line: str, number: int = 1, prefix: str = "") -> BeamTree:
         """Returns all hypotheses of the beam search for the translation of a line.
@@ -323,7 +329,7 @@ class Translator:
     def _encode(self, pairs: list[tuple[str, str]], first: int) -> dict[int, Sentence]:
         """Returns the lines that have tokens, by index; `first` is the number of the first line."""
         texts = [line.rstrip("\r\n") for line, _ in pairs]
-        indices = [index for index, text in enumerate(texts) if text.strip()]
+        indices = [index for index, text in enumerate(texts) if not is_blank(text)]
         encoded = self.tokenizer.encode_batch([texts[index] for index in indices])
         return {
             index: self._sentence([*tokens, EOS_ID], pairs[index][1], first + index)
@@ -409,6 +415,14 @@ class Translator:
                 if length > 0:
                     found.append(Hypothesis(text, float(score), tuple(each[:length].tolist())))
             yield found
+
+
+def _distinct(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+    """Returns the first hypothesis of each text, in the same order."""
+    of_text: dict[str, Hypothesis] = {}
+    for hypothesis in hypotheses:
+        of_text.setdefault(hypothesis.text, hypothesis)
+    return list(of_text.values())
 
 
 def _paired(sources: Sequence[Line], targets: Sequence[Line]) -> list[tuple[Line, Line]]:
