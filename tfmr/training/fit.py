@@ -22,6 +22,7 @@ from tfmr.runs.checkpoints import Checkpointer
 from tfmr.runs.metrics import MetricsWriter, Progress
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.runs.storage import check_writable, writing_named
+from tfmr.runs.working_time import working_time
 from tfmr.training import distributed
 from tfmr.training.hosts import Hosts, join
 from tfmr.training.optimizer import make_optimizer, make_schedule
@@ -211,8 +212,13 @@ class _Loop:
         ended = self._has_ended(first_step, standing)
         batches = prefetch(self.batches(standing.place))
         step = first_step
+        compiled = set()
         while not ended:
             batch, standing.place = next(batches)
+            shape = tuple(array.shape for array in jax.tree.leaves(batch))
+            if shape not in compiled:
+                reader.finish()  # to know how long the last step takes, and not how long the next one compiles
+                compiled.add(shape)
             state, metrics = self.step(state, batch)
             step += 1
             self.hosts.at_step(step)
@@ -270,32 +276,34 @@ class _MetricsReader:
         self._progress = progress
         self._log_every = log_every
         self._latest_step = latest_step
-        self._waiting: tuple[int, dict] | None = None
+        self._waiting: tuple[int, dict, float | None] | None = None
         self.restart_clock()
 
     def restart_clock(self) -> None:
         """Excludes the time since the last step from tokens per second."""
-        self._tokens, self._since = 0.0, time.monotonic()
+        self._tokens, self._since = 0.0, working_time()
 
     def read_previous(self, step: int, metrics: dict) -> None:
         """Takes the metrics of the step that was just dispatched, and reads those of the previous step."""
+        # Some devices have run the step when it is dispatched. It took until now then, not until its metrics are read.
+        ended = working_time() if all(value.is_ready() for value in metrics.values()) else None
         self.finish()
-        self._waiting = (step, metrics)
+        self._waiting = (step, metrics, ended)
 
     def finish(self) -> None:
         """Reads the metrics of the last dispatched step."""
         if self._waiting is None:
             return
-        step, metrics = self._waiting
+        step, metrics, ended = self._waiting
         self._waiting = None
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         self._tokens += values.pop("tokens")
         self._report_skipped(step, int(values.pop("skipped_in_a_row")))
         if step % self._log_every:
             return
-        now = time.monotonic()
-        values["tokens_per_second"] = self._tokens / max(now - self._since, 1e-9)
-        self._tokens, self._since = 0.0, now
+        ended = working_time() if ended is None else ended
+        values["tokens_per_second"] = self._tokens / max(ended - self._since, 1e-9)
+        self._tokens, self._since = 0.0, ended
         self._writer.write(step, values)
         self._progress.show(step, values)
 
