@@ -53,9 +53,6 @@ class Metric:
     value: float
     ready_at: float
 
-    def is_ready(self) -> bool:
-        return self.clock[0] >= self.ready_at
-
     def __float__(self) -> float:
         self.clock[0] = max(self.clock[0], self.ready_at)
         return self.value
@@ -94,5 +91,5 @@ def test_the_rate_is_that_of_the_steps_even_before_an_evaluation(
             clock[0] += 1000.0  # the evaluation
             reader.restart_clock()
     assert list(writer.rates) == list(range(log_every, 9, log_every))
-    assert all(40.0 < rate < 70.0 for rate in writer.rates.values()), writer.rates
+    assert all(24.0 < rate < 51.0 for rate in writer.rates.values()), writer.rates
     assert [writer.rates[step] for step in (4, 8)] == pytest.approx([50.0, 50.0])

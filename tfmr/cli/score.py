@@ -31,7 +31,7 @@ class Arguments(RunArguments):
 def main(arguments: list[str]) -> None:
     """Writes one line for each pair."""
     options, run = parse_with_run(Arguments, arguments, "tfmr score")
-    from tfmr.cli.text_streams import input_pairs
+    from tfmr.cli.text_streams import arriving, input_pairs, pairs_of
     from tfmr.runs.outputs import check_output, output_file
 
     targets = (options.target,) if options.target else ()
@@ -40,8 +40,10 @@ def main(arguments: list[str]) -> None:
     from tfmr.translation import Translator  # slow to import, so the input is checked first
 
     translator = Translator.from_runs((run, *options.ensemble), options.checkpoint, options.decoding)
+    groups = [(1, pairs)] if pairs else arriving(pairs_of, translator.window)
+    scores = (score for first, group in groups for score in translator.score_stream(group, first=first))
     with output_file(options.output) as file:
-        for score in translator.score_stream(pairs):
+        for score in scores:
             if options.tokens:
                 # JSON has no NaN, the score of a pair that is too long.
                 sums = {"log_prob": score.log_prob, "score": score.score}

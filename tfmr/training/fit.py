@@ -276,34 +276,40 @@ class _MetricsReader:
         self._progress = progress
         self._log_every = log_every
         self._latest_step = latest_step
-        self._waiting: tuple[int, dict, float | None] | None = None
+        self._waiting: tuple[int, dict] | None = None
         self.restart_clock()
 
     def restart_clock(self) -> None:
         """Excludes the time since the last step from tokens per second."""
         self._tokens, self._since = 0.0, working_time()
+        self._all_tokens, self._start = self._tokens, self._since
 
     def read_previous(self, step: int, metrics: dict) -> None:
         """Takes the metrics of the step that was just dispatched, and reads those of the previous step."""
-        # Some devices have run the step when it is dispatched. It took until now then, not until its metrics are read.
-        ended = working_time() if all(value.is_ready() for value in metrics.values()) else None
-        self.finish()
-        self._waiting = (step, metrics, ended)
+        self._read()
+        self._waiting = (step, metrics)
 
     def finish(self) -> None:
         """Reads the metrics of the last dispatched step."""
+        # The step before may have been read only when this one had ended, and the time in between is not a step's.
+        if self._waiting is not None:
+            self._tokens, self._since = self._all_tokens, self._start
+        self._read()
+
+    def _read(self) -> None:
         if self._waiting is None:
             return
-        step, metrics, ended = self._waiting
+        step, metrics = self._waiting
         self._waiting = None
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        self._tokens += values.pop("tokens")
+        tokens = values.pop("tokens")
+        self._tokens, self._all_tokens = self._tokens + tokens, self._all_tokens + tokens
         self._report_skipped(step, int(values.pop("skipped_in_a_row")))
         if step % self._log_every:
             return
-        ended = working_time() if ended is None else ended
-        values["tokens_per_second"] = self._tokens / max(ended - self._since, 1e-9)
-        self._tokens, self._since = 0.0, ended
+        now = working_time()
+        values["tokens_per_second"] = self._tokens / max(now - self._since, 1e-9)
+        self._tokens, self._since = 0.0, now
         self._writer.write(step, values)
         self._progress.show(step, values)
 
