@@ -75,6 +75,11 @@ class RunDirectory:
             values = json.loads(self.config_file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{self.config_file}: cannot be read as JSON ({error})") from None
+        if isinstance(values, dict) and "model_type" in values:
+            raise InputError(
+                f"{self.path}: contains a model of type {values['model_type']!r}, and is not a run directory; see "
+                "tfmr import --help"
+            )
         try:
             return config_from_dict(values)
         except InputError as error:
