@@ -36,7 +36,7 @@ def check_output(path: str, inputs: Iterable[str], runs: Iterable[str | os.PathL
     if not path:
         return
     for run in runs:
-        if _is_part(Path(path), RunDirectory.at(run)):
+        if _is_part(Path(path), RunDirectory(run)):
             raise InputError(f"{name}: is a part of the run {run}; choose another file")
     if Path(path).is_dir():
         raise InputError(f"{name}: is a folder; give the name of a file")

@@ -1,12 +1,13 @@
 """The time left and the rate that training shows, by a clock that the tests move."""
 
 import dataclasses
+import time
 
 import jax
 import pytest
 
-from tfmr.runs.metrics import NoMetricsWriter
-from tfmr.training import progress
+from tfmr.runs import working_time as clock_module
+from tfmr.runs.metrics import MetricsWriter, Progress
 from tfmr.training.fit import _MetricsReader
 
 
@@ -14,8 +15,8 @@ from tfmr.training.fit import _MetricsReader
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The only entry is the time; nothing has been compiled."""
     now = [1000.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(progress, "_compiling", [])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(clock_module, "_compiling", [])
     return now
 
 
@@ -30,7 +31,7 @@ def compile_for(clock: list[float], seconds: float) -> None:
 
 
 def test_compiling_is_not_taken_for_speed(clock: list[float], capsys: pytest.CaptureFixture[str]):
-    shown = progress.Progress(0, 100)
+    shown = Progress(0, 100, shown=True)
     compile_for(clock, 60.0)
     clock[0] += 0.5
     shown.show(1, {"loss": 2.0, "tokens_per_second": 8.0})
@@ -38,11 +39,11 @@ def test_compiling_is_not_taken_for_speed(clock: list[float], capsys: pytest.Cap
 
 
 def test_jax_tells_when_it_compiles():
-    before = progress.working_time()
-    number = len(progress._compiling)
+    before = clock_module.working_time()
+    number = len(clock_module._compiling)
     jax.jit(lambda x: x * 3 + 1)(1.0)
-    assert len(progress._compiling) > number
-    assert before < progress.working_time()
+    assert len(clock_module._compiling) > number
+    assert before < clock_module.working_time()
 
 
 @dataclasses.dataclass
@@ -58,7 +59,7 @@ class Metric:
         return self.value
 
 
-class Writer(NoMetricsWriter):
+class Writer(MetricsWriter):
     """Keeps what is written."""
 
     def __init__(self):
@@ -75,7 +76,7 @@ def test_the_rate_is_that_of_the_steps_even_before_an_evaluation(
 ):
     monkeypatch.setattr(jax, "device_get", lambda metrics: metrics)
     writer = Writer()
-    reader = _MetricsReader(writer, progress.NoProgress(), log_every, lambda: None)
+    reader = _MetricsReader(writer, Progress(0, 8, shown=False), log_every, lambda: None)
     ready_at = clock[0]
     for step in range(1, 9):
         if step in (1, 2, 6):
