@@ -206,7 +206,7 @@ class Translator:
         pairs = zip(lines, itertools.repeat("") if prefixes is None else prefixes, strict=prefixes is not None)
         distinct = distinct and number > 1 and not self._samples()
         searched = self.config.beam_size if distinct else number  # the beam replaces what is left out
-        for start, window in self._windows(pairs, first):
+        for start, window in self._windows(pairs, first, _WINDOW):
             for hypotheses in self._translate_window(window, start, searched):
                 yield _distinct(hypotheses)[:number] if distinct else hypotheses
 
@@ -245,7 +245,7 @@ class Translator:
         """The number of lines that are read ahead and sorted by length."""
         return _WINDOW * self.config.batch_size
 
-    def _windows(self, items: Iterable[T], first: int, batches: int = _WINDOW) -> Iterator[tuple[int, list[T]]]:
+    def _windows(self, items: Iterable[T], first: int, batches: int) -> Iterator[tuple[int, list[T]]]:
         """Yields the number of the first item and the items of each window; `first` is the number of the first."""
         items = iter(items)
         size = batches * self.config.batch_size
