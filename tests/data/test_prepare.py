@@ -291,7 +291,7 @@ def test_the_tokenizer_learns_from_what_is_trained_on(make, tmp_path, learned_fr
 @pytest.mark.parametrize("max_length", [12, 30, 60])
 def test_no_pair_that_is_trained_on_is_kept_from_the_tokenizer(make, learned_from, kind, max_length):
     prepared = prepare_pairs(make(tokenizer=kind, max_length=max_length))
-    train = [pair for pair in TRAIN if pair[0].strip() and pair[1].strip()]
+    train = [pair for pair in TRAIN if pair not in TRAIN[60:62]]
     sides = prepared.split("train")
     longest = np.maximum(sides.source.lengths, sides.target.lengths)
     used = {pair for pair, length in zip(train, longest, strict=True) if length <= max_length}
