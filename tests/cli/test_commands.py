@@ -42,8 +42,11 @@ def test_evaluate_ends_in_one_json_line(trained: str, capsys: pytest.CaptureFixt
 
 
 def test_evaluate_takes_other_files(trained: str, workspace: Path, capsys: pytest.CaptureFixture[str]):
-    _dispatch(["evaluate", trained, "--source", str(workspace / "corpus.en"), "--target", str(workspace / "corpus.de")])
-    assert json.loads(capsys.readouterr().out.rstrip("\n").split("\n")[-1])["sentences"] == 60
+    files = ["--source", str(workspace / "corpus.en"), "--target", str(workspace / "corpus.de")]
+    _dispatch(["evaluate", trained, *files, "--bleu-tokenizer", "char"])
+    scores = json.loads(capsys.readouterr().out.rstrip("\n").split("\n")[-1])
+    assert scores["sentences"] == 60
+    assert "|tok:char|" in scores["signature"]
 
 
 def translate(trained: str, text: bytes, tmp_path: Path, *options: str) -> bytes:

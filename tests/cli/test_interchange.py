@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tfmr.cli import _dispatch
 from tfmr.config import GenerationConfig
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
-from tfmr.interop import flatten, load_safetensors, save_safetensors
+from tfmr.interop import flatten, load_safetensors, read_gpt2, read_marian, save_safetensors
 from tfmr.language_model import Generator
 from tfmr.runs import load_run
 from tfmr.translation import Translator
@@ -150,3 +151,32 @@ def test_wrong_arguments_are_one_line(run, tmp_path):
     message = refused("import", tmp_path / "weights", tmp_path / "new", "--tokenizer", tmp_path / "none.json")
     assert "cannot read this tokenizer.json" in message
     assert sorted(path.name for path in tmp_path.iterdir()) == ["there", "weights"]
+
+
+FOLDERS = {
+    "t5": ({"config.json": '{"model_type": "t5"}'}, "is a model of type 't5'; tfmr imports folders of Marian"),
+    "bart": ({"config.json": '{"model_type": "bart"}', "pytorch_model.bin": ""}, "is a model of type 'bart'"),
+    "m2m_100": ({"config.json": '{"model_type": "m2m_100"}', "model.safetensors": ""}, "of type 'm2m_100'"),
+    "llama": ({"config.json": '{"model_type": "llama"}', "tokenizer.json": "{}"}, "is a model of type 'llama'"),
+    "ctranslate2": ({"config.json": "{}", "model.bin": "", "shared_vocabulary.json": "[]"}, "is a CTranslate2 model"),
+    "marian itself": ({"decoder.yml": "", "model.npz": "", "source.spm": ""}, "is a model of the program Marian"),
+    "the cache": ({"snapshots/0a1b/config.json": "{}"}, "is a folder of the Hugging Face cache"),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_is_named_for_what_it_is(name, tmp_path):
+    files, message = FOLDERS[name]
+    for file, content in files.items():
+        (tmp_path / "in" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / file).write_text(content)
+    assert message in refused("import", tmp_path / "in", tmp_path / "new")
+    for read in (read_marian, read_gpt2):
+        with pytest.raises(InputError, match=re.escape(message)):
+            read(tmp_path / "in")
+    if "model_type" in files.get("config.json", ""):
+        assert f"contains a model of type {name!r}, and is not a run" in refused("translate", tmp_path / "in")
+
+
+def test_a_run_is_not_imported(run, tmp_path):
+    assert f"{run}: is a run directory of tfmr" in refused("import", run, tmp_path / "new")

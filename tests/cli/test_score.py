@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -10,6 +12,8 @@ import numpy as np
 import pytest
 
 from tfmr.cli import _dispatch, run
+from tfmr.errors import InputError
+from tfmr.runs import outputs
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.translation import Translator
 
@@ -134,9 +138,84 @@ WRONG = {
     "no such layer": (["align", "{run}", "--source", "{tsv}", "--layer", "1"], "layer = 1: must be from 0 to 0"),
     "no such head": (["plot", "{run}", "--head", "2"], "head = 2: must be from 0 to 1"),
     "no such run": (["score", "{run}", "--ensemble", "{run}x", "--source", "{tsv}"], ": not a run directory"),
-    "the same file": (["translate", "{run}", "--input", "{good}", "--output", "{good}"], "is also an input"),
-    "no such folder": (["translate", "{run}", "--input", "{good}", "--output", "{good}/out"], "cannot be written"),
 }
+PAIR = ["--source", "{good}", "--target", "{other}"]
+OUTPUTS = {
+    "the input": (["translate", "{run}", "--input", "{good}", "--output", "{good}"], "is also an input"),
+    "a link to it": (["translate", "{run}", "--input", "{good}", "--output", "{link}"], "is also an input"),
+    "the prefixes": (
+        ["translate", "{run}", "--input", "{good}", "--prefixes", "{other}", "--output", "{other}"],
+        "is also an input",
+    ),
+    "the source": (["score", "{run}", *PAIR, "--output", "{good}"], "is also an input"),
+    "the target": (["align", "{run}", *PAIR, "--output", "{other}"], "is also an input"),
+    "the reference": (["evaluate", "{run}", *PAIR, "--output", "{other}"], "is also an input"),
+    "the run's reference": (["evaluate", "{run}", "--output", "{run}/evaluation/test.target.txt"], "part of the run"),
+    "the run's config": (["translate", "{run}", "--input", "{good}", "--output", "{run}/config.json"], "is a part of"),
+    "the run's weights": (["score", "{run}", *PAIR, "--output", "{run}/best/x"], "is a part of the run"),
+    "a folder": (["evaluate", "{run}", "--output", "{run}"], "is a folder; give the name of a file"),
+    "no such folder": (["evaluate", "{run}", "--output", "{good}x/out"], "good"),
+    "a file as a folder": (["align", "{run}", *PAIR, "--output", "{good}/out"], "cannot be written (Not a directory)"),
+    "a file for pictures": (["plot", "{run}", "--output", "{good}"], "cannot be written to (Not a directory)"),
+    "a model in a file": (["export", "{run}", "--output", "{good}/model"], "cannot be written (Not a directory)"),
+    "a model over a file": (["export", "{run}", "--output", "{good}"], "already exists"),
+    "a run in a file": (["import", "{good}", "{good}/run"], "cannot be written (Not a directory)"),
+}
+
+
+def files_in(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Returns the size and the time of change of every file in a folder."""
+    return {
+        path: (path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_an_output_is_checked_before_any_work(name: str, trained: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    places = {file: str(tmp_path / file) for file in ("good", "other", "link")}
+    for file in ("good", "other"):
+        (tmp_path / file).write_bytes(b"one\ntwo\n")
+    (tmp_path / "link").symlink_to(tmp_path / "good")
+    before = [files_in(folder) for folder in (Path(trained), tmp_path)]
+    for module in ("translation.translator", "language_model.task", "runs.parameters"):
+        monkeypatch.setattr(f"tfmr.{module}.read_params", None)  # no weights are read
+    arguments, expected = OUTPUTS[name]
+    with pytest.raises(InputError) as error:
+        _dispatch([argument.format(run=trained, **places) for argument in arguments])
+    assert expected in str(error.value)
+    assert [files_in(folder) for folder in (Path(trained), tmp_path)] == before
+
+
+def test_standard_output_and_input_count_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    both = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    for name in ("_STDIN", "_STDOUT"):
+        monkeypatch.setattr(outputs, name, both)
+    for output, read in (("", ""), ("", str(tmp_path / "file")), (str(tmp_path / "file"), "")):
+        with pytest.raises(InputError, match="is also an input"):
+            outputs.check_output(output, [read])
+    outputs.check_output(str(tmp_path / "new"), [""])
+    os.close(both)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_scores_are_printed_whatever_happens_to_the_output(trained: str, capsys: pytest.CaptureFixture[str]):
+    _dispatch(["evaluate", trained])
+    scores = capsys.readouterr().out
+    with pytest.raises(InputError, match="'/dev/full': cannot be written"):
+        _dispatch(["evaluate", trained, "--output", "/dev/full"])
+    assert capsys.readouterr().out == scores
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_a_full_disk_is_told_in_one_line():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", "from tfmr.cli import main; main()", "--help"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "error: standard output: cannot be written (No space left on device); free up space\n",
+    )
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -2,6 +2,7 @@
 
 import json
 import string
+import unicodedata
 
 import pytest
 from hypothesis import example, given, settings
@@ -34,6 +35,15 @@ ODD_LINES = [
 ]
 
 
+KNOWN = st.characters(exclude_categories=("Cs", "Cn"))
+"""The characters that Python knows. The library may know more of them."""
+
+
+def normal(line: str) -> str:
+    """What a tokenizer reads of a line."""
+    return unicodedata.normalize("NFC", line.lstrip("\ufeff"))
+
+
 @pytest.fixture(scope="module")
 def tokenizers():
     """One of each kind, trained on LINES."""
@@ -44,16 +54,20 @@ def tokenizers():
 def test_bpe_keeps_odd_lines(tokenizers, line):
     tokenizer = tokenizers["bpe"]
     ids = tokenizer.encode(line)
-    assert tokenizer.decode(ids) == line
+    assert tokenizer.decode(ids) == normal(line)
     assert tokenizer.unkept(line) == []
     assert not set(ids) & {PAD_ID, UNK_ID, BOS_ID, EOS_ID}
 
 
 @settings(max_examples=300, deadline=None)
-@given(line=st.text())
+@given(line=st.text(KNOWN))
+@example("e\u0301")
+@example("\ufeff\ufeffa\ufeff")
+@example("\u1100\u1161\u11a8")
 def test_bpe_keeps_any_line(tokenizers, line):
     tokenizer = tokenizers["bpe"]
-    assert tokenizer.decode(tokenizer.encode(line)) == line
+    assert tokenizer.decode(tokenizer.encode(line)) == normal(line) == tokenizer.normalize(line)
+    assert tokenizer.encode(line) == tokenizer.encode(unicodedata.normalize("NFD", line.lstrip("\ufeff")))
 
 
 @settings(max_examples=100, deadline=None)
@@ -67,7 +81,7 @@ def test_lines_of_known_characters_come_back(tokenizers, kind, line):
 
 
 @settings(max_examples=100, deadline=None)
-@given(line=st.text())
+@given(line=st.text(KNOWN))
 @example(line="▁")
 @example(line="a▁b")
 @example(line="<unk>")
@@ -75,7 +89,7 @@ def test_lines_of_known_characters_come_back(tokenizers, kind, line):
 def test_what_is_lost_is_told(tokenizers, kind, line):
     tokenizer = tokenizers[kind]
     unkept = tokenizer.unkept(line)
-    assert (unkept == []) == (tokenizer.decode(tokenizer.encode(line)) == line)
+    assert (unkept == []) == (normal(tokenizer.decode(tokenizer.encode(line))) == normal(line))
     assert all(part and part in line for part in unkept)
 
 
@@ -115,6 +129,42 @@ def test_vocabulary_is_no_larger_than_asked(kind, smallest, more):
     tokenizer = Tokenizer.train(kind, LINES, smallest + more)
     assert tokenizer.vocab_size <= smallest + more
     assert max(max(tokenizer.encode(line)) for line in LINES) < tokenizer.vocab_size
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_are_read_in_the_normal_form_that_the_tokenizer_was_trained_in(kind, tmp_path):
+    composed, decomposed, wide = "une été à Zürich", unicodedata.normalize("NFD", "une été à Zürich"), "\uff3au\u0308"
+    trained = {
+        form: Tokenizer.train(kind, [decomposed, composed, "Z"] * 3, 400, normalization=form)
+        for form in ("nfc", "nfkc", "none")
+    }
+    trained["none"].save(tmp_path / "none.json")  # a file without a normal form stays as it is
+    trained["none"] = Tokenizer.from_file(tmp_path / "none.json")
+    assert (
+        trained["nfc"].encode(decomposed)
+        == trained["nfc"].encode(composed)
+        == trained["nfc"].encode("\ufeff" + composed)
+    )
+    assert trained["nfc"].decode(trained["nfc"].encode(decomposed)) == composed
+    assert "\u0301" not in json.loads(trained["nfc"].to_json())["model"]["vocab"]
+    assert trained["nfkc"].encode("Zü") == trained["nfkc"].encode(wide) != trained["nfc"].encode(wide)
+    assert trained["none"].encode(decomposed) != trained["none"].encode(composed)
+    assert trained["none"].decode(trained["none"].encode(decomposed)) == decomposed
+    assert trained["nfc"].normalize(f" {decomposed} ") == f" {composed} "
+    assert trained["none"].normalize("\ufeff" + decomposed) == "\ufeff" + decomposed
+
+
+def test_tokens_are_the_same_in_whatever_normal_form(tokenizers):
+    plain = {kind: Tokenizer.train(kind, LINES, 400, normalization="none") for kind in KINDS}
+    for kind in KINDS:
+        assert plain[kind].to_json() != tokenizers[kind].to_json()
+        assert plain[kind].has_tokens_of(tokenizers[kind])
+        assert not plain[kind].has_tokens_of(Tokenizer.train(kind, ["other words"], 400))
+
+
+def test_a_running_text_is_read_in_a_normal_form_but_a_mark_inside_it_stays():
+    tokenizer = Tokenizer.train("bpe", ["a cafe\u0301"], 300, running_text=True)
+    assert tokenizer.decode(tokenizer.encode("\ufeffe\u0301")) == "\ufeffé"
 
 
 def test_frequent_words_become_one_token_wherever_they_stand(tokenizers):

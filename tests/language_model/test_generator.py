@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import string
+import unicodedata
 
 import jax
 import jax.numpy as jnp
@@ -167,6 +168,21 @@ def test_a_text_stops_before_what_ends_it_and_comes_in_pieces():
     last = pieces[-1].continuation
     assert last is not None
     assert (last.text, last.ending) == (whole[: whole.index(stop)], "stop")
+
+
+def test_prompts_and_what_ends_a_text_are_read_in_any_unicode_form():
+    tokenizer = Tokenizer.train(
+        "characters", [string.ascii_lowercase.replace("z", "é") + " \n"], 100, running_text=True
+    )
+
+    def text(prompt: str, *stop: str) -> str:
+        config = dataclasses.replace(GREEDY, stop=stop)
+        return Generator(CausalLM(CONFIG), params(), tokenizer, config).generate([prompt])[0][0].text
+
+    whole = text("thé old ")
+    [accented] = {letter for letter in whole if letter == "é"}
+    assert text("\ufeffthe\u0301 old ") == whole
+    assert text("thé old ", unicodedata.normalize("NFD", accented)) == whole[: whole.index(accented)]
 
 
 class TestStreamedText:

@@ -528,6 +528,17 @@ def test_the_same_corpus_in_other_files_continues(base, copy_at_step, finished, 
     assert not corpus_has_changed(run, Translation(), prepare_pairs(config.data), config)
 
 
+def test_a_run_from_before_normal_forms_is_continued(base, copy_at_step):
+    config, run = copy_at_step(STEPS)
+    values = json.loads(run.config_file.read_text())
+    del values["data"]["normalization"]
+    run.config_file.write_text(json.dumps(values))
+    tokenizer = json.loads(run.tokenizer_file.read_text())
+    tokenizer["normalizer"] = None
+    run.tokenizer_file.write_text(json.dumps(tokenizer))
+    train(config)
+
+
 def test_checkpoints_of_another_architecture_are_refused(copy_at_step):
     config, run = copy_at_step(STEPS)
     other = changed(config, "model", d_ff=64)
@@ -636,5 +647,7 @@ def test_bleu_decides_with_accumulation_on_eight_devices(base, tmp_path):
     assert run.config.model.vocab_size == 13
     lines = numbers(run)
     assert [line["step"] for line in lines] == [1, 2, 2]
-    assert all(0.0 <= line["validation/bleu"] <= 100.0 for line in lines if "validation/loss" in line)
+    evaluations = [line for line in lines if "validation/loss" in line]
+    assert evaluations
+    assert all(0.0 <= line[f"validation/{name}"] <= 100.0 for line in evaluations for name in ("bleu", "chrf"))
     assert len(list(run.best.iterdir())) == 1

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import math
+import unicodedata
 
 import jax
 import numpy as np
@@ -55,6 +56,11 @@ def test_tokenize_decides_what_a_word_is_and_stands_in_the_signature():
         f"chrF2|nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:{sacrebleu.__version__}"
     )
     assert "tok:none" in whole["signature"]
+
+
+def test_a_text_is_the_same_in_any_unicode_form():
+    line = "Der Hund läuft über die große Straße."
+    assert corpus_scores([line], [unicodedata.normalize("NFD", line)]) == corpus_scores([line], [line])
 
 
 @pytest.mark.parametrize(("hypotheses", "references"), [([], []), (["a"], ["a", "b"])])

@@ -108,9 +108,11 @@ def test_rows_spread_over_devices_change_no_score():
 
 def test_an_empty_line_is_its_end_mark_alone():
     each = make_translator()
-    for source, target in (("", ""), ("ab\n", ""), ("", "ba\r\n")):
+    for source, target in (("", ""), ("ab\n", " \u200b"), ("\ufeff", "ba\r\n")):
         (found,) = each.score([source], [target])
-        source, target = ([*each.tokenizer.encode(line.strip()), EOS_ID] for line in (source, target))
+        source, target = (
+            [*each.tokenizer.encode(line.strip(" \u200b\ufeff\r\n")), EOS_ID] for line in (source, target)
+        )
         assert found.tokens == target
         assert found.log_prob == pytest.approx(true_log_probs(each, source, target).sum(), rel=1e-5)
     assert each.score([], []) == []

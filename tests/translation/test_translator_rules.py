@@ -11,6 +11,7 @@ from small_translators import make_translator
 
 from tfmr.config import DecodingConfig, SamplingConfig
 from tfmr.errors import InputError
+from tfmr.translation import Hypothesis
 
 LETTERS = "abcde "
 LINES = ["abc de", "c", "dead bee", "a b c d e", "edcba", "bad cab"]
@@ -70,9 +71,26 @@ def test_more_translations_leave_the_first_as_they_are(plain):
 
 
 def test_an_empty_line_has_no_translations():
-    found = translator().n_best(["", *LINES, " "], 2)
-    assert (found[0], found[-1]) == ([], [])
-    assert all(found[1:-1])
+    found = translator().n_best(["", *LINES, " ", "\u200b\u00ad", "\ufeff"], 2)
+    assert [found[0], *found[-3:]] == [[], [], [], []]
+    assert all(found[1:-3])
+
+
+def test_texts_are_distinct_unless_hypotheses_are_asked_for(monkeypatch: pytest.MonkeyPatch):
+    beam = [Hypothesis(text, -float(i), (4 + i, 3)) for i, text in enumerate("aabacb")]
+
+    def searched(config: DecodingConfig, number: int, **options) -> list[Hypothesis]:
+        each = translator(config)
+        monkeypatch.setattr(each, "_translate_window", lambda pairs, first, wanted: [beam[:wanted] for _ in pairs])
+        (found,) = each.n_best(["a"], number, **options)
+        return found
+
+    wide = dataclasses.replace(BEAM, beam_size=6)
+    distinct = [beam[0], beam[2], beam[4]]
+    for number in (1, 2, 3, 6):  # the beam has other texts for those that are left out
+        assert searched(wide, number) == distinct[:number]
+        assert searched(wide, number, distinct=False) == beam[:number]
+    assert searched(SAMPLES, 4) == beam[:4]  # as drawn
 
 
 def test_samples_depend_on_seed_and_line_alone():

@@ -2,13 +2,17 @@
 
 import itertools
 import re
+import unicodedata
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import EOS_ID, Tokenizer
+from tfmr.errors import InputError
+from tfmr.translation.rules import WordRules, encode_prefix
 from tfmr.translation.words import suggested_tokens, token_progress, word_table
 
 LETTERS = "ab é犬,"
@@ -80,3 +84,22 @@ def test_a_tokenizers_pieces_spell_what_it_decodes(kind):
     found = [bool(table.at_end[table.walk(tokenizer.encode(line))]) for line in lines]
     assert found == [False, True, False]
     assert np.asarray(table.next_state).max() == table.found
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_words_and_prefixes_are_read_in_any_unicode_form(form: str):
+    def written(text: str) -> str:
+        return unicodedata.normalize(form, text)
+
+    tokenizer = Tokenizer.train("characters", ["äbö "], 20)
+    config = DecodingConfig(forbidden=(written("öb"),), required=(written("ä"),))
+    rules = WordRules(config, tokenizer, tokenizer.vocab_size)
+    assert [rules.forbids(tokenizer.encode(text)) for text in ("ä öb", "ä öbä")] == [True, False]
+    expected = WordRules(DecodingConfig(required=("\u00e4",)), tokenizer, tokenizer.vocab_size)
+    assert rules.required is not None
+    assert expected.required is not None
+    assert (rules.required.next_state == expected.required.next_state).all()
+    assert encode_prefix(written("bäö"), tokenizer, rules, 1) == tokenizer.encode("b\u00e4\u00f6")
+    assert encode_prefix("\u200b", tokenizer, rules, 1) == []
+    with pytest.raises(InputError, match=r"decoding.forbidden: '\\ufeff' is nothing that the tokenizer can write"):
+        WordRules(DecodingConfig(forbidden=("\ufeff",)), tokenizer, tokenizer.vocab_size)

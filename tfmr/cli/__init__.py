@@ -1,5 +1,7 @@
 """The program `tfmr`, and what its commands share with train.py."""
 
+import errno
+import gc
 import importlib
 import keyword
 import logging
@@ -37,6 +39,8 @@ _COMPUTES = ("translate", "evaluate", "score", "generate")
 
 def main() -> None:
     """The program `tfmr`."""
+    # Imports and traces make many objects that stay. Looking for garbage among them takes a tenth of a short command.
+    gc.set_threshold(200_000)
     if sys.argv[1:2] and sys.argv[1] in _COMPUTES:
         use_huge_pages()
     run(_dispatch, sys.argv[1:])
@@ -62,9 +66,13 @@ def run(command: Callable[[list[str]], None], arguments: list[str]) -> None:
             raise
         sys.exit(_fail(str(MissingPackage(package)), 2))
     except BrokenPipeError:
-        # The reader of the output closed it, as `head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # its reader has closed it, as `head` does
         sys.exit(141)
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            raise
+        _discard_output()
+        sys.exit(_fail(f"standard output: cannot be written ({error.strerror}); free up space", 2))
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted", 130))
 
@@ -77,6 +85,11 @@ def ignore_closed_event_loops(unraisable: Any) -> None:
     """
     if str(unraisable.exc_value) != "Event loop is closed":
         sys.__unraisablehook__(unraisable)
+
+
+def _discard_output() -> None:
+    """Lets the interpreter end without an error for what standard output has not taken."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, status: int) -> int:

@@ -1,5 +1,6 @@
 """`tfmr align RUN`: the attention from the tokens of given translations to the tokens of their sources."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,17 +30,23 @@ class Arguments(RunArguments):
 def main(arguments: list[str]) -> None:
     """Writes one line for each pair."""
     options, run = parse_with_run(Arguments, arguments, "tfmr align")
-    from tfmr.cli.text_streams import input_pairs, output_file
+    from tfmr.cli.text_streams import arriving, input_pairs, pairs_of
+    from tfmr.runs.outputs import check_output, output_file
 
+    targets = (options.target,) if options.target else ()
+    check_output(options.output, (options.source, *targets), (options.run,))
     pairs = input_pairs(options.source, options.target)
     from tfmr.runs.metrics import json_line
     from tfmr.translation import Translator  # slow to import, so the input is checked first
+    from tfmr.translation.alignment import check_layer_and_head
 
     translator = Translator.from_run(run, options.checkpoint)
     head = None if options.head == -1 else options.head
-    alignments = translator.align_stream(pairs, layer=options.layer, head=head)
-    with output_file(options.output, options.source, options.target) as file:
-        for alignment in alignments:
+    check_layer_and_head(translator.model.config, options.layer, head)  # before the output is opened
+    groups = [(1, pairs)] if pairs else arriving(pairs_of, translator.window)
+    found = (translator.align_stream(group, layer=options.layer, head=head, first=first) for first, group in groups)
+    with output_file(options.output) as file:
+        for alignment in itertools.chain.from_iterable(found):
             if options.format == "json":
                 source, target = map(translator.tokenizer.token_texts, alignment[:2])
                 weights = [[round(weight, 6) for weight in row] for row in alignment.weights.tolist()]

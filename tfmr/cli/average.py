@@ -22,7 +22,9 @@ def main(arguments: list[str]) -> None:
     options = parse(Arguments, arguments, prog="tfmr average")
     from tfmr.runs.averaging import average_checkpoints
     from tfmr.runs.run_directory import RunDirectory
+    from tfmr.runs.storage import check_writable
 
     run = RunDirectory.open(options.run)
+    check_writable(run.path)
     steps = average_checkpoints(run, last=None if options.steps else options.last, steps=list(options.steps) or None)
     print(f"averaged the checkpoints {', '.join(map(str, steps))} into {run.averaged}")

@@ -26,10 +26,12 @@ def main(arguments: list[str]) -> None:
         raise InputError("--output: missing; give the folder or file to write")
     from tfmr.interop import check_ctranslate2, check_gpt2, check_marian, save_safetensors
     from tfmr.runs import RunDirectory, load_run
+    from tfmr.runs.outputs import check_new_path
 
     run = RunDirectory.open(options.run)
     model = run.config.model
     # Reading the weights takes a while, so check first.
+    check_new_path(options.output)
     checks = {"marian": check_marian, "gpt2": check_gpt2, "ctranslate2": check_ctranslate2}
     checks.get(options.format, lambda _: None)(model)
     config, tokenizer, params = load_run(run, options.checkpoint)

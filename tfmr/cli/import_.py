@@ -32,9 +32,10 @@ class Arguments:
 def main(arguments: list[str]) -> None:
     """Creates the complete run directory, or nothing if an error occurs."""
     options = parse(Arguments, arguments, prog="tfmr import")
-    if Path(options.run).exists():
-        raise InputError(f"{options.run}: already exists; remove it or choose another folder")
     from tfmr.interop import new_folder
+    from tfmr.runs.outputs import check_new_path
+
+    check_new_path(options.run)
     from tfmr.runs import RunDirectory
     from tfmr.runs.checkpoints import save_params
 
@@ -52,14 +53,13 @@ def _reader(options: Arguments) -> tuple[Any, str]:
     """Returns the function that reads the source, and a command that uses the result."""
     if Path(options.source).is_file():
         return _read_file, "tfmr translate {}"
-    from tfmr.interop.folders import read_json
+    from tfmr.interop.folders import model_type
 
     if options.tokenizer:
         raise InputError(
             f"--tokenizer = {options.tokenizer!r}: the model folder contains its own tokenizer; omit this option"
         )
-    file = Path(options.source) / "config.json"
-    if file.is_file() and read_json(file).get("model_type") == "gpt2":
+    if model_type(Path(options.source)) == "gpt2":
         return _read_gpt2, "tfmr generate {} --prompt TEXT"
     return _read_marian, "tfmr translate {}"
 

@@ -49,10 +49,9 @@ def main(arguments: list[str]) -> None:
     """Writes the pictures and prints their paths."""
     options, directory = parse_with_run(Arguments, arguments, prog="tfmr plot")
     from tfmr.cli.pictures import draw  # slow to import
-    from tfmr.runs.storage import storage_path
+    from tfmr.runs.outputs import output_folder
 
-    folder = storage_path(options.output or options.run)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = output_folder(options.output or options.run)
     for name, figure in draw(options, directory):
         with (folder / name).open("wb") as file:
             figure.savefig(file, dpi=120, format="png")

@@ -29,15 +29,20 @@ class Arguments(RunArguments):
 def main(arguments: list[str]) -> None:
     """Writes one line for each pair."""
     options, run = parse_with_run(Arguments, arguments, "tfmr score")
-    from tfmr.cli.text_streams import input_pairs, output_file
+    from tfmr.cli.text_streams import arriving, input_pairs, pairs_of
+    from tfmr.runs.outputs import check_output, output_file
 
+    targets = (options.target,) if options.target else ()
+    check_output(options.output, (options.source, *targets), (options.run, *options.ensemble))
     pairs = input_pairs(options.source, options.target)
     from tfmr.runs.metrics import json_line
     from tfmr.translation import Translator  # slow to import, so the input is checked first
 
     translator = Translator.from_runs((run, *options.ensemble), options.checkpoint, options.decoding)
-    with output_file(options.output, options.source, options.target) as file:
-        for score in translator.score_stream(pairs):
+    groups = [(1, pairs)] if pairs else arriving(pairs_of, translator.window)
+    scores = (score for first, group in groups for score in translator.score_stream(group, first=first))
+    with output_file(options.output) as file:
+        for score in scores:
             if options.tokens:
                 values: dict[str, Any] = {"log_prob": round(score.log_prob, 6), "score": round(score.score, 6)}
                 values["tokens"] = translator.tokenizer.token_texts(score.tokens)

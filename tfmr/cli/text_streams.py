@@ -1,33 +1,44 @@
-"""Lines of text from files or standard input, to files or standard output."""
+"""Lines of text from files or standard input."""
 
 import collections
-import contextlib
 import os
+import select
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from tfmr.data.corpora.lines import decode_lines, missing_file, read_lines, read_pairs, read_tsv, split_tsv
 from tfmr.errors import InputError
 
 T = TypeVar("T")
 
+_PAUSE = 0.02  # seconds without input after which the lines before are answered
+_PART = 1 << 16  # bytes to read at a time
+
+
+def lines_of(raw_lines: Iterable[bytes]) -> Iterator[str]:
+    """Returns the lines of standard input; see `arriving`."""
+    return decode_lines(raw_lines, "standard input")
+
+
+def pairs_of(raw_lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """Returns the pairs of a TSV on standard input; see `arriving`."""
+    return split_tsv(lines_of(raw_lines), "standard input")
+
 
 def input_lines(path: str) -> Iterator[str]:
-    """Returns the lines of a file, plain or gzip, or of standard input if `path` is empty.
+    """Returns the lines of a file, plain or gzip.
 
     Raises:
       InputError: if there is no such file, or a line is not UTF-8. Files are checked before the first line is returned,
-        standard input and pipes line by line.
+        pipes line by line.
     """
-    if not path:
-        return decode_lines(sys.stdin.buffer, "standard input")
     return _checked(lambda: read_lines(Path(path)), path)
 
 
-def input_pairs(source: str, target: str) -> Iterator[tuple[str, str]]:
-    """Returns pairs of lines: of two files, of a TSV file without `target`, or of standard input without `source`.
+def input_pairs(source: str, target: str) -> Iterator[tuple[str, str]] | None:
+    """Returns pairs of lines, of two files or of a TSV file without `target`; None for standard input.
 
     Raises:
       InputError: as `input_lines`, if the files differ in length, or a line of a TSV does not have two fields.
@@ -35,10 +46,80 @@ def input_pairs(source: str, target: str) -> Iterator[tuple[str, str]]:
     if target and not source:
         raise InputError(f"--target = {target!r}: requires --source")
     if not source:
-        return split_tsv(input_lines(""), "standard input")
+        return None
     if not target:
         return _checked(lambda: read_tsv(Path(source)), source)
     return _checked(lambda: read_pairs(Path(source), Path(target)), source, target)
+
+
+def arriving(
+    parse: Callable[[Iterable[bytes]], Iterator[T]], size: int, *, at_once: bool = False
+) -> Iterator[tuple[int, list[T]]]:
+    """Yields what is read from standard input in groups, so that a program that writes and waits is answered.
+
+    A group ends when the input pauses or ends, or when it has `size` items. The number of its first line comes with it.
+
+    Args:
+      parse: turns raw lines into items, one for each line: `lines_of` or `pairs_of`.
+      size: the maximum number of items of a group.
+      at_once: make each line a group.
+
+    Raises:
+      InputError: from `parse`, after the items before the wrong line have been yielded.
+    """
+    raw: collections.deque[bytes] = collections.deque()
+    items = parse(iter(raw.popleft, None))
+    first = 1
+    for lines in _arriving_lines(1 if at_once else size):
+        raw.extend(lines)
+        group: list[T] = []
+        try:
+            group.extend(next(items) for _ in lines)
+        except InputError:
+            yield first, group
+            raise
+        yield first, group
+        first += len(group)
+
+
+def _arriving_lines(size: int) -> Iterator[list[bytes]]:
+    read, wait = _standard_input()
+    lines: list[bytes] = []
+    begun: list[bytes] = []  # the parts of a line whose end has not arrived
+    while True:
+        if lines and not wait():
+            yield lines
+            lines = []
+        part = read()
+        if not part:
+            break
+        ended, line_feed, rest = part.rpartition(b"\n")
+        if line_feed:
+            lines += (b"".join(begun) + ended).split(b"\n")
+            begun = []
+        begun.append(rest)
+        while len(lines) >= size:
+            yield lines[:size]
+            lines = lines[size:]
+    last = b"".join(begun)
+    if lines or last:
+        yield lines + [last] * bool(last)
+
+
+def _standard_input() -> tuple[Callable[[], bytes], Callable[[], bool]]:
+    """Returns a function that reads what has arrived, and one that returns whether more arrives after a short wait."""
+    try:
+        file = sys.stdin.fileno()
+    except OSError:  # a stream in memory
+        return (lambda: sys.stdin.buffer.read(_PART)), (lambda: True)
+
+    def wait() -> bool:
+        try:
+            return bool(select.select([file], [], [], _PAUSE)[0])
+        except (OSError, ValueError):  # Windows waits for sockets only
+            return True
+
+    return (lambda: os.read(file, _PART)), wait
 
 
 def _checked(read: Callable[[], Iterator[T]], *paths: str) -> Iterator[T]:
@@ -49,27 +130,6 @@ def _checked(read: Callable[[], Iterator[T]], *paths: str) -> Iterator[T]:
     if all(Path(path).is_file() for path in paths):  # a pipe can only be read once
         collections.deque(read(), maxlen=0)
     return read()
-
-
-@contextlib.contextmanager
-def output_file(path: str, *inputs: str) -> Iterator[BinaryIO]:
-    """Opens a file to write to, or standard output if `path` is empty.
-
-    Raises:
-      InputError: if the file cannot be written, or is one of the inputs.
-    """
-    if not path:
-        yield sys.stdout.buffer
-        return
-    for other in filter(None, inputs):
-        if os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other):
-            raise InputError(f"--output = {path!r}: is also an input; choose another file")
-    try:
-        file = Path(path).open("wb")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise InputError(f"--output = {path!r}: cannot be written ({error.strerror})") from None
-    with file:
-        yield file
 
 
 def with_progress(items: Iterable[T], what: str, path: str) -> Iterator[T]:

@@ -24,9 +24,14 @@ class Arguments(RunArguments):
     """File to translate, plain or gzip. Empty: standard input."""
     prefixes: str = ""
     """File with the required beginning of each translation, one per line. An empty line imposes no prefix."""
+    line_by_line: bool = False
+    """Translate each line of standard input before reading the next, as on a terminal. Otherwise the lines that have
+    arrived are translated together when the input pauses."""
     n_best: int = 0
     """Write this many translations per line as line number, score and text, separated by tabs. 0: write only
     the text of the best translation."""
+    distinct: bool = True
+    """With `n_best`, write each text once, with its best score. The same text can consist of different tokens."""
     output: str = ""
     """File to write. Empty: standard output."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
@@ -38,41 +43,55 @@ def main(arguments: list[str]) -> None:
     options, run = parse_with_run(Arguments, arguments, "tfmr translate")
     if options.n_best < 0:
         raise InputError(f"--n-best = {options.n_best}: must be 0 or more")
-    from tfmr.cli.text_streams import output_file, with_progress
+    from tfmr.cli.text_streams import arriving, with_progress
+    from tfmr.runs.outputs import check_output, output_file
 
+    prefixes = (options.prefixes,) if options.prefixes else ()
+    check_output(options.output, (options.input, *prefixes), (options.run, *options.ensemble))
     pairs = _input(options)
     from tfmr.translation import Translator  # slow to import, so the input is checked first
 
     translator = Translator.from_runs((run, *options.ensemble), options.checkpoint, options.decoding)
-    # At a terminal, each line is answered before the next one is read.
-    typed = not options.input and sys.stdin.isatty()
-    groups: Iterable[Iterable[tuple[str, str]]] = ([pair] for pair in pairs) if typed else [pairs]
-    translations = itertools.chain.from_iterable(_translate(translator, group, options) for group in groups)
-    if not typed:
+    at_once = options.line_by_line or (not options.input and sys.stdin.isatty())
+    groups = [(1, pairs)] if pairs else arriving(_without_prefixes, translator.window, at_once=at_once)
+    translations = itertools.chain.from_iterable(_translate(translator, *group, options) for group in groups)
+    if not at_once:
         translations = with_progress(translations, "lines", options.input)
-    with output_file(options.output, options.input, options.prefixes) as file:
+    with output_file(options.output) as file:
         for number, hypotheses in enumerate(translations, start=1):
             file.write(_written(number, hypotheses, options.n_best).encode())
             file.flush()
 
 
-def _input(options: Arguments) -> Iterator[tuple[str, str]]:
-    """Returns the lines with their prefixes, after checking the files."""
+def _input(options: Arguments) -> Iterator[tuple[str, str]] | None:
+    """Returns the lines with their prefixes, after checking the files; None for standard input."""
     from tfmr.cli.text_streams import input_lines, input_pairs
 
-    if not options.prefixes:
-        return zip(input_lines(options.input), itertools.repeat(""), strict=False)
-    if not options.input:
+    if options.line_by_line and options.input:
+        raise InputError(f"--line-by-line: is for standard input; leave out --input {options.input!r}")
+    if options.prefixes and not options.input:
         raise InputError(f"--prefixes = {options.prefixes!r}: requires --input")
-    return input_pairs(options.input, options.prefixes)
+    if options.prefixes:
+        return input_pairs(options.input, options.prefixes)
+    return zip(input_lines(options.input), itertools.repeat(""), strict=False) if options.input else None
+
+
+def _without_prefixes(raw_lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    from tfmr.cli.text_streams import lines_of
+
+    return zip(lines_of(raw_lines), itertools.repeat(""), strict=False)
 
 
 def _translate(
-    translator: "Translator", pairs: Iterable[tuple[str, str]], options: Arguments
+    translator: "Translator", first: int, pairs: Iterable[tuple[str, str]], options: Arguments
 ) -> Iterator[list["Hypothesis"]]:
     lines, prefixes = itertools.tee(pairs)
     return translator.n_best_stream(
-        (line for line, _ in lines), max(1, options.n_best), (prefix for _, prefix in prefixes)
+        (line for line, _ in lines),
+        max(1, options.n_best),
+        (prefix for _, prefix in prefixes),
+        distinct=options.distinct,
+        first=first,
     )
 
 

@@ -7,6 +7,9 @@ from tfmr.config.checks import Checks
 from tfmr.config.data import DataConfig, check_tokenized_data
 from tfmr.config.transformer import TransformerConfig
 
+BleuTokenizer = Literal["auto", "13a", "none", "intl", "char", "zh", "ja-mecab", "ko-mecab", "flores200"]
+"""How BLEU divides text into words: a tokenizer of sacreBLEU, or auto."""
+
 
 @dataclass(frozen=True)
 class PairsConfig(DataConfig):
@@ -15,8 +18,8 @@ class PairsConfig(DataConfig):
     task = "tfmr.translation.task:Translation"
     prepare = "tfmr.data.prepare:prepare_pairs"
     models = (TransformerConfig,)
-    metrics = {"loss": "min", "bleu": "max"}  # noqa: RUF012 - never changed
-    may_change = frozenset({"cache", "dir"})
+    metrics = {"loss": "min", "bleu": "max", "chrf": "max"}  # noqa: RUF012 - never changed
+    may_change = frozenset({"cache", "dir", "normalization"})
     local_paths = frozenset({"cache", "dir", "source_file", "target_file", "tokenizer_file"})
 
     corpus: str = "grammar"
@@ -47,8 +50,16 @@ class PairsConfig(DataConfig):
     """Type of tokenizer to train on the corpus, shared by both languages (section 5.1)."""
     tokenizer_file: str = ""
     """A tokenizer.json to use instead of training a tokenizer."""
+    normalization: Literal["nfc", "nfkc", "none"] = "nfc"
+    """Unicode normal form into which a trained tokenizer brings every text, so that é is the same text whether it is
+    stored as one character or two. nfkc also replaces ligatures and full-width letters. none: leave texts
+    as they are."""
     vocab_size: int = 37_000
     """Maximum vocabulary size of a trained tokenizer."""
+    bleu_tokenizer: BleuTokenizer = "auto"
+    """The tokenizer of sacreBLEU for validation and `tfmr evaluate`. auto: the one that sacreBLEU recommends for the
+    target language (zh, ja-mecab, ko-mecab, otherwise 13a), char for other languages without spaces between words or
+    if MeCab is not installed, and none for text that is already tokenised."""
     max_length: int = 256
     """Maximum number of tokens per training sentence, including EOS. Longer pairs are left out and counted."""
     batching: Literal["bucketed", "packed"] = "bucketed"
@@ -74,6 +85,6 @@ class PairsConfig(DataConfig):
         return 32, 32
 
     @property
-    def bleu_tokenizer(self) -> Literal["none", "13a"]:
-        """The tokenizer of sacreBLEU: none if the text is tokenised already."""
-        return "none" if self.corpus == "multi30k" and self.variant == "tok" else "13a"
+    def is_tokenised(self) -> bool:
+        """Whether the text is tokenised already, so that BLEU must not tokenise it again."""
+        return self.corpus == "multi30k" and self.variant == "tok"

@@ -15,7 +15,7 @@ class RunningTextConfig(DataConfig):
     task = "tfmr.language_model.task:LanguageModeling"
     prepare = "tfmr.data.running_text:prepare_running_text"
     models = (CausalLMConfig,)
-    may_change = frozenset({"cache", "evaluation_crops"})
+    may_change = frozenset({"cache", "evaluation_crops", "normalization"})
     local_paths = frozenset({"cache", "files", "validation_files", "tokenizer_file"})
 
     files: tuple[str, ...] = ()
@@ -37,6 +37,10 @@ class RunningTextConfig(DataConfig):
     """Type of tokenizer to train on the training text."""
     tokenizer_file: str = ""
     """A tokenizer.json to use instead of training a tokenizer."""
+    normalization: Literal["nfc", "nfkc", "none"] = "nfc"
+    """Unicode normal form into which a trained tokenizer brings every text, so that é is the same text whether it is
+    stored as one character or two. nfkc also replaces ligatures and full-width letters. none: leave texts
+    as they are."""
     vocab_size: int = 32_000
     """Maximum vocabulary size of a trained tokenizer."""
     batching: Literal["crops", "blocks", "packed"] = "blocks"

@@ -47,7 +47,8 @@ class TrainingConfig:
     evaluate_every: int = 1000
     """Steps between evaluations on the validation split. 0: evaluate only at the end."""
     bleu_sentences: int = 500
-    """Validation sentences to translate greedily for BLEU at each evaluation. 0 disables it, -1 translates all."""
+    """Validation sentences to translate greedily for BLEU and chrF at each evaluation. 0 disables it, -1 translates
+    all."""
     checkpoint_every: int = 1000
     """Steps between checkpoints. 0: save only before the first evaluation, at the end or when stopped."""
     keep_last: int = 5
@@ -55,7 +56,7 @@ class TrainingConfig:
     keep_every: int = 0
     """Steps between checkpoints that are kept permanently, for averaging or as a history. 0 disables it."""
     best_metric: str = "loss"
-    """Validation metric that selects the best checkpoint: loss or, for translation only, bleu."""
+    """Validation metric that selects the best checkpoint: loss or, for translation only, bleu or chrf."""
     patience: int = 0
     """Number of evaluations without improvement in best_metric after which training stops. 0 disables it."""
 
@@ -70,7 +71,7 @@ class TrainingConfig:
         check.at_least_zero("warmup_steps", "weight_decay", "gradient_clip", "evaluate_every", "checkpoint_every")
         check.at_least_zero("final_learning_rate", "keep_every", "patience", "seed")
         check.require("bleu_sentences", self.bleu_sentences >= -1, "must be -1 (all) or greater")
-        measured = self.best_metric != "bleu" or self.bleu_sentences != 0
+        measured = self.best_metric not in ("bleu", "chrf") or self.bleu_sentences != 0
         check.require("best_metric", measured, "requires training.bleu_sentences to be nonzero")
         warms_up = self.schedule not in ("noam", "inverse_sqrt") or self.warmup_steps > 0
         check.require("warmup_steps", warms_up, f"must be at least 1 for the {self.schedule} schedule")

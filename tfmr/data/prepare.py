@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfmr.config import PairsConfig
+from tfmr.data.blank import is_blank
 from tfmr.data.corpora import Corpus, load_corpus
 from tfmr.data.corpora.corpus import SPLITS, LinePair, fingerprint, is_in_sample
 from tfmr.data.corpora.lines import read_lines
@@ -86,7 +87,7 @@ def prepare_pairs(config: PairsConfig) -> PreparedPairs:
 
 def _recipe(config: PairsConfig, corpus: Corpus, given: Tokenizer | None) -> dict[str, Any]:
     trained = {"kind": config.tokenizer, "vocab_size": config.vocab_size, "max_length": config.max_length}
-    trained["pairs"] = MAX_TOKENIZER_PAIRS
+    trained |= {"pairs": MAX_TOKENIZER_PAIRS, "normalization": config.normalization}
     return {
         "format": FORMAT,
         "corpus": corpus.name,
@@ -125,7 +126,7 @@ def _train_tokenizer(corpus: Corpus, config: PairsConfig, size: int) -> Tokenize
     skipped = _Skipped(corpus)
     lines = ((1, line) for line in _lines_to_learn_from(corpus, config, share, skipped))
     texts = reported(lines, "Reading for the tokenizer", "lines", 2 * min(size, MAX_TOKENIZER_PAIRS))
-    tokenizer = Tokenizer.train(config.tokenizer, texts, config.vocab_size)
+    tokenizer = Tokenizer.train(config.tokenizer, texts, config.vocab_size, normalization=config.normalization)
     seconds = time.monotonic() - start
     log.info("Trained the %s tokenizer: %d tokens, %.1f s", config.tokenizer, tokenizer.vocab_size, seconds)
     skipped.report(config.max_length)
@@ -151,7 +152,7 @@ def _is_too_long(line: str, config: PairsConfig) -> bool:
 
 
 def _is_blank(pair: LinePair) -> bool:
-    return not (pair[0].strip() and pair[1].strip())
+    return any(map(is_blank, pair))
 
 
 class _Skipped:

@@ -219,7 +219,12 @@ def _recipe(text: _Text, given: Tokenizer | None) -> dict[str, Any]:
         "has_documents": config.has_documents,
         "tokenizer": {"given": fingerprint(given.to_json())}
         if given
-        else {"kind": config.tokenizer, "vocab_size": config.vocab_size, "characters": MAX_TOKENIZER_CHARACTERS},
+        else {
+            "kind": config.tokenizer,
+            "vocab_size": config.vocab_size,
+            "normalization": config.normalization,
+            "characters": MAX_TOKENIZER_CHARACTERS,
+        },
     }
 
 
@@ -260,7 +265,8 @@ def _train_tokenizer(config: RunningTextConfig, train: _Split) -> Tokenizer:
     pieces = (piece for piece, _ in _pieces(train.parts()))
     sample = ((len(piece), piece) for piece in pieces if share >= 1.0 or hash_of_text(piece) < share * 2**64)
     lines = reported(sample, "Reading for the tokenizer", "characters", int(train.size * min(share, 1.0)))
-    tokenizer = Tokenizer.train(config.tokenizer, lines, config.vocab_size, running_text=True)
+    options: Any = {"running_text": True, "normalization": config.normalization}
+    tokenizer = Tokenizer.train(config.tokenizer, lines, config.vocab_size, **options)
     seconds = time.monotonic() - start
     log.info("Trained the %s tokenizer: %d tokens, %.1f s", config.tokenizer, tokenizer.vocab_size, seconds)
     return tokenizer

@@ -1,10 +1,12 @@
 """Tokenizers: text to token ids and back (section 5.1).
 
 `Tokenizer` is a byte-level BPE, WordPiece or characters: a pipeline of the `tokenizers` library that one
-`tokenizer.json` describes completely. It puts a space before every line and removes it when it decodes, so that a word
-is the same token at the start of a line as inside it. A tokenizer for running text does not, because its parts are
-concatenated as they are. Special tokens are never read from text: `<s>` in a line is three characters. A byte-level BPE
-of another program, such as GPT-2's, keeps its own ids and conventions, which its `Marks` describe.
+`tokenizer.json` describes completely. It first brings a text into a Unicode normal form, so that é is the same whether
+it is one character or two, and removes a byte order mark at the start of a line. It puts a space before every line and
+removes it when it decodes, so that a word is the same token at the start of a line as inside it. A tokenizer for
+running text does not, because its parts are concatenated as they are. Special tokens are never read from text: `<s>`
+in a line is three characters. A byte-level BPE of another program, such as GPT-2's, keeps its own ids and conventions,
+which its `Marks` describe.
 
 `SentencePieceTokenizer` is the tokenizer of an imported model: two SentencePiece models, one per language, that share a
 vocabulary. It cannot be trained.
@@ -15,6 +17,7 @@ import functools
 import hashlib
 import json
 import os
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -78,7 +81,15 @@ class Tokenizer:
         return [self._backend.id_to_token(token) for token in range(self.vocab_size)]
 
     @classmethod
-    def train(cls, kind: str, texts: Iterable[str], vocab_size: int, *, running_text: bool = False) -> "Tokenizer":
+    def train(
+        cls,
+        kind: str,
+        texts: Iterable[str],
+        vocab_size: int,
+        *,
+        running_text: bool = False,
+        normalization: Literal["nfc", "nfkc", "none"] = "nfc",
+    ) -> "Tokenizer":
         """Trains a tokenizer with a vocabulary of at most `vocab_size` tokens on lines of text.
 
         Args:
@@ -86,16 +97,17 @@ class Tokenizer:
           texts: lines, or parts of a running text.
           vocab_size: maximum size of the vocabulary.
           running_text: put no space before the text, which may be any part of a longer text. Not for wordpiece.
+          normalization: the Unicode normal form into which every text is brought, in training and ever after.
 
         Raises:
           InputError: for an unknown kind.
         """
         if kind == "bpe":
-            return cls(train_bpe(texts, vocab_size, running_text), kind)
+            return cls(train_bpe(texts, vocab_size, normalization, running_text), kind)
         if kind == "wordpiece":
-            return cls(train_wordpiece(texts, vocab_size), kind)
+            return cls(train_wordpiece(texts, vocab_size, normalization), kind)
         if kind == "characters":
-            return cls(train_characters(texts, vocab_size), kind)
+            return cls(train_characters(texts, vocab_size, normalization, running_text), kind)
         raise InputError(f"tokenizer {kind!r}: must be one of {', '.join(_KINDS.values())}")
 
     @classmethod
@@ -146,6 +158,11 @@ class Tokenizer:
         content = json.loads(self._backend.to_str())
         return json.dumps({"marks": self.marks._asdict(), **content}, ensure_ascii=False, indent=2)
 
+    def has_tokens_of(self, other: "Tokenizer") -> bool:
+        """Returns whether every token id means the same as in another tokenizer, whatever the Unicode normal form."""
+        mine, theirs = json.loads(self.to_json()), json.loads(other.to_json())
+        return {**mine, "normalizer": None} == {**theirs, "normalizer": None}
+
     def save(self, path: str | os.PathLike) -> None:
         """Writes tokenizer.json; no reader ever sees a part of it."""
         write_bytes_atomically(Path(path), self.to_json().encode())
@@ -174,6 +191,14 @@ class Tokenizer:
         values = ids.tolist() if isinstance(ids, np.ndarray) else map(int, ids)
         marks = (self.marks.pad, self.marks.bos, self.marks.eos)
         return [token for token in values if token not in marks]
+
+    def normalize(self, text: str) -> str:
+        """Returns a text in the form in which the tokenizer reads and writes it, without a change of its spaces."""
+        for stage in _stages(self._backend.normalizer):
+            if type(stage).__name__ == "Prepend":  # spaces follow
+                break
+            text = stage.normalize_str(text)
+        return text
 
     def pieces(self) -> list[bytes]:
         """Returns the bytes of text of each token; a BPE token may be a part of a character.
@@ -212,7 +237,9 @@ class Tokenizer:
         return texts
 
     def unkept(self, text: str) -> list[str]:
-        """Returns the parts of a line that encoding and decoding lose; [] if the line is restored exactly.
+        """Returns the parts of a line that encoding and decoding lose; [] if the line is restored.
+
+        The Unicode normal form, and a byte order mark at the start, do not count.
 
         A byte-level BPE loses nothing. WordPiece and characters lose characters that were not in their training text.
         WordPiece loses the whole word around such a character, and ``▁``, which represents a space.
@@ -223,7 +250,7 @@ class Tokenizer:
         if unknown:
             return [piece.strip(" ") or piece for piece in unknown]
         decoded = self.decode(encoding.ids)
-        if decoded == text:
+        if decoded == text or _canonical(decoded) == _canonical(text):
             return []
         start = _length_in_common(text, decoded)
         end = _length_in_common(text[start:][::-1], decoded[start:][::-1])
@@ -305,6 +332,10 @@ class SentencePieceTokenizer(Tokenizer):
         """Returns the text of each sequence of token ids of the target language."""
         return [self.decode(row) for row in ids]
 
+    def normalize(self, text: str) -> str:
+        """Returns a text in the form in which the tokenizer writes it."""
+        return self._target.normalize(text).replace("▁", " ").strip()
+
     def pieces(self) -> list[bytes]:
         """Returns the bytes of text of each token; BOS, EOS, padding and the unknown token have no text."""
         special = (PAD_ID, UNK_ID, BOS_ID, EOS_ID)
@@ -323,6 +354,16 @@ class SentencePieceTokenizer(Tokenizer):
             end = text.index("<<") + 2
             language, text = text[:end], text[end:]
         return [language, *model.encode(text, out_type=str)] if language else model.encode(text, out_type=str)
+
+
+def _stages(normalizer: Any) -> list[Any]:
+    if normalizer is None:
+        return []
+    return list(normalizer) if type(normalizer).__name__ == "Sequence" else [normalizer]
+
+
+def _canonical(text: str) -> str:
+    return unicodedata.normalize("NFC", text.lstrip("\ufeff"))
 
 
 def _marks_of(backend: Any, model: str, given: Any, name: str) -> Marks:

@@ -1,5 +1,6 @@
 """Trains the byte-level BPE, WordPiece and character tokenizers, as pipelines of the `tokenizers` library."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -18,15 +19,16 @@ _WORDPIECE_SPLIT = (
 )
 
 
-def train_bpe(texts: Iterable[str], vocab_size: int, running_text: bool) -> Any:
+def train_bpe(texts: Iterable[str], vocab_size: int, form: str, running_text: bool) -> Any:
     """Trains byte pair encoding over bytes. All 256 bytes are in the vocabulary, so no text is unknown."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     backend = Tokenizer(models.BPE())
     if running_text:
+        backend.normalizer = _normalizer(form, running_text)
         backend.decoder = decoders.ByteLevel()
     else:
-        backend.normalizer = normalizers.Prepend(" ")
+        backend.normalizer = _normalizer(form, running_text, normalizers.Prepend(" "))
         backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
@@ -40,7 +42,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int, running_text: bool) -> Any:
     return backend
 
 
-def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Any:
+def train_wordpiece(texts: Iterable[str], vocab_size: int, form: str) -> Any:
     """Trains WordPiece: it splits a word into the longest known pieces; "##" precedes those inside a word.
 
     A space is the first character of the piece after it, so that decoding restores the spacing. The byte-pair trainer
@@ -48,13 +50,13 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Any:
     """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-    texts = list(texts)
+    texts = list(_normalized(texts, form))
     characters = _frequent_characters(texts, max(1, (vocab_size - len(SPECIAL_TOKENS)) // 2 - 1), without=" ")
     continuations = [CONTINUATION + character for character in characters]
 
     def with_pipeline(model: Any) -> Any:
         backend = Tokenizer(model)
-        backend.normalizer = normalizers.Sequence([normalizers.Prepend(" "), normalizers.Replace(" ", WORD_START)])
+        backend.normalizer = _normalizer(form, False, normalizers.Prepend(" "), normalizers.Replace(" ", WORD_START))
         backend.pre_tokenizer = pre_tokenizers.Split(Regex(_WORDPIECE_SPLIT), "isolated")
         joined = [decoders.Replace(Regex(f"^{CONTINUATION}"), ""), decoders.Fuse()]
         backend.decoder = decoders.Sequence([*joined, decoders.Replace(WORD_START, " "), decoders.Strip(" ", 1, 0)])
@@ -79,17 +81,39 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Any:
     return backend
 
 
-def train_characters(texts: Iterable[str], vocab_size: int) -> Any:
+def train_characters(texts: Iterable[str], vocab_size: int, form: str, running_text: bool) -> Any:
     """Makes each of the most frequent characters a token; those of equal count are in code-point order."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-    characters = _frequent_characters(texts, vocab_size - len(SPECIAL_TOKENS))
+    characters = _frequent_characters(_normalized(texts, form), vocab_size - len(SPECIAL_TOKENS))
     vocab = {token: number for number, token in enumerate([*SPECIAL_TOKENS, *characters])}
     backend = Tokenizer(models.WordLevel(vocab, unk_token=SPECIAL_TOKENS[UNK_ID]))
+    backend.normalizer = _normalizer(form, running_text)
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     backend.decoder = decoders.Fuse()
     backend.add_special_tokens(list(SPECIAL_TOKENS))
     return backend
+
+
+def _normalizer(form: str, running_text: bool, *spacing: Any) -> Any:
+    """Returns the first stage of a pipeline: a Unicode normal form, then `spacing`. None if it has nothing to do.
+
+    A byte order mark at the start of a line is removed. A running text may be cut before one that is inside it.
+    """
+    from tokenizers import Regex, normalizers
+
+    forms = {"nfc": [normalizers.NFC()], "nfkc": [normalizers.NFKC()], "none": []}[form]
+    if forms and not running_text:
+        forms.insert(0, normalizers.Replace(Regex(r"^\x{FEFF}+"), ""))
+    stages = [*forms, *spacing]
+    return normalizers.Sequence(stages) if len(stages) > 1 else next(iter(stages), None)
+
+
+def _normalized(texts: Iterable[str], form: str) -> Iterable[str]:
+    """Returns texts in the form in which the pipeline of the tokenizer will see them."""
+    if form == "none":
+        return texts
+    return (unicodedata.normalize("NFKC" if form == "nfkc" else "NFC", text) for text in texts)
 
 
 def _frequent_characters(texts: Iterable[str], limit: int, without: str = "") -> list[str]:

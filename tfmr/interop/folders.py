@@ -24,6 +24,33 @@ def write_model_folder(folder: Path, weights: Mapping[str, np.ndarray], files: M
         (folder / name).write_bytes(data)
 
 
+def model_type(folder: Path) -> str:
+    """Returns the type of the model in a folder, "marian" or "gpt2"; empty if its files do not say.
+
+    Raises:
+      InputError: if it is a folder of another kind, which the message names.
+    """
+    if kind := _other_kind(folder):
+        raise InputError(f"{folder}: is {kind}; tfmr imports folders of Marian (such as OPUS-MT) and GPT-2 models")
+    return read_optional_json(folder / "config.json").get("model_type") or ""
+
+
+def _other_kind(folder: Path) -> str:
+    """Returns what a folder is if it is known not to be a Marian or GPT-2 model of transformers."""
+    values = read_optional_json(folder / "config.json")
+    if {"model", "data", "training"} <= set(values):
+        return "a run directory of tfmr, which the commands use as it is"
+    if values.get("model_type") not in (None, "marian", "gpt2"):
+        return f"a model of type {values['model_type']!r}"
+    if (folder / "model.bin").is_file() and any(folder.glob("*vocabulary.*")):
+        return "a CTranslate2 model; import the model that it was converted from"
+    if (folder / "decoder.yml").is_file():
+        return "a model of the program Marian; convert it with convert_marian_to_pytorch.py of transformers"
+    if (folder / "snapshots").is_dir():
+        return "a folder of the Hugging Face cache; give one of the folders in its snapshots"
+    return ""
+
+
 def missing_files(folder: Path, names: Sequence[str]) -> list[str]:
     """Returns the names that are not files of a folder; raises InputError if the folder does not exist."""
     if not folder.is_dir():

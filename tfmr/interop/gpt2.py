@@ -65,10 +65,11 @@ def read_gpt2(folder: str | os.PathLike) -> GPT2Model:
     """Reads config.json, model.safetensors, and tokenizer.json or vocab.json and merges.txt from a folder.
 
     Raises:
-      InputError: listing every missing file, every reason why tfmr does not have such a model, or every weight that
-        does not fit.
+      InputError: if the folder is of another kind, or listing every missing file, every reason why tfmr does not have
+        such a model, or every weight that does not fit.
     """
     folder = Path(folder)
+    folders.model_type(folder)
     _check_files(folder)
     values = folders.read_json(folder / "config.json")
     bos_id, eos_id = _bos_and_eos(values, str(folder))

@@ -65,10 +65,11 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
     """Reads config.json, model.safetensors, vocab.json, source.spm and target.spm from a folder.
 
     Raises:
-      InputError: listing every missing file, every reason why tfmr does not have such a model, or every weight that
-        does not fit.
+      InputError: if the folder is of another kind, or listing every missing file, every reason why tfmr does not have
+        such a model, or every weight that does not fit.
     """
     folder = Path(folder)
+    folders.model_type(folder)
     needed = ("config.json", folders.WEIGHTS, "vocab.json", "source.spm", "target.spm")
     folders.require_no_missing(
         folder, folders.missing_files(folder, needed), "{}, {}, {}, {} and {}".format(*needed), "MarianMTModel"

@@ -90,6 +90,7 @@ class Generator:
         self.config = config or GenerationConfig()
         self.has_documents = has_documents
         self._pieces = tokenizer.pieces()
+        self._stop = [tokenizer.normalize(text) for text in self.config.stop]
         # Without the seed and the lengths, so that a change of these does not compile the program again.
         drawing = {field.name: getattr(self.config, field.name) for field in dataclasses.fields(SamplingConfig)}
         self._sampling = SamplingConfig(**{**drawing, "seed": 0})
@@ -138,7 +139,7 @@ class Generator:
         return self._stream(encoded, samples)
 
     def _encode(self, prompt: str, number: int) -> list[int]:
-        tokens = self.tokenizer.encode(prompt)
+        tokens = self.tokenizer.encode(prompt.lstrip("\ufeff"))  # a byte order mark is not text
         marks = self.tokenizer.marks
         if marks.unk in tokens:
             unknown = ", ".join(map(repr, dict.fromkeys(self.tokenizer.unkept(prompt))))
@@ -162,7 +163,7 @@ class Generator:
         prompts_together = max(1, self.config.batch_size // samples)
         for first in range(0, len(encoded), prompts_together):
             rows = [
-                _Row(first + number, sample, tokens, StreamedText(self.config.stop))
+                _Row(first + number, sample, tokens, StreamedText(self._stop))
                 for number, tokens in enumerate(encoded[first : first + prompts_together])
                 for sample in range(samples)
             ]

@@ -68,8 +68,10 @@ def _losses(
 
 
 def _refuse_translation_options(options: EvaluationOptions) -> None:
-    for name in ("source", "target", "output"):
+    for name in ("source", "target", "output", "bleu_tokenizer"):
         if value := getattr(options, name):
-            raise InputError(f"--{name} = {value!r}: only translation models support it; leave it out")
+            raise InputError(
+                f"--{name.replace('_', '-')} = {value!r}: only translation models support it; leave it out"
+            )
     if options.split not in ("", "validation"):
         raise InputError(f"--split = {options.split!r}: a language model has only a validation split")

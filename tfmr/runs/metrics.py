@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfmr.runs.storage import AnyPath, is_remote, write_text, writing_named
+from tfmr.runs.working_time import working_time
 
 Values = dict[str, float | int]
 
@@ -134,16 +135,16 @@ class Progress:
         self._terminal = sys.stderr.isatty()
         self._first = first_step
         self._steps = steps
-        self._start = time.monotonic()
+        self._start = working_time()
         self._last_line = -math.inf
 
     def show(self, step: int, values: Values) -> None:
-        """Shows the step, the loss, tokens per second and the time left."""
+        """Shows the step, the loss, tokens per second and the time left, in which nothing is expected to compile."""
         now = time.monotonic()
         if not self._terminal and now - self._last_line < 30.0 and step != self._steps:
             return
         self._last_line = now
-        left = (now - self._start) / max(step - self._first, 1) * (self._steps - step)
+        left = (working_time() - self._start) / max(step - self._first, 1) * (self._steps - step)
         text = (
             f"step {step}/{self._steps}  loss {values['loss']:.4f}  "
             f"{values['tokens_per_second']:,.0f} tokens/s  {_duration(left)} left"

@@ -23,6 +23,7 @@ from tfmr.runs.lock import locked
 from tfmr.runs.metrics import MetricsWriter, Progress
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.runs.storage import check_writable, writing_named
+from tfmr.runs.working_time import working_time
 from tfmr.training import distributed
 from tfmr.training.hosts import Hosts, join
 from tfmr.training.optimizer import make_optimizer, make_schedule
@@ -228,11 +229,16 @@ class _Loop:
         training = self.config.training
         reader = _MetricsReader(writer, progress, training.log_every, self.checkpointer.latest_step)
         step, stop, had_ended = first_step, 0, not standing.to_evaluate
+        compiled = set()
         with contextlib.closing(prefetch(self.batches(standing.place))) as batches:
             if standing.to_evaluate:
                 stop = self._evaluate(step, state, standing, writer, progress, signals)
             while not stop and not self._has_ended(step, standing):
                 batch, standing.place = next(batches)
+                shape = tuple(array.shape for array in jax.tree.leaves(batch))
+                if shape not in compiled:
+                    reader.finish()  # to know how long the last step takes, and not how long the next one compiles
+                    compiled.add(shape)
                 state, metrics = self.step(state, batch)
                 step += 1
                 self.hosts.at_step(step)
@@ -329,25 +335,33 @@ class _MetricsReader:
 
     def restart_clock(self) -> None:
         """Excludes the time since the last step from tokens per second."""
-        self._tokens, self._since = 0.0, time.monotonic()
+        self._tokens, self._since = 0.0, working_time()
+        self._all_tokens, self._start = self._tokens, self._since
 
     def read_previous(self, step: int, metrics: dict) -> None:
         """Takes the metrics of the step that was just dispatched, and reads those of the previous step."""
-        self.finish()
+        self._read()
         self._waiting = (step, metrics)
 
     def finish(self) -> None:
         """Reads the metrics of the last dispatched step."""
+        # The step before may have been read only when this one had ended, and the time in between is not a step's.
+        if self._waiting is not None:
+            self._tokens, self._since = self._all_tokens, self._start
+        self._read()
+
+    def _read(self) -> None:
         if self._waiting is None:
             return
         step, metrics = self._waiting
         self._waiting = None
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        self._tokens += values.pop("tokens")
+        tokens = values.pop("tokens")
+        self._tokens, self._all_tokens = self._tokens + tokens, self._all_tokens + tokens
         self._report_skipped(step, int(values.pop("skipped_in_a_row")))
         if step % self._log_every:
             return
-        now = time.monotonic()
+        now = working_time()
         values["tokens_per_second"] = self._tokens / max(now - self._since, 1e-9)
         self._tokens, self._since = 0.0, now
         self._writer.write(step, values)

@@ -38,6 +38,8 @@ class EvaluationOptions:
     """Translation: the reference translations of `source`, line by line."""
     output: str = ""
     """Translation: file to write the translations to."""
+    bleu_tokenizer: str = ""
+    """Translation: the tokenizer of sacreBLEU, as in `data.bleu_tokenizer`. Empty: the run's own."""
     stride: int = 0
     """Language models: number of tokens that each row predicts; the rest of the row is context. 0: the whole row, so
     that a token has half a row of context on average."""
@@ -130,10 +132,10 @@ class TokenTask(Task):
     def check_continues(self, run: RunDirectory, corpus: Any) -> None:
         """Raises InputError if the corpus changed so that its tokenizer gives token ids another meaning."""
         file = run.tokenizer_file
-        if file.exists() and state_steps(run) and run.tokenizer.to_json() != corpus.tokenizer.to_json():
+        if file.exists() and state_steps(run) and not run.tokenizer.has_tokens_of(corpus.tokenizer):
             raise InputError(
                 f"{file}: differs from the tokenizer of the corpus, which has changed since the run began; "
-                "choose another --workdir"
+                "choose another --workdir, or try --data.normalization none if the run is older than that option"
             )
 
 

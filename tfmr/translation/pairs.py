@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Int, Integer
 
+from tfmr.data.blank import is_blank
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.translation.padded_batches import Rows, make_padded_batches
@@ -37,7 +38,8 @@ class PairArrays(NamedTuple):
 
 
 def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[Line, Line]], first: int) -> list[Pair]:
-    """Returns the token ids of pairs; `first` is the number of the first one. An empty line becomes EOS only.
+    """Returns the token ids of pairs; `first` is the number of the first one. A line without visible characters
+    becomes EOS only.
 
     Raises:
       InputError: if a token id is not in the vocabulary, or a source has no token ids.
@@ -57,7 +59,8 @@ def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[Line, Line]], first
 def _encode(
     encode: Callable[[list[str]], list[list[int]]], vocab_size: int, sentences: Sequence[Line], first: int
 ) -> list[list[int]]:
-    texts = [sentence.rstrip("\r\n") for sentence in sentences if isinstance(sentence, str)]
+    lines = [sentence.rstrip("\r\n") for sentence in sentences if isinstance(sentence, str)]
+    texts = ["" if is_blank(line) else line for line in lines]
     of_text = iter(encode(texts))
     encoded = []
     for number, sentence in enumerate(sentences, start=first):

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfmr.config import DecodingConfig
+from tfmr.data.blank import is_blank
 from tfmr.data.tokenizer import UNK_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.search.constraints import ForbiddenWords, RequiredWords
@@ -37,14 +38,15 @@ class WordRules:
         pieces = tokenizer.pieces()
         pieces += [b""] * (vocab_size - len(pieces))  # tokens without text
         if config.forbidden:
-            self._table = word_table(config.forbidden, pieces)
+            self._table = word_table(_as_written("decoding.forbidden", config.forbidden, tokenizer), pieces)
             self.forbidden = forbidden_words(self._table)
         if config.required:
-            tokens = [_encode("decoding.required", word, tokenizer) for word in config.required]
+            required = _as_written("decoding.required", config.required, tokenizer)
+            tokens = [_encode("decoding.required", word, tokenizer) for word in required]
             for word, ids in zip(config.required, tokens, strict=True):
                 if self.forbids(ids):
                     raise InputError(f"decoding.required: {word!r} contains a word from decoding.forbidden")
-            tables = [word_table([word], pieces) for word in config.required]
+            tables = [word_table([word], pieces) for word in required]
             space = pieces.index(b" ") if b" " in pieces else -1
             self.required = required_words(tables, tokens, space)
             # If a space is a separate token, one precedes each word.
@@ -61,12 +63,21 @@ def encode_prefix(prefix: str, tokenizer: Tokenizer, rules: WordRules, line: int
     Raises:
       InputError: if the tokenizer cannot write the prefix, or it contains a forbidden word.
     """
-    if not prefix.strip():
+    if is_blank(prefix):
         return []
     tokens = _encode(f"line {line}: the prefix", prefix, tokenizer)
     if rules.forbids(tokens):
         raise InputError(f"line {line}: the prefix {prefix!r} contains a word from decoding.forbidden")
     return tokens
+
+
+def _as_written(name: str, words: Sequence[str], tokenizer: Tokenizer) -> list[str]:
+    """Returns words in the Unicode form in which the tokenizer writes them; raises InputError if it leaves nothing."""
+    written = [tokenizer.normalize(word.strip()).strip() for word in words]
+    for word, form in zip(words, written, strict=True):
+        if not form:
+            raise InputError(f"{name}: {word!r} is nothing that the tokenizer can write; remove it")
+    return written
 
 
 def _encode(name: str, text: str, tokenizer: Tokenizer) -> list[int]:

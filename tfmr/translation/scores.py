@@ -1,15 +1,14 @@
 """Scores of translations and their model: BLEU, chrF, loss, perplexity."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from tfmr.errors import InputError
 from tfmr.training.evaluation import Batch, mean_loss, perplexity
+from tfmr.translation.bleu_tokenizers import bleu_metric
 from tfmr.translation.translator import Translator
-
-Tokenize = Literal["13a", "none", "intl", "char", "zh", "ja-mecab", "ko-mecab"]
-"""The sacreBLEU tokenizer: 13a for ordinary text, none for text that is already tokenized."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +34,7 @@ def evaluate(
     sources: Sequence[str],
     references: Sequence[str],
     batches: Iterable[Batch],
-    tokenize: Tokenize = "13a",
+    tokenize: str = "13a",
     translations: Sequence[str] | None = None,
 ) -> Scores:
     """Translates lines, unless their translations are given, and scores them against references, one for each line.
@@ -43,7 +42,8 @@ def evaluate(
     The loss is that of the references; `batches` are the same pairs as batches of token ids.
 
     Raises:
-      InputError: if there are no sentences, or the numbers of sources and references differ.
+      InputError: if there are no sentences, the numbers of sources and references differ, or sacreBLEU cannot load the
+        tokenizer.
     """
     _require_pairs(sources, references)
     translations = translator.translate(sources) if translations is None else translations
@@ -52,21 +52,22 @@ def evaluate(
     return Scores(loss=loss, perplexity=perplexity(loss), sentences=len(references), **text_scores)
 
 
-def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], tokenize: Tokenize = "13a") -> dict[str, Any]:
+def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "13a") -> dict[str, Any]:
     """Returns sacreBLEU's corpus `bleu` and `chrf` (0 to 100) and their `signature`.
 
+    Texts that differ in their Unicode normal form only are equal: all are compared in NFC.
+
     Raises:
-      InputError: if there are no sentences, or the numbers of hypotheses and references differ.
+      InputError: if there are no sentences, the numbers of hypotheses and references differ, or sacreBLEU cannot load
+        the tokenizer.
     """
-    from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
 
     _require_pairs(hypotheses, references)
-    metrics: dict[str, Any] = {
-        # force: do not warn about tokenized text if that is what the caller says it is.
-        "bleu": BLEU(tokenize=tokenize, force=tokenize == "none"),
-        "chrf": CHRF(),
-    }
+    metrics: dict[str, Any] = {"bleu": bleu_metric(tokenize), "chrf": CHRF()}
+    hypotheses, references = (
+        [unicodedata.normalize("NFC", line) for line in side] for side in (hypotheses, references)
+    )
     results = {name: metric.corpus_score(hypotheses, [references]) for name, metric in metrics.items()}
     signature = " ".join(f"{results[name].name}|{metric.get_signature()}" for name, metric in metrics.items())
     return {**{name: result.score for name, result in results.items()}, "signature": signature}

@@ -15,11 +15,12 @@ from tfmr.data.prepare import PreparedPairs
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.errors import InputError
 from tfmr.models import Transformer
+from tfmr.runs.outputs import UnwrittenOutput, check_output, output_file
 from tfmr.runs.run_directory import RunDirectory
-from tfmr.runs.storage import write_text
 from tfmr.training.evaluation import mean_loss, perplexity
 from tfmr.training.sharding import batch_parts, batch_sharding, logical_names_on
 from tfmr.training.task import EvaluationOptions, TokenTask, Validation
+from tfmr.translation.bleu_tokenizers import bleu_tokenizer, recommended_tokenizer
 from tfmr.translation.scores import corpus_scores, evaluate
 from tfmr.translation.translator import Translator
 
@@ -28,9 +29,9 @@ class Translation(TokenTask):
     """Sentence pairs, scored by loss, BLEU and chrF."""
 
     def validation(self, model: Transformer, corpus: PreparedPairs, config: Config, mesh: Mesh) -> Validation:
-        """Returns the function that computes `loss`, `perplexity` and greedy `bleu` of the validation split.
+        """Returns the function that computes `loss` and `perplexity` of the validation split, and `bleu` and `chrf`.
 
-        `bleu` is that of the first `config.training.bleu_sentences` sentences.
+        These are of greedy translations of the first `config.training.bleu_sentences` sentences.
         """
         sources, references = corpus.text("validation")
         pairs = encode_pairs(corpus.tokenizer, sources, references)
@@ -39,6 +40,7 @@ class Translation(TokenTask):
         if (translated := config.training.bleu_sentences) >= 0:
             sources, references = sources[:translated], references[:translated]
         greedy = DecodingConfig(beam_size=1, max_source_length=config.decoding.max_source_length)
+        tokenize = bleu_tokenizer(data) if sources else ""
 
         def validate(params: Any) -> dict[str, float]:
             # All processes run the same programs over the whole mesh, each on the rows of its own devices. Sharded
@@ -49,7 +51,8 @@ class Translation(TokenTask):
                 with logical_names_on(mesh):
                     translator = Translator(model, params, corpus.tokenizer, greedy, batch_sharding(mesh))
                     translations = translator.translate(sources)
-                values["bleu"] = corpus_scores(translations, references, data.bleu_tokenizer)["bleu"]
+                scores = corpus_scores(translations, references, tokenize)
+                values |= {name: scores[name] for name in ("bleu", "chrf")}
             return values
 
         return validate
@@ -58,6 +61,11 @@ class Translation(TokenTask):
         """Returns whether the validation sentences of the run, if it has any, are those of the corpus."""
         return not run.has_split("validation") or run.read_text_split("validation") == corpus.text("validation")
 
+    def identity(self, corpus: PreparedPairs) -> dict[str, str]:
+        """Returns the identity of the corpus, and the tokenizer for BLEU, which may be missing on one of the hosts."""
+        recommended = recommended_tokenizer(corpus.manifest["target_language"])
+        return {**super().identity(corpus), "the tokenizer for BLEU": recommended}
+
     def write_files(self, run: RunDirectory, corpus: PreparedPairs) -> None:
         """Writes the tokenizer, and the sentences of the validation and test splits."""
         run.write_tokenizer(corpus.tokenizer)
@@ -65,20 +73,29 @@ class Translation(TokenTask):
             run.write_text_split(split, *corpus.text(split))
 
     def evaluate(self, run: RunDirectory, options: EvaluationOptions) -> dict[str, Any]:
-        """Translates a split, or `options.source`, and scores the translations."""
+        """Translates a split, or `options.source`, and scores the translations.
+
+        Raises:
+          InputError: for wrong options, before any work.
+          UnwrittenOutput: if `options.output` turns out not to be writable; it carries the scores.
+        """
         if bool(options.source) != bool(options.target):
             raise InputError("--source and --target: give both or neither")
         if options.stride:
             raise InputError(f"--stride = {options.stride}: only language models support it; leave it out")
+        if options.output:
+            check_output(options.output, filter(None, (options.source, options.target)), (run.path,))
         sources, references = _pairs(run, options)
         data: Any = run.config.data
+        tokenize = bleu_tokenizer(data, options.bleu_tokenizer)
         translator = Translator.from_run(run, options.checkpoint, options.decoding)
         pairs = encode_pairs(translator.tokenizer, sources, references)
         batches = evaluation_batches(pairs, max_length=data.max_length)
         translations = translator.translate(sources)
-        if options.output:
-            write_text(Path(options.output), "".join(line + "\n" for line in translations))
-        scores = evaluate(translator, sources, references, batches, data.bleu_tokenizer, translations)
+        unwritten = _write_lines(options.output, translations) if options.output else None
+        scores = evaluate(translator, sources, references, batches, tokenize, translations)
+        if unwritten:
+            raise UnwrittenOutput(unwritten, dataclasses.asdict(scores))
         return dataclasses.asdict(scores)
 
     def longest_batch(self, data: PairsConfig) -> tuple[PairSplit, Batch]:
@@ -87,6 +104,16 @@ class Translation(TokenTask):
         nothing = TokenArrays(np.empty(0, np.int32), np.zeros(1, np.int64))
         bucket = Bucket(rows_of(data.tokens_per_batch, length), length, length)
         return PairSplit(nothing, nothing), Batch(bucket, np.empty(0, np.int64))
+
+
+def _write_lines(path: str, lines: list[str]) -> InputError | None:
+    """Writes lines to a file; returns the error if that fails."""
+    try:
+        with output_file(path) as file:
+            file.write("".join(line + "\n" for line in lines).encode())
+    except InputError as error:
+        return error
+    return None
 
 
 def _pairs(run: RunDirectory, options: EvaluationOptions) -> tuple[list[str], list[str]]:

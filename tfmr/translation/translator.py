@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from tfmr.config import DecodingConfig, TransformerConfig
+from tfmr.data.blank import is_blank
 from tfmr.data.tokenizer import EOS_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.models import Transformer, build_model
@@ -144,7 +145,7 @@ class Translator:
         return self.members[0].params
 
     def translate(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> list[str]:
-        """Returns the translation of each line. The translation of a blank line is empty.
+        """Returns the translation of each line. The translation of a line without visible characters is empty.
 
         If a line has more tokens than `config.max_source_length` or the model's learned positions, only its beginning
         is translated, and a warning is logged.
@@ -165,27 +166,38 @@ class Translator:
             yield hypotheses[0].text if hypotheses else ""
 
     def n_best(
-        self, lines: Iterable[str], number: int, prefixes: Iterable[str] | None = None
+        self, lines: Iterable[str], number: int, prefixes: Iterable[str] | None = None, *, distinct: bool = True
     ) -> list[list[Hypothesis]]:
         """Returns several translations of each line, best first, or in the order drawn when sampling.
 
         The first n translations do not depend on `number`. A blank line has none. Other lines have fewer than
-        `number` if no more outputs obey the rules.
+        `number` if no more outputs obey the rules, or the whole beam has fewer distinct texts.
 
         Args:
           lines: the sources.
           number: the number of translations of each line, at most the beam size unless sampling.
           prefixes: see `translate`.
+          distinct: of the hypotheses with the same text, which can consist of different tokens, return the best one
+            only. Samples are always returned as drawn.
 
         Raises:
           InputError: as `translate`, or if `number` exceeds the beam size.
         """
-        return list(self.n_best_stream(lines, number, prefixes))
+        return list(self.n_best_stream(lines, number, prefixes, distinct=distinct))
 
     def n_best_stream(
-        self, lines: Iterable[str], number: int, prefixes: Iterable[str] | None = None
+        self,
+        lines: Iterable[str],
+        number: int,
+        prefixes: Iterable[str] | None = None,
+        *,
+        distinct: bool = True,
+        first: int = 1,
     ) -> Iterator[list[Hypothesis]]:
-        """Yields several translations of each line in order; see `n_best`."""
+        """Yields several translations of each line in order; see `n_best`.
+
+        `first` is the number of the first line. Samples depend on the number of their line, and messages contain it.
+        """
         if isinstance(lines, str):
             raise InputError(f"translate({lines[:20]!r}): expects a list of lines, not a single string")
         if not self._samples() and number > self.config.beam_size:
@@ -193,8 +205,11 @@ class Translator:
                 f"{number} translations of each line: must be at most decoding.beam_size = {self.config.beam_size}"
             )
         pairs = zip(lines, itertools.repeat("") if prefixes is None else prefixes, strict=prefixes is not None)
-        for first, window in self._windows(pairs, _WINDOW):
-            yield from self._translate_window(window, first, number)
+        distinct = distinct and number > 1 and not self._samples()
+        searched = self.config.beam_size if distinct else number  # the beam replaces what is left out
+        for start, window in self._windows(pairs, first, _WINDOW):
+            for hypotheses in self._translate_window(window, start, searched):
+                yield _distinct(hypotheses)[:number] if distinct else hypotheses
 
     def beam_tree(self, line: str, number: int = 1, prefix: str = "") -> BeamTree:
         """Returns all hypotheses of the beam search for the translation of a line.
@@ -226,15 +241,20 @@ class Translator:
         texts += [""] * (self.model.config.vocab_size - len(texts))
         return make_beam_tree(jax.tree.map(lambda x: x[:, 0], steps), result.tokens[0], result.lengths[0], texts)
 
-    def _windows(self, items: Iterable[T], batches: int) -> Iterator[tuple[int, list[T]]]:
-        """Yields the number of the first item, counted from 1, and the items of each window."""
+    @property
+    def window(self) -> int:
+        """The number of lines that are read ahead and sorted by length."""
+        return _WINDOW * self.config.batch_size
+
+    def _windows(self, items: Iterable[T], first: int, batches: int) -> Iterator[tuple[int, list[T]]]:
+        """Yields the number of the first item and the items of each window; `first` is the number of the first."""
         items = iter(items)
         size = batches * self.config.batch_size
-        for first in itertools.count(1, size):
+        for start in itertools.count(first, size):
             window = list(itertools.islice(items, size))
             if not window:
                 return
-            yield first, window
+            yield start, window
 
     def score(self, sources: Sequence[Line], targets: Sequence[Line]) -> list[Score]:
         """Returns the log-probability of each target given its source, and the score that decoding would give it.
@@ -252,12 +272,12 @@ class Translator:
         """
         return list(self.score_stream(_paired(sources, targets)))
 
-    def score_stream(self, pairs: Iterable[tuple[Line, Line]]) -> Iterator[Score]:
-        """Yields the score of each pair in order, reading many pairs ahead; see `score`."""
+    def score_stream(self, pairs: Iterable[tuple[Line, Line]], *, first: int = 1) -> Iterator[Score]:
+        """Yields the score of each pair in order, reading many pairs ahead; `first` is the number of the first pair."""
         models, params = zip(*self.members, strict=True)
         penalty = self.config.coverage_penalty
         run = functools.partial(log_probs_and_costs, params, models=models, coverage_penalty=penalty)
-        return self._on_pairs(pairs, _WINDOW, run, functools.partial(make_score, config=self.config), NOT_SCORED)
+        return self._on_pairs(pairs, first, _WINDOW, run, functools.partial(make_score, config=self.config), NOT_SCORED)
 
     def align(
         self, sources: Sequence[Line], targets: Sequence[Line], *, layer: int = -1, head: int | None = None
@@ -278,20 +298,24 @@ class Translator:
         return list(self.align_stream(_paired(sources, targets), layer=layer, head=head))
 
     def align_stream(
-        self, pairs: Iterable[tuple[Line, Line]], *, layer: int = -1, head: int | None = None
+        self, pairs: Iterable[tuple[Line, Line]], *, layer: int = -1, head: int | None = None, first: int = 1
     ) -> Iterator[Alignment]:
-        """Yields the alignment of each pair in order, reading several batches ahead; see `align`."""
+        """Yields the alignment of each pair in order, reading several batches ahead; see `align`.
+
+        `first` is the number of the first pair, for messages.
+        """
         if len(self.members) > 1:
             raise InputError(
                 f"an ensemble of {len(self.members)} models: alignments require a single model; use one run"
             )
         layer = check_layer_and_head(self.model.config, layer, head)
         run = functools.partial(cross_attention, self.params, model=self.model, layer=layer, head=head)
-        return self._on_pairs(pairs, _MATRIX_WINDOW, run, make_alignment, NOT_ALIGNED)
+        return self._on_pairs(pairs, first, _MATRIX_WINDOW, run, make_alignment, NOT_ALIGNED)
 
     def _on_pairs(
         self,
         pairs: Iterable[tuple[Line, Line]],
+        first: int,
         batches: int,
         run: Callable[[PairArrays], Any],
         make: Callable[[Pair, Any], T],
@@ -299,8 +323,8 @@ class Translator:
     ) -> Iterator[T]:
         """Yields what `make` makes of each pair and its row of the results of `run`, in order; or `too_long`."""
         limits = self._longest_source(), self._longest_target()
-        for first, window in self._windows(pairs, batches):
-            kept = without_too_long(encode_pairs(self.tokenizer, window, first), limits, first)
+        for start, window in self._windows(pairs, first, batches):
+            kept = without_too_long(encode_pairs(self.tokenizer, window, start), limits, start)
             results = run_on_pairs(run, kept, self.config.batch_size, self._positions(), self._rows)
             made = {index: make(kept[index], row) for index, row in results}
             yield from (made.get(index, too_long) for index in range(len(window)))
@@ -323,7 +347,7 @@ class Translator:
     def _encode(self, pairs: list[tuple[str, str]], first: int) -> dict[int, Sentence]:
         """Returns the lines that have tokens, by index; `first` is the number of the first line."""
         texts = [line.rstrip("\r\n") for line, _ in pairs]
-        indices = [index for index, text in enumerate(texts) if text.strip()]
+        indices = [index for index, text in enumerate(texts) if not is_blank(text)]
         encoded = self.tokenizer.encode_batch([texts[index] for index in indices])
         return {
             index: self._sentence([*tokens, EOS_ID], pairs[index][1], first + index)
@@ -421,6 +445,14 @@ def _started_ahead(items: Iterator[T]) -> Iterator[T]:
         yield from earlier
         earlier = [item]
     yield from earlier
+
+
+def _distinct(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+    """Returns the first hypothesis of each text, in the same order."""
+    of_text: dict[str, Hypothesis] = {}
+    for hypothesis in hypotheses:
+        of_text.setdefault(hypothesis.text, hypothesis)
+    return list(of_text.values())
 
 
 def _paired(sources: Sequence[Line], targets: Sequence[Line]) -> list[tuple[Line, Line]]:
