@@ -67,4 +67,4 @@ def test_training_tells_that_a_signal_has_arrived():
         "os.kill(os.getpid(), signal.SIGTERM), [])"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ended.stderr == "SIGTERM has arrived: stopping as soon as the running program ends\n"
+    assert ended.stderr == "SIGTERM received: stopping as soon as the current computation ends\n"

@@ -76,10 +76,10 @@ def test_marian_needs_neither_torch_nor_transformers(run, tmp_path):
 
 def test_what_cannot_be_exported_is_said_before_anything_is_written(pre_norm, tmp_path):
     message = refused("export", pre_norm, "--format", "marian", "--output", tmp_path / "out")
-    assert "Marian cannot store this model: model.norm = 'pre'" in message
+    assert "Marian cannot represent this model: model.norm = 'pre'" in message
     assert "model.d_k = 4" in message
     message = refused("export", pre_norm, "--format", "ctranslate2", "--output", tmp_path / "out")
-    assert "CTranslate2 cannot store this model: model.d_k = 4" in message
+    assert "CTranslate2 cannot represent this model: model.d_k = 4" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -127,7 +127,7 @@ def test_the_tokenizer_of_another_model_is_refused(run, tmp_path):
 
 def test_a_format_for_the_other_kind_of_model_is_refused(run, tmp_path):
     output = ["--output", tmp_path / "out"]
-    assert "gpt2: cannot store a model of kind transformer" in refused("export", run, "--format", "gpt2", *output)
+    assert "gpt2: cannot represent a model of kind transformer" in refused("export", run, "--format", "gpt2", *output)
     language_model = make_language_model(tmp_path / "run", gated=True)
     for kind in ("marian", "ctranslate2"):
         assert "choose one of gpt2" in refused("export", language_model, "--format", kind, *output)

@@ -81,5 +81,5 @@ def test_a_translation_does_not_depend_on_how_its_line_arrives(
     for how in ((), ("--line-by-line",)):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
         assert texts(*how) == expected
-    with pytest.raises(InputError, match="--line-by-line: is for standard input"):
+    with pytest.raises(InputError, match="--line-by-line: applies only to standard input"):
         _dispatch([*options, "--line-by-line", "--input", str(tmp_path / "in")])

@@ -28,7 +28,7 @@ def config(request, tmp_path):
 def refused(config, tmp_path, reason):
     with pytest.raises(InputError) as error:
         prepare_corpus(config)
-    assert str(error.value).startswith(f"{tmp_path}/cache: this folder for prepared corpora cannot be used ({reason}")
+    assert str(error.value).startswith(f"{tmp_path}/cache: the folder for prepared corpora cannot be used ({reason}")
     assert str(error.value).endswith("choose another with --data.cache")
     assert "\n" not in str(error.value)
 

@@ -250,7 +250,7 @@ def test_content_decides_what_is_decompressed(folder, load, compress):
         corpus = load(source_file=str(folder / name), held_out_share=0.1)
         assert sum(corpus.size(split) for split in ("train", "validation", "test")) == 250
     (folder / "corpus").write_bytes(compressed[:-20])
-    refused(lambda: load(source_file=str(folder / "corpus")), folder / "corpus", "cut short")
+    refused(lambda: load(source_file=str(folder / "corpus")), folder / "corpus", "truncated")
     write(folder / "plain", ["BZh9\tnot bzip2", *("\t".join(pair) for pair in PAIRS)]).rename(folder / "plain.gz")
     assert load(source_file=str(folder / "plain.gz"), held_out_share=0.1).size("train") > 180
 
@@ -314,7 +314,7 @@ def test_broken_gzip(folder, load):
     write_split(folder, "train", PAIRS, ".gz")
     whole = (folder / "train.en.gz").read_bytes()
     (folder / "train.en.gz").write_bytes(whole[:-20])
-    refused(lambda: load(dir=str(folder)), folder / "train.en.gz", "cut short")
+    refused(lambda: load(dir=str(folder)), folder / "train.en.gz", "truncated")
     (folder / "train.en.gz").write_bytes(whole[:60] + bytes([whole[60] ^ 255]) + whole[61:])
     refused(lambda: load(dir=str(folder)), folder / "train.en.gz", "gzip")
 

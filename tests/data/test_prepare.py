@@ -230,7 +230,7 @@ def test_files_that_change_while_they_are_read_are_refused(make, tmp_path, monke
         return write(folder, corpus, split, *others)
 
     monkeypatch.setattr(prepare_module, "_write_split", change_and_write)
-    with pytest.raises(InputError, match="'text': its files changed while they were read; try again"):
+    with pytest.raises(InputError, match="'text': its files changed while they were being read; try again"):
         prepare_pairs(make())
     assert folders(tmp_path) == []
 

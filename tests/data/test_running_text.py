@@ -366,7 +366,7 @@ def test_files_that_change_while_they_are_read_are_refused(make, monkeypatch, tm
         return write_split(*arguments)
 
     monkeypatch.setattr(running_text, "_write_split", change_and_write)
-    with pytest.raises(InputError, match=r"0\.txt: the files changed while they were read; try again"):
+    with pytest.raises(InputError, match=r"0\.txt: the files changed while they were being read; try again"):
         prepare_running_text(config)
     assert list((tmp_path / "cache" / "prepared").iterdir()) == []
 
@@ -379,7 +379,7 @@ def test_what_is_refused(make, tmp_path):
         ("a", dict(files=(str(tmp_path / "none.txt"),)), r"none\.txt: no such file"),
         ("a", {}, r"0\.txt: the train split has no text"),
         ("a", dict(files=(str(tmp_path / "none*.txt"),)), r"none\*\.txt: no file matches this pattern"),
-        ("a b c", dict(tokenizer_file=str(tmp_path / "lines.json")), r"lines\.json': puts a space before each line"),
+        ("a b c", dict(tokenizer_file=str(tmp_path / "lines.json")), r"lines\.json': adds a space before each line"),
     ):
         with pytest.raises(InputError, match=message):
             prepare_running_text(make(text, **options))

@@ -83,7 +83,7 @@ def test_all_reasons_why_marian_cannot_hold_a_model_are_given_at_once():
     assert str(raised.value).splitlines() == [str(raised.value)]
     for name in ("norm = 'pre'", "positions = 'learned'", "d_k = 32", "d_v = 16", "norm_epsilon = 0.001"):
         assert f"model.{name}" in str(raised.value)
-    with pytest.raises(InputError, match="Marian cannot store"):
+    with pytest.raises(InputError, match="Marian cannot represent"):
         to_marian(config, {})
 
 

@@ -315,7 +315,9 @@ def test_a_checkpoint_that_training_removed_is_not_called_damaged(run, monkeypat
         raise FileNotFoundError(checkpoint)
 
     monkeypatch.setattr(items_module, "_read_tree", remove_and_read)
-    with pytest.raises(InputError, match="checkpoints/3: was removed while it was read, as training does; try again"):
+    with pytest.raises(
+        InputError, match="checkpoints/3: was removed while it was being read, as training removes old ones; try again"
+    ):
         read_params(run, CONFIG)
 
 

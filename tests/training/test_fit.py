@@ -413,7 +413,7 @@ def test_training_what_is_finished_changes_nothing(copy_at_step, finished, capsy
     config, run = copy_at_step(STEPS)
     in_evaluation(1, lambda: pytest.fail("evaluated again"))
     train(config)
-    assert "has ended already, nothing was trained; raise training.steps to continue" in capsys.readouterr().err
+    assert "training has already ended; raise training.steps to continue" in capsys.readouterr().err
     assert_same_end(run, finished)
     assert state_steps(run) == state_steps(finished)
 
@@ -632,12 +632,12 @@ def test_early_stopping_counts_evaluations_also_across_a_stop(base, tmp_path, mo
     told = f"stopped early after step 12 of {STEPS}: loss has not improved in 3 evaluations"
     text = capsys.readouterr().err
     assert told in text
-    assert "has ended already" not in text
+    assert "has already ended" not in text
     train(config)
     assert len(evaluated) == 6
     text = capsys.readouterr().err
     assert told in text
-    assert "has ended already, nothing was trained; raise training.patience to continue" in text
+    assert "training has already ended; raise training.patience to continue" in text
 
 
 def test_bleu_decides_with_accumulation_on_eight_devices(base, tmp_path):

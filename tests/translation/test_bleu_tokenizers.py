@@ -80,7 +80,7 @@ def test_what_cannot_be_loaded_is_refused_in_one_line(monkeypatch: pytest.Monkey
             raise error
 
         monkeypatch.setattr("sacrebleu.metrics.bleu._get_tokenizer", refuse)
-        with pytest.raises(InputError, match="'ja-mecab' of sacreBLEU cannot be loaded") as raised:
+        with pytest.raises(InputError, match="sacreBLEU cannot load its tokenizer 'ja-mecab'") as raised:
             bleu_tokenizer(PairsConfig(bleu_tokenizer="ja-mecab"))
         assert "\n" not in str(raised.value)
     with pytest.raises(InputError, match="did you mean 'ja-mecab'"):

@@ -101,5 +101,5 @@ def test_words_and_prefixes_are_read_in_any_unicode_form(form: str):
     assert (rules.required.next_state == expected.required.next_state).all()
     assert encode_prefix(written("bäö"), tokenizer, rules, 1) == tokenizer.encode("b\u00e4\u00f6")
     assert encode_prefix("\u200b", tokenizer, rules, 1) == []
-    with pytest.raises(InputError, match=r"decoding.forbidden: '\\ufeff' is nothing that the tokenizer can write"):
+    with pytest.raises(InputError, match=r"decoding.forbidden: the tokenizer cannot write '\\ufeff'"):
         WordRules(DecodingConfig(forbidden=("\ufeff",)), tokenizer, tokenizer.vocab_size)

@@ -1,4 +1,4 @@
-"""The attention weights of a model (section 3.2): as numbers, and as plots for raw text."""
+"""The attention weights of a model (section 3.2), as arrays and as plots for raw text."""
 
 import functools
 from collections.abc import Sequence
@@ -90,7 +90,7 @@ def sentence_attention(translator: Translator, source: str, target: str | None =
     Args:
       translator: the translator. The first model of an ensemble is used.
       source: the sentence.
-      target: the translation. None: that of the translator.
+      target: the translation. None: the translator's own.
 
     Raises:
       InputError: if the sentence is blank or too long for learned positions.
@@ -150,7 +150,7 @@ def plot_text_attention(
 
     Args:
       generator: the generator.
-      text: the text. For a model that was trained on documents it is the beginning of one.
+      text: the text. A model that was trained on documents reads it as the beginning of one.
       layer: the layer, from 0. -1: the last layer. None: all layers, in one grid.
       head: the head of the layer, from 0. None: all heads.
 

@@ -39,7 +39,7 @@ _COMPUTES = ("translate", "evaluate", "score", "generate")
 
 def main() -> None:
     """The program `tfmr`."""
-    # Imports and traces make many objects that stay. Looking for garbage among them takes a tenth of a short command.
+    # Imports and tracing create many long-lived objects. Scanning them for garbage takes a tenth of a short command.
     gc.set_threshold(200_000)
     if sys.argv[1:2] and sys.argv[1] in _COMPUTES:
         use_huge_pages()
@@ -88,7 +88,7 @@ def ignore_closed_event_loops(unraisable: Any) -> None:
 
 
 def _discard_output() -> None:
-    """Lets the interpreter end without an error for what standard output has not taken."""
+    """Discards unwritten output, so that the interpreter exits without an error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

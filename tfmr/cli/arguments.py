@@ -26,7 +26,7 @@ Run = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunArguments:
-    """What every command takes that uses the model of a run."""
+    """The arguments of every command that uses the model of a run."""
 
     run: Run
     """The run directory."""

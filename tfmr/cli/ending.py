@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM in commands: they end soon and leave nothing half-written."""
+"""Ends commands promptly on SIGINT and SIGTERM, without leaving anything half-written."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from typing import Any
 from tfmr.data.files import remove_unfinished
 
 GRACE = 3.0
-"""Seconds after which a command ends that a signal has not ended, because a library is computing."""
+"""Seconds after a signal before the process is ended, in case a library keeps Python from handling the signal."""
 
 STATUS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
 """The exit status and the message."""
@@ -19,13 +19,13 @@ STATUS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated
 
 @contextlib.contextmanager
 def ending_at_signals() -> Iterator[None]:
-    """Ends the process inside its context at SIGTERM, or if SIGINT has not ended it, after removing unfinished files.
+    """Ends the process on SIGTERM, or if SIGINT has not ended it, after removing unfinished files.
 
-    Python runs its handlers of signals between two of its own instructions. If it does not come to that, since a
-    library trains a tokenizer or compiles a program, a thread ends the process.
+    Python runs signal handlers only between its own instructions. If none is executed for a while, because a library is
+    training a tokenizer or compiling a program, a thread ends the process.
 
-    Handlers that are set inside the context, as training does, are left alone; if the process has not ended after a
-    while, a line tells that the signal has arrived. Signals that are ignored stay ignored.
+    Handlers that are set inside the context, as training does, are left in place; if the process has not ended after a
+    while, a message acknowledges the signal. Ignored signals stay ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -49,7 +49,7 @@ def ending_at_signals() -> Iterator[None]:
 
 
 def _end(number: int, frame: Any) -> None:
-    # Not by an exception: it could be raised inside a library that ignores it, or while one is imported.
+    # Not an exception: a library could ignore it, or it could be raised during an import.
     remove_unfinished()
     status, message = STATUS[signal.Signals(number)]
     os.write(2, f"error: {message}\n".encode())  # sys.stderr may be in use
@@ -57,7 +57,7 @@ def _end(number: int, frame: Any) -> None:
 
 
 def _watch(reader: int, left: threading.Event) -> None:
-    """Ends the process if a signal has arrived and the process does not end."""
+    """Ends the process if it has not ended by itself after a signal."""
     while arrived := os.read(reader, 1):
         number = arrived[0]
         if number not in STATUS or left.wait(GRACE):
@@ -66,5 +66,5 @@ def _watch(reader: int, left: threading.Event) -> None:
             _end(number, None)
         elif signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN):
             name = signal.Signals(number).name
-            print(f"{name} has arrived: stopping as soon as the running program ends", file=sys.stderr, flush=True)
+            print(f"{name} received: stopping as soon as the current computation ends", file=sys.stderr, flush=True)
     os.close(reader)

@@ -162,7 +162,7 @@ class _TextRun(_TokenRun):
 
 
 _RUNS: dict[type, type[_Run]] = {PairsConfig: _TranslationRun, RunningTextConfig: _TextRun}
-"""What can be drawn of the kinds of data. Every other kind has curves and a schedule."""
+"""The class for each kind of data. Runs of any other kind have only curves and a schedule."""
 
 
 def _token(word: str, ids: list[int], texts: list[str]) -> int:

@@ -13,7 +13,7 @@ from tfmr.errors import InputError
 
 T = TypeVar("T")
 
-_PAUSE = 0.02  # seconds without input after which the lines before are answered
+_PAUSE = 0.02  # seconds without input after which pending lines are processed
 _PART = 1 << 16  # bytes to read at a time
 
 
@@ -55,9 +55,10 @@ def input_pairs(source: str, target: str) -> Iterator[tuple[str, str]] | None:
 def arriving(
     parse: Callable[[Iterable[bytes]], Iterator[T]], size: int, *, at_once: bool = False
 ) -> Iterator[tuple[int, list[T]]]:
-    """Yields what is read from standard input in groups, so that a program that writes and waits is answered.
+    """Yields items from standard input in groups, so that a program that writes lines and waits gets an answer.
 
-    A group ends when the input pauses or ends, or when it has `size` items. The number of its first line comes with it.
+    A group ends when the input pauses or ends, or when it has `size` items. It comes with the number of its first
+    line.
 
     Args:
       parse: turns raw lines into items, one for each line: `lines_of` or `pairs_of`.
@@ -65,7 +66,7 @@ def arriving(
       at_once: make each line a group.
 
     Raises:
-      InputError: from `parse`, after the items before the wrong line have been yielded.
+      InputError: from `parse`, after the items before the invalid line have been yielded.
     """
     raw: collections.deque[bytes] = collections.deque()
     items = parse(iter(raw.popleft, None))

@@ -68,7 +68,7 @@ def _input(options: Arguments) -> Iterator[tuple[str, str]] | None:
     from tfmr.cli.text_streams import input_lines, input_pairs
 
     if options.line_by_line and options.input:
-        raise InputError(f"--line-by-line: is for standard input; leave out --input {options.input!r}")
+        raise InputError(f"--line-by-line: applies only to standard input; leave out --input {options.input!r}")
     if options.prefixes and not options.input:
         raise InputError(f"--prefixes = {options.prefixes!r}: requires --input")
     if options.prefixes:

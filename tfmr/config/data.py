@@ -23,9 +23,9 @@ class DataConfig(abc.ABC):
     metrics: ClassVar[Mapping[str, Literal["min", "max"]]] = {"loss": "min"}
     """The validation metrics that can choose the best checkpoint, and whether lower or higher is better."""
     may_change: ClassVar[frozenset[str]] = frozenset({"cache"})
-    """Fields that may differ when a run is continued."""
+    """Fields that may differ when a run resumes."""
     local_paths: ClassVar[frozenset[str]] = frozenset({"cache"})
-    """Paths, which may differ between the hosts of a run, and when it is continued on a corpus of the same content."""
+    """Paths, which may differ between hosts, and when a run resumes on a corpus with the same content."""
 
     cache: str
     """Folder for prepared corpora. Empty: $TFMR_CACHE, or else ~/.cache/tfmr."""

@@ -39,7 +39,7 @@ class MeshConfig:
 class DistributedConfig:
     """The processes that train together.
 
-    On a TPU pod, under SLURM or Open MPI, or in a Kubernetes job, all of this is detected. Elsewhere, without an
+    On a TPU pod, under SLURM or Open MPI, or in a Kubernetes job, all of these are detected. Elsewhere, without an
     address, there is a single process.
     """
 

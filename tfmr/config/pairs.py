@@ -35,11 +35,12 @@ class PairsConfig(DataConfig):
     """For corpus text: files of source sentences, or TSV files of source and target; patterns such as `part-*.en` are
     allowed. Validation and test pairs are held out from them."""
     target_file: str | tuple[str, ...] = ""
-    """For corpus text: the translations of source_file, line by line and file by file. Empty: source_file is a TSV
-    file."""
+    """For corpus text: the translations of source_file, line by line, one file for each source file. Empty: source_file
+    is a TSV file."""
     held_out_share: float = 0.01
-    """Share of the training pairs that is held out for validation, and again for test, if the corpus lacks them; the
-    content of a pair decides. At most 1000 of them are used. Small corpora need more than the default."""
+    """Share of the training pairs that is held out for validation, and again for testing, if the corpus has no such
+    split. Pairs are chosen by their content, and at most 1000 are used for each split. Small corpora need a larger
+    share."""
     variant: Literal["raw", "tok"] = "raw"
     """For corpus multi30k: the captions as written (raw), or lowercased, normalised and Moses-tokenised (tok)."""
     grammar_size: int = 60_000
@@ -51,21 +52,20 @@ class PairsConfig(DataConfig):
     tokenizer_file: str = ""
     """A tokenizer.json to use instead of training a tokenizer."""
     normalization: Literal["nfc", "nfkc", "none"] = "nfc"
-    """Unicode normal form into which a trained tokenizer brings every text, so that é is the same text whether it is
-    stored as one character or two. nfkc also replaces ligatures and full-width letters. none: leave texts
-    as they are."""
+    """Unicode normal form that a trained tokenizer converts text to, so that é is the same text whether it is encoded
+    as one character or two. nfkc also replaces ligatures and full-width letters. none: leave text unchanged."""
     vocab_size: int = 37_000
     """Maximum vocabulary size of a trained tokenizer."""
     bleu_tokenizer: BleuTokenizer = "auto"
-    """The tokenizer of sacreBLEU for validation and `tfmr evaluate`. auto: the one that sacreBLEU recommends for the
-    target language (zh, ja-mecab, ko-mecab, otherwise 13a), char for other languages without spaces between words or
-    if MeCab is not installed, and none for text that is already tokenised."""
+    """sacreBLEU's tokenizer for validation and `tfmr evaluate`. auto: the one that sacreBLEU recommends for the target
+    language (zh, ja-mecab, ko-mecab, otherwise 13a); char for other languages without spaces between words, or if MeCab
+    is not installed; none for text that is already tokenised."""
     max_length: int = 256
     """Maximum number of tokens per training sentence, including EOS. Longer pairs are left out and counted."""
     batching: Literal["bucketed", "packed"] = "bucketed"
     """bucketed: one pair per row, batched with pairs of similar length. packed: several pairs per row that do not
-    attend to each other, in batches of a single shape with almost no padding; rows are as short as the longest pair
-    and a fill of 97% allow."""
+    attend to each other, in batches of a single shape with almost no padding. Rows are only as long as they need to be
+    to fit the longest pair and to be 97% full."""
     tokens_per_batch: int = 4096
     """Tokens per batch on its longer side, including padding (rows times length). The paper uses about 25 000."""
     num_buckets: int = 8

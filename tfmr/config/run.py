@@ -55,14 +55,14 @@ KINDS: dict[str, dict[str, type]] = {
 
 
 def register_kind(name: str, cls: type[ModelConfig] | type[DataConfig]) -> None:
-    """Gives a kind of model or data a name, under which it is written to and read from config.json.
+    """Registers a kind of model or data under the name that config.json uses for it.
 
     Raises:
       ValueError: if the name belongs to another class.
     """
     kinds = KINDS["model" if issubclass(cls, ModelConfig) else "data"]
     known = kinds.setdefault(name, cls)
-    # A notebook's cell that is run again defines the class again.
+    # Rerunning a notebook cell defines the class again.
     if known.__qualname__ != cls.__qualname__:
         raise ValueError(f"kind {name!r} is already {known.__qualname__}; choose another name for {cls.__qualname__}")
     kinds[name] = cls

@@ -21,13 +21,13 @@ class RunningTextConfig(DataConfig):
     files: tuple[str, ...] = ()
     """Text files in UTF-8, plain or compressed; patterns such as `part-*.txt` are allowed."""
     validation_files: tuple[str, ...] = ()
-    """Text files to validate on. Empty: a part of `files` is held out."""
+    """Text files to validate on. Empty: hold out a part of `files`."""
     held_out_share: float = 0.01
-    """Without validation_files: the share of the passages of the text, of about 4000 characters each, that is held
-    out. The content of a passage decides. At most 1000 of them are used. Small texts need more than the default."""
+    """Share of the passages, of about 4000 characters each, that is held out if there are no validation_files. Passages
+    are chosen by their content, and at most 1000 are used. Small texts need a larger share."""
     validation_share: float = 0.0
-    """If not 0, the share of all characters that is held out at the end of the text, instead of passages. The end moves
-    when the text grows."""
+    """If not 0, hold out this share of the characters, at the end of the text, instead of passages. The held-out part
+    moves when the text grows."""
     document_separator: str = ""
     """The text between two documents of a file, such as `<|endoftext|>`; a line feed makes every line a document.
     Empty: each file is one document."""
@@ -38,15 +38,14 @@ class RunningTextConfig(DataConfig):
     tokenizer_file: str = ""
     """A tokenizer.json to use instead of training a tokenizer."""
     normalization: Literal["nfc", "nfkc", "none"] = "nfc"
-    """Unicode normal form into which a trained tokenizer brings every text, so that é is the same text whether it is
-    stored as one character or two. nfkc also replaces ligatures and full-width letters. none: leave texts
-    as they are."""
+    """Unicode normal form that a trained tokenizer converts text to, so that é is the same text whether it is encoded
+    as one character or two. nfkc also replaces ligatures and full-width letters. none: leave text unchanged."""
     vocab_size: int = 32_000
     """Maximum vocabulary size of a trained tokenizer."""
     batching: Literal["crops", "blocks", "packed"] = "blocks"
-    """crops: each row is a random crop, and an epoch is as many tokens as the text has. blocks: the text is cut into
-    consecutive rows at a random offset, each of them used once an epoch in random order. packed: whole documents,
-    several per row, that do not attend to each other; documents longer than a row are cut."""
+    """crops: each row is a random crop, and an epoch has as many tokens as the text. blocks: the text is cut into
+    consecutive rows at a random offset, each used once per epoch in random order. packed: whole documents, several per
+    row, that do not attend to each other; documents longer than a row are cut."""
     max_length: int = 256
     """Tokens per row."""
     tokens_per_batch: int = 4096

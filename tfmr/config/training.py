@@ -50,7 +50,7 @@ class TrainingConfig:
     """Validation sentences to translate greedily for BLEU and chrF at each evaluation. 0 disables it, -1 translates
     all."""
     checkpoint_every: int = 1000
-    """Steps between checkpoints. 0: save only before the first evaluation, at the end or when stopped."""
+    """Steps between checkpoints. 0: save only before the first evaluation, at the end, and when stopped."""
     keep_last: int = 5
     """Number of newest checkpoints to keep."""
     keep_every: int = 0
@@ -61,8 +61,8 @@ class TrainingConfig:
     """Number of evaluations without improvement in best_metric after which training stops. 0 disables it."""
 
     corpus_may_change: bool = False
-    """Continue a run although its corpus has changed. metrics.jsonl notes the change, and the best evaluation is
-    determined anew."""
+    """Continue a run even if its corpus has changed. metrics.jsonl records the change, and earlier evaluations no
+    longer count for the best checkpoint."""
 
     def __post_init__(self):
         check = Checks("training", self)

@@ -1,4 +1,4 @@
-"""What training needs of a prepared corpus, and how it is prepared."""
+"""The interface of a prepared corpus, and its preparation."""
 
 import os
 import pkgutil
@@ -56,14 +56,14 @@ def prepare_corpus(config: DataConfig) -> Corpus:
             raise
         reason = os.strerror(error.errno)
         raise InputError(
-            f"{folder}: this folder for prepared corpora cannot be used ({reason}); free up space, fix its permissions "
+            f"{folder}: the folder for prepared corpora cannot be used ({reason}); free up space, fix its permissions "
             "or choose another with --data.cache"
         ) from error
 
 
 def _concerns(error: OSError, folder: Path) -> bool:
-    """Returns whether an error is of a file in a folder or of a folder above it, or does not say of which."""
-    if error.filename is None:  # of a file that was open already
+    """Returns whether an error concerns a file in a folder or a parent folder, or names no file."""
+    if error.filename is None:  # the file was already open
         return True
     path = Path(os.fsdecode(error.filename))
     return path.is_relative_to(folder) or folder.is_relative_to(path)

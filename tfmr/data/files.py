@@ -20,7 +20,7 @@ UNWRITABLE = {
     *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),  # the folder cannot exist
     *(errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ETIMEDOUT),  # the disk fails or is gone
 }
-"""The numbers of the errors of a folder that cannot be used."""
+"""The numbers of errors that mean that a folder cannot be used."""
 
 _latest: collections.deque[Path] = collections.deque(maxlen=100)
 

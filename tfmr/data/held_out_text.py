@@ -1,7 +1,7 @@
-"""Which parts of a running text are held out for validation.
+"""Chooses the parts of a running text that are held out for validation.
 
 By default, the text is cut into passages at places that its content determines, and a passage is held out if its hash
-is in a fixed range. A passage therefore stays in training or validation whatever is added or removed elsewhere.
+is in a fixed range. A passage therefore stays in training or validation when text is added or removed elsewhere.
 """
 
 import re
@@ -14,15 +14,15 @@ PASSAGE = 4096
 """The mean number of characters of a passage. A shorter document is one passage."""
 
 _LONGEST_PASSAGE = 16 * PASSAGE
-_LINE = re.compile(rf"[^\n]{{1,{PASSAGE}}}\n?|\n")  # a longer line is several
+_LINE = re.compile(rf"[^\n]{{1,{PASSAGE}}}\n?|\n")  # longer lines are split
 
 
 class Part(NamedTuple):
-    """A part of a document, or of what a split contains of it."""
+    """A part of a document, or of the share of it that a split contains."""
 
     text: str
     last: bool = False
-    """Whether no part follows that belongs together with this one."""
+    """Whether this is the last of the consecutive parts that belong together."""
     ends: bool = False
     """Whether the document ends here."""
 
@@ -57,7 +57,7 @@ def passages(parts: Iterator[Part]) -> Iterator[Part]:
     passage, size, rest = [], 0, ""
     for part in parts:
         lines = _LINE.findall(rest + part.text)
-        rest = lines.pop() if lines and not part.last else ""  # the line may go on
+        rest = lines.pop() if lines and not part.last else ""  # the line may continue
         for line in lines:
             if passage and (size >= _LONGEST_PASSAGE or _begins_passage(line)):
                 yield Part("".join(passage))
@@ -74,12 +74,12 @@ def _begins_passage(line: str) -> bool:
 
 
 def is_held_out(passage: str, share: float) -> bool:
-    """Returns whether a passage is held out for validation if this share of all passages is."""
+    """Returns whether a passage belongs to this share of all passages, which is held out for validation."""
     return hash_of_text(passage) < share * (1 << 64) and not passage.isspace()
 
 
 def without_held_out(parts: Iterator[Part], share: float) -> Iterator[Part]:
-    """Yields the passages that are not held out. Those that are adjacent belong together."""
+    """Yields the passages that are not held out. Adjacent ones belong together."""
     before = None
     for passage in passages(parts):
         held_out = is_held_out(passage.text, share)

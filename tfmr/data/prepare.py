@@ -27,7 +27,7 @@ log = logging.getLogger("tfmr")
 FORMAT = 2
 """Changes whenever the same input gives different arrays, so that older prepared corpora are not used."""
 MAX_TOKENIZER_PAIRS = 1_000_000
-"""A tokenizer is trained on about this many pairs of the training split at most, chosen by their content."""
+"""The approximate maximum number of training pairs, chosen by their content, that a tokenizer is trained on."""
 
 _SIDES = ("source", "target")
 _TEXT_SPLITS = ("validation", "test")
@@ -66,8 +66,8 @@ class PreparedPairs(PreparedFolder):
 def prepare_pairs(config: PairsConfig) -> PreparedPairs:
     """Returns the prepared corpus that a configuration describes; prepares it first if it is not in the cache.
 
-    All pairs are encoded, and those that are too long are left out when batches are planned. `data.max_length` has an
-    influence on the tokenizer only, which is not trained on pairs that are certain to be left out.
+    All pairs are encoded, and those that are too long are left out when batches are planned. `data.max_length` affects
+    only the tokenizer, which is not trained on pairs that are certain to be left out.
 
     Raises:
       InputError: for anything wrong with the corpus, its files, or the given tokenizer.
@@ -114,7 +114,7 @@ def _write(folder: Path, corpus: Corpus, given: Tokenizer | None, config: PairsC
             )
     # The files are read several times. What was read is the corpus of this name only if they are still the same.
     if load_corpus(config).fingerprint != corpus.fingerprint:
-        raise InputError(f"data.corpus = {corpus.name!r}: its files changed while they were read; try again")
+        raise InputError(f"data.corpus = {corpus.name!r}: its files changed while they were being read; try again")
     write_manifest(folder, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts})
 
 
@@ -145,7 +145,7 @@ def _lines_to_learn_from(corpus: Corpus, config: PairsConfig, share: float, skip
 
 
 def _is_too_long(line: str, config: PairsConfig) -> bool:
-    """Returns whether a line has certainly more than `max_length` tokens, EOS included, before there is a tokenizer."""
+    """Returns whether a line is certain to have more than `max_length` tokens, including EOS, with any tokenizer."""
     if config.tokenizer == "characters":
         return len(line) >= config.max_length
     return len(line) > _MOST_CHARACTERS * config.max_length or len(line.split()) >= config.max_length
@@ -156,7 +156,7 @@ def _is_blank(pair: LinePair) -> bool:
 
 
 class _Skipped:
-    """The pairs on which a tokenizer is not trained: their number, and the first ones."""
+    """Counts the pairs that a tokenizer is not trained on, and records the first ones."""
 
     def __init__(self, corpus: Corpus):
         self._corpus, self._count, self._first = corpus, 0, []

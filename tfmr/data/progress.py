@@ -1,4 +1,4 @@
-"""The progress of long work on data: a line that is kept up to date on a terminal, or a line every 30 s in a log."""
+"""Progress of long data processing: an updating line on a terminal, or a line every 30 s in a log."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ _EVERY_ON_TERMINAL = 0.5
 
 
 def reported(items: Iterable[tuple[int, T]], stage: str, unit: str, total: int) -> Iterator[T]:
-    """Yields the second of each pair, and reports the sum of the first ones.
+    """Yields the second element of each pair, and reports the sum of the first elements.
 
     Args:
       items: how many units an item has, and the item.

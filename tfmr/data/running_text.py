@@ -33,13 +33,13 @@ FORMAT = 2
 """Changes whenever the same input gives different arrays, so that older prepared texts are not used."""
 SPLITS = ("train", "validation")
 MAX_TOKENIZER_CHARACTERS = 1_000_000_000
-"""A tokenizer is trained on about this many characters of the training text at most."""
+"""The approximate maximum number of characters of the training text that a tokenizer is trained on."""
 
 _PIECE = 50_000  # number of characters that are encoded at a time
 _BATCH = 1_000_000  # number of characters that are encoded in parallel
-# A text can be cut after a single line feed between two words, which no token contains together with others, or before
-# a space that precedes a word, which is the first character of its token; or else after a full stop or comma of a
-# script without spaces.
+# A text can be cut after a single line feed between two words, which is always a token of its own; before a space that
+# precedes a word, which is always the first character of a token; or else after a full stop or comma of a script
+# without spaces.
 _CUT = re.compile(r"(?<=\S)\n(?=\S)")
 _OTHER_CUT = re.compile(r"(?<=\S)(?= [^\W\d_])|(?<=[\u3001\u3002\uff01\uff0c\uff1f])(?=[^\W\d_])")
 
@@ -65,7 +65,7 @@ class PreparedText(PreparedFolder):
 
 
 class _Text(NamedTuple):
-    """What is prepared."""
+    """The text to prepare."""
 
     config: RunningTextConfig
     files: list[Path]
@@ -84,8 +84,8 @@ def prepare_running_text(config: RunningTextConfig) -> PreparedText:
     given = Tokenizer.from_file(config.tokenizer_file) if config.tokenizer_file else None
     if given and (given.kind == "wordpiece" or given.encode("a b") != [*given.encode("a"), *given.encode(" b")]):
         raise InputError(
-            f"data.tokenizer_file = {config.tokenizer_file!r}: puts a space before each line; running text needs a BPE "
-            "that does not, or characters"
+            f"data.tokenizer_file = {config.tokenizer_file!r}: adds a space before each line; running text needs a BPE "
+            "tokenizer that does not, or a character tokenizer"
         )
     recipe = _recipe(text, given)
     directory = config.cache_folder / "prepared" / f"running_text-{fingerprint(recipe)[:16]}"
@@ -169,7 +169,7 @@ def encode_text(tokenizer: Tokenizer, text: str) -> Integer[np.ndarray, " length
 
 
 def _pieces(parts: Iterable[Part]) -> Iterator[tuple[str, Part]]:
-    """Joins the parts of each text and cuts it again, where no token is cut; yields pieces with the part they end in.
+    """Joins the parts of each text and cuts it again between tokens; yields each piece with the part that it ends in.
 
     If there is no such place, the text is cut anywhere.
     """
@@ -238,7 +238,7 @@ def _write(folder: Path, text: _Text, given: Tokenizer | None, recipe: dict[str,
     counts = {name: _write_split(folder, name, split, tokenizer, documents) for name, split in splits.items()}
     # The files are read several times. What was read is the text of this name only if they are still the same.
     if _recipe(text, given) != recipe:
-        raise InputError(f"{', '.join(map(str, text.files))}: the files changed while they were read; try again")
+        raise InputError(f"{', '.join(map(str, text.files))}: the files changed while they were being read; try again")
     write_manifest(folder, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts})
 
 
@@ -251,9 +251,9 @@ def _require_text(text: _Text, splits: dict[str, _Split]) -> None:
     if text.validation_files or text.config.validation_share:
         raise InputError(f"{', '.join(map(str, text.validation_files)) or names}: the validation split has no text")
     raise InputError(
-        f"{names}: {splits['train'].size} characters are too few to hold out validation text by its content; increase "
-        f"data.held_out_share = {text.config.held_out_share}, set data.validation_share to hold out the end, or give "
-        "data.validation_files"
+        f"{names}: {splits['train'].size} characters are too few to hold out validation text; increase "
+        f"data.held_out_share = {text.config.held_out_share}, set data.validation_share to hold out the end, or "
+        "provide data.validation_files"
     )
 
 

@@ -1,12 +1,12 @@
 """Tokenizers: text to token ids and back (section 5.1).
 
 `Tokenizer` is a byte-level BPE, WordPiece or characters: a pipeline of the `tokenizers` library that one
-`tokenizer.json` describes completely. It first brings a text into a Unicode normal form, so that é is the same whether
-it is one character or two, and removes a byte order mark at the start of a line. It puts a space before every line and
-removes it when it decodes, so that a word is the same token at the start of a line as inside it. A tokenizer for
-running text does not, because its parts are concatenated as they are. Special tokens are never read from text: `<s>`
-in a line is three characters. A byte-level BPE of another program, such as GPT-2's, keeps its own ids and conventions,
-which its `Marks` describe.
+`tokenizer.json` describes completely. It first converts text to a Unicode normal form, so that é is the same whether
+it is encoded as one character or two, and removes a byte order mark at the start of a line. It adds a space before each
+line and removes it when decoding, so that a word is the same token at the start of a line as inside it. A tokenizer for
+running text does not add it, because the parts of a text are concatenated unchanged. Special tokens are never read from
+text: `<s>` in a line is three characters. A byte-level BPE of another program, such as GPT-2's, keeps its own ids and
+conventions, which its `Marks` describe.
 
 `SentencePieceTokenizer` is the tokenizer of an imported model: two SentencePiece models, one per language, that share a
 vocabulary. It cannot be trained.
@@ -74,7 +74,7 @@ class Tokenizer:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """A hash of the text of each token id, by which the tokenizer of another model is recognised."""
+        """A hash of the text of each token id, which distinguishes this tokenizer from that of another model."""
         return hashlib.blake2b(json.dumps(self._names_by_id()).encode(), digest_size=16).hexdigest()
 
     def _names_by_id(self) -> list[str | None]:
@@ -97,7 +97,7 @@ class Tokenizer:
           texts: lines, or parts of a running text.
           vocab_size: maximum size of the vocabulary.
           running_text: put no space before the text, which may be any part of a longer text. Not for wordpiece.
-          normalization: the Unicode normal form into which every text is brought, in training and ever after.
+          normalization: the Unicode normal form that every text is converted to, in training and afterwards.
 
         Raises:
           InputError: for an unknown kind.
@@ -193,7 +193,7 @@ class Tokenizer:
         return [token for token in values if token not in marks]
 
     def normalize(self, text: str) -> str:
-        """Returns a text in the form in which the tokenizer reads and writes it, without a change of its spaces."""
+        """Returns a text in the form that the tokenizer reads and writes, with its spaces unchanged."""
         for stage in _stages(self._backend.normalizer):
             if type(stage).__name__ == "Prepend":  # spaces follow
                 break
@@ -239,7 +239,7 @@ class Tokenizer:
     def unkept(self, text: str) -> list[str]:
         """Returns the parts of a line that encoding and decoding lose; [] if the line is restored.
 
-        The Unicode normal form, and a byte order mark at the start, do not count.
+        Differences in Unicode normal form, and a byte order mark at the start, are ignored.
 
         A byte-level BPE loses nothing. WordPiece and characters lose characters that were not in their training text.
         WordPiece loses the whole word around such a character, and ``▁``, which represents a space.
@@ -333,7 +333,7 @@ class SentencePieceTokenizer(Tokenizer):
         return [self.decode(row) for row in ids]
 
     def normalize(self, text: str) -> str:
-        """Returns a text in the form in which the tokenizer writes it."""
+        """Returns a text in the form that the tokenizer writes."""
         return self._target.normalize(text).replace("▁", " ").strip()
 
     def pieces(self) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Reasons why another format cannot store a model, or tfmr cannot load one, collected into a single message."""
+"""Reasons why another format cannot represent a model, or tfmr cannot load one, collected into a single message."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ def require_kind(file_format: str, config: ModelConfig) -> Any:
     fitting = [name for name, kind in _KINDS.items() if isinstance(config, kind)]
     if file_format not in fitting:
         kind = model_to_dict(config)["kind"]
-        raise InputError(f"{file_format}: cannot store a model of kind {kind}; choose one of {', '.join(fitting)}")
+        raise InputError(f"{file_format}: cannot represent a model of kind {kind}; choose one of {', '.join(fitting)}")
     return config
 
 

@@ -36,7 +36,7 @@ def write_ctranslate2(folder: str | os.PathLike, config: TransformerConfig, para
       tokenizer_json: the text of the run's tokenizer.json. Token ids do not change.
 
     Raises:
-      InputError: if ctranslate2 is not installed or cannot store the model.
+      InputError: if ctranslate2 is not installed or cannot represent the model.
     """
     check_ctranslate2(config)
     specs: Any = importlib.import_module("ctranslate2.specs")
@@ -62,8 +62,8 @@ def write_ctranslate2(folder: str | os.PathLike, config: TransformerConfig, para
 
 
 def check_ctranslate2(config: ModelConfig) -> None:
-    """Raises InputError if ctranslate2 is not installed, or listing every reason why it cannot store a model."""
-    refuse("CTranslate2 cannot store this model", wrong_heads(require_kind("ctranslate2", config)))
+    """Raises InputError if ctranslate2 is not installed, or listing every reason why it cannot represent a model."""
+    refuse("CTranslate2 cannot represent this model", wrong_heads(require_kind("ctranslate2", config)))
     try:
         importlib.import_module("ctranslate2")  # by name, because type checkers may not have it
     except ImportError as error:

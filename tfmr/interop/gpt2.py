@@ -51,7 +51,7 @@ def write_gpt2(
       has_documents: whether the model was trained on documents with BOS and EOS tokens.
 
     Raises:
-      InputError: listing every reason why GPT-2 cannot store the model.
+      InputError: listing every reason why GPT-2 cannot represent the model.
     """
     special = _special_ids(tokenizer_json)
     values, weights = to_gpt2(config, params, special.bos, special.eos)
@@ -65,8 +65,8 @@ def read_gpt2(folder: str | os.PathLike) -> GPT2Model:
     """Reads config.json, model.safetensors, and tokenizer.json or vocab.json and merges.txt from a folder.
 
     Raises:
-      InputError: if the folder is of another kind, or listing every missing file, every reason why tfmr does not have
-        such a model, or every weight that does not fit.
+      InputError: if the folder is of another kind, or listing every missing file, every reason why tfmr does not
+        support such a model, or every weight that does not fit.
     """
     folder = Path(folder)
     folders.model_type(folder)

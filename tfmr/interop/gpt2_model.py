@@ -38,10 +38,10 @@ _SIZES = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
 
 
 def check_gpt2(config: ModelConfig) -> None:
-    """Raises an InputError that lists every reason why GPT-2 cannot store a model."""
+    """Raises an InputError that lists every reason why GPT-2 cannot represent a model."""
     model: CausalLMConfig = compatibility.require_kind("gpt2", config)
     reasons = compatibility.wrong_fields(model, norm="pre", gated=False) + compatibility.wrong_heads(model)
-    compatibility.refuse("GPT-2 cannot store this model", reasons)
+    compatibility.refuse("GPT-2 cannot represent this model", reasons)
 
 
 def is_tied(config: CausalLMConfig) -> bool:
@@ -74,10 +74,10 @@ def to_gpt2_config(config: CausalLMConfig, bos_id: int, eos_id: int) -> dict[str
 
 
 def from_gpt2_config(values: Mapping[str, Any], name: str) -> CausalLMConfig:
-    """Returns the configuration of a GPT-2.
+    """Returns the configuration of a GPT-2 model.
 
     Raises:
-      InputError: listing everything in its config.json that tfmr does not have.
+      InputError: listing everything in its config.json that tfmr does not support.
     """
     compatibility.refuse(f"{name}: cannot be converted to a tfmr model", _unsupported(values))
     width = values["n_embd"]
@@ -101,7 +101,7 @@ def from_gpt2_config(values: Mapping[str, Any], name: str) -> CausalLMConfig:
 
 
 def _unsupported(values: Mapping[str, Any]) -> list[str]:
-    """Returns a reason for each value of GPT-2's config.json that tfmr does not have."""
+    """Returns a reason for each value of GPT-2's config.json that tfmr does not support."""
     inner = ("n_inner",) if values.get("n_inner") is not None else ()
     wrong = compatibility.wrong_counts(values, (*_SIZES, *inner))
     # These are from older versions of transformers or variants of GPT-2.
@@ -137,7 +137,7 @@ def to_gpt2(
       eos_id: the id of the EOS token.
 
     Raises:
-      InputError: listing every reason why GPT-2 cannot store the model.
+      InputError: listing every reason why GPT-2 cannot represent the model.
     """
     check_gpt2(config)
     found, tied = flatten(params), is_tied(config)

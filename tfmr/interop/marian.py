@@ -46,7 +46,7 @@ def write_marian(
       decoding: the settings for `generate`, which supports a length penalty of length^alpha only.
 
     Raises:
-      InputError: listing every reason why Marian cannot store the model.
+      InputError: listing every reason why Marian cannot represent the model.
     """
     values, weights = to_marian(config, params)
     search = {
@@ -65,8 +65,8 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
     """Reads config.json, model.safetensors, vocab.json, source.spm and target.spm from a folder.
 
     Raises:
-      InputError: if the folder is of another kind, or listing every missing file, every reason why tfmr does not have
-        such a model, or every weight that does not fit.
+      InputError: if the folder is of another kind, or listing every missing file, every reason why tfmr does not
+        support such a model, or every weight that does not fit.
     """
     folder = Path(folder)
     folders.model_type(folder)

@@ -45,12 +45,12 @@ SPECIAL_IDS = {
 
 
 def check_marian(config: ModelConfig) -> None:
-    """Raises an InputError that lists every reason why Marian cannot store a model."""
+    """Raises an InputError that lists every reason why Marian cannot represent a model."""
     model: TransformerConfig = compatibility.require_kind("marian", config)
     reasons = compatibility.wrong_fields(model, norm="post", positions="sinusoidal") + compatibility.wrong_heads(model)
     if model.norm_epsilon > 2 * EPSILON:
         reasons.append(f"model.norm_epsilon = {model.norm_epsilon:g}, must be at most {2 * EPSILON:g}")
-    compatibility.refuse("Marian cannot store this model", reasons)
+    compatibility.refuse("Marian cannot represent this model", reasons)
 
 
 def to_marian_config(config: TransformerConfig) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def from_marian_config(values: Mapping[str, Any], name: str) -> TransformerConfi
     """Returns the configuration of a Marian model, with Marian's vocab_size.
 
     Raises:
-      InputError: listing everything in its config.json that tfmr does not have.
+      InputError: listing everything in its config.json that tfmr does not support.
     """
     compatibility.refuse(f"{name}: cannot be converted to a tfmr model", _unsupported(values))
     head = values["d_model"] // values["encoder_attention_heads"]
@@ -112,7 +112,7 @@ def from_marian_config(values: Mapping[str, Any], name: str) -> TransformerConfi
 
 
 def _unsupported(values: Mapping[str, Any]) -> list[str]:
-    """Returns a reason for each value of Marian's config.json that tfmr does not have."""
+    """Returns a reason for each value of Marian's config.json that tfmr does not support."""
     sizes = ("vocab_size", "d_model", "encoder_layers", "decoder_layers", "encoder_ffn_dim", "encoder_attention_heads")
     tokens = ("pad_token_id", "eos_token_id", "decoder_start_token_id")
     wrong = compatibility.wrong_counts(values, sizes) + compatibility.wrong_counts(values, tokens, least=0)
@@ -143,7 +143,7 @@ def to_marian(config: TransformerConfig, params: Any) -> tuple[dict[str, Any], d
     Token ids do not change.
 
     Raises:
-      InputError: listing every reason why Marian cannot store the model.
+      InputError: listing every reason why Marian cannot represent the model.
     """
     check_marian(config)
     weights = _with_epsilon(config, flatten(params))

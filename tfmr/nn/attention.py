@@ -67,7 +67,7 @@ def scaled_dot_product_attention(
 def _boolean(mask: Array) -> Array:
     if mask.dtype != jnp.bool_:
         raise TypeError(
-            f"mask has dtype {mask.dtype}: it must be boolean, True where a query may attend; `bias` adds to the scores"
+            f"mask.dtype = {mask.dtype}: must be boolean, True where a query may attend; to add to the scores, use bias"
         )
     return mask
 
@@ -179,9 +179,9 @@ class MultiHeadAttention(nn.Module):
       causal: no position attends to a later one; for self-attention only.
       input_init: initialiser of the query, key and value projections; None: Glorot uniform.
       output_init: initialiser of the output projection; None: Glorot uniform.
-      attention_function: computes attention from the queries, keys and values of all heads, called as
-        `scaled_dot_product_attention` and with `causal`, which says that no position attends to a later one. It may
-        return None for the weights. None: `causal_attention` or `scaled_dot_product_attention`.
+      attention_function: computes attention from the queries, keys and values of all heads, called like
+        `scaled_dot_product_attention` with an additional argument `causal`: whether no position attends to a later one.
+        It may return None for the weights. None: `causal_attention` or `scaled_dot_product_attention`.
 
     Raises:
       ValueError: if d_model is not a multiple of num_heads and d_k or d_v is missing.

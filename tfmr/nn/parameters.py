@@ -1,4 +1,4 @@
-"""Float32 parameters, whose axes have logical names where a program wants to shard them."""
+"""Float32 parameters with logical axis names for programs that shard them."""
 
 from collections.abc import Callable
 from typing import Any

@@ -68,7 +68,7 @@ def read_arrays(checkpoint: AnyPath, targets: dict[str, Any]) -> dict[str, Any]:
         for name, tree in found.items() if contents else ():
             for path, (_, checksum) in checksums(tree).items():
                 if checksum != contents["arrays"][name][path][1]:
-                    raise ValueError(f"{name}/{path} differs from what was saved: wrong checksum")
+                    raise ValueError(f"{name}/{path} differs from what was saved: checksum mismatch")
     return found
 
 
@@ -91,13 +91,13 @@ def read_values(checkpoint: AnyPath, name: str) -> dict[str, Any]:
 
 
 def write_amended(checkpoint: AnyPath, name: str, values: dict[str, Any]) -> None:
-    """Writes JSON values to a complete checkpoint, which replace those that it was saved with."""
+    """Writes JSON values that replace those with which a complete checkpoint was saved."""
     content = {"values": values, "checksum": _text_checksum(values)}
     write_text(checkpoint / f"{name}.amended.json", json.dumps(content))
 
 
 def _read_amended(checkpoint: AnyPath, name: str) -> dict[str, Any] | None:
-    """Returns the amended values; None if there are none or they are damaged, since what they tell can be repeated."""
+    """Returns the amended values; None if there are none or they are damaged, because that work can be repeated."""
     try:
         content = json.loads((checkpoint / f"{name}.amended.json").read_text())
         return content["values"] if content["checksum"] == _text_checksum(content["values"]) else None
@@ -156,11 +156,11 @@ TROUBLE = re.compile(
 
 
 DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, zlib.error)
-"""What reading a damaged checkpoint raises, besides errors of missing files and a plain Exception of tensorstore."""
+"""Exceptions that reading a damaged checkpoint raises, besides those of missing files and tensorstore's own."""
 
 
 def _is_damage(error: Exception) -> bool:
-    """Returns whether an error tells of what was read, not of the process that reads it."""
+    """Returns whether an error is caused by the data that was read, not by the process that reads it."""
     missing = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
     return (
         missing or type(error) is Exception or (isinstance(error, DAMAGE) and not isinstance(error, UnicodeEncodeError))
@@ -182,7 +182,9 @@ def _damage_named(checkpoint: AnyPath) -> Iterator[None]:
         if not _is_damage(error):
             raise
         if jax.process_count() == 1 and not checkpoint.exists():
-            raise InputError(f"{checkpoint}: was removed while it was read, as training does; try again") from error
+            raise InputError(
+                f"{checkpoint}: was removed while it was being read, as training removes old ones; try again"
+            ) from error
     if jax.process_count() > 1:
         seen = multihost_utils.process_allgather(np.array(bool(damage)))
         damage = damage or ("another host cannot read its part" if seen.any() else "")

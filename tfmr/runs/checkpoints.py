@@ -62,7 +62,7 @@ class Checkpointer:
                 raise InputError(f"{self._run.checkpoints}: already has a checkpoint newer than step {step}")
 
     def amend(self, step: int, values: dict[str, Any]) -> None:
-        """Replaces the JSON values of a step, after the best parameters are complete; nothing if it is not saved."""
+        """Replaces the JSON values of a step once the best parameters are complete. Ignores unsaved steps."""
         with self._writing():
             if step not in self._states.all_steps():
                 return

@@ -1,4 +1,4 @@
-"""Locks: a second process does not write where one is writing already."""
+"""Locks that keep two processes from writing to the same folder."""
 
 import contextlib
 import fcntl
@@ -13,13 +13,13 @@ from tfmr.runs.storage import AnyPath, is_remote, writing_named
 
 @contextlib.contextmanager
 def locked(file: AnyPath, work: str) -> Iterator[None]:
-    """Holds a lock inside its context. The file of the lock, and its folder if it is new and empty, are then removed.
+    """Holds a lock inside its context, then removes the lock file, and its folder if that is new and empty.
 
-    The operating system releases the lock when the process ends, however it ends, so what a killed process left behind
-    blocks nothing. Object stores, and file systems that do not know locks, have none.
+    The operating system releases the lock when the process ends for any reason, so a lock file left by a killed process
+    has no effect. Object stores, and file systems without locks, are not locked.
 
     Args:
-      file: the file of the lock.
+      file: the lock file.
       work: what is done under the lock, for the message: "training".
 
     Raises:
@@ -44,7 +44,7 @@ def locked(file: AnyPath, work: str) -> Iterator[None]:
 
 
 def _acquire(file: Path, work: str) -> int:
-    """Returns the open file of the lock, once this process holds it."""
+    """Returns the open lock file once this process holds the lock."""
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -55,7 +55,7 @@ def _acquire(file: Path, work: str) -> int:
             raise InputError(
                 f"{file.parent}: {holder} is {work} there; wait until it ends, stop it, or choose another folder"
             ) from None
-        except OSError:  # the file system does not know locks
+        except OSError:  # the file system has no locks
             return descriptor
         if _is_still(file, descriptor):
             os.ftruncate(descriptor, 0)

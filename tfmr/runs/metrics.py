@@ -32,7 +32,7 @@ def read_metric_lines(file: AnyPath) -> list[dict[str, Any]]:
 
 
 def json_line(values: Any) -> str:
-    """Returns values as JSON, which has no numbers that are not finite: these become null."""
+    """Returns values as JSON. NaN and infinities, which JSON does not have, become null."""
     return json.dumps(_finite(values), ensure_ascii=False)
 
 
@@ -128,7 +128,7 @@ def _tensorboard(folder: AnyPath, first_step: int) -> Any:
 
 
 class Progress:
-    """A line that is kept up to date on a terminal, or a line every 30 seconds in a log; nothing unless `shown`."""
+    """An updating line on a terminal, or a line every 30 seconds in a log; nothing unless `shown`."""
 
     def __init__(self, first_step: int, steps: int, shown: bool):
         self._shown = shown
@@ -139,7 +139,7 @@ class Progress:
         self._last_line = -math.inf
 
     def show(self, step: int, values: Values) -> None:
-        """Shows the step, the loss, tokens per second and the time left, in which nothing is expected to compile."""
+        """Shows the step, the loss, tokens per second, and the time left without further compilation."""
         now = time.monotonic()
         if not self._terminal and now - self._last_line < 30.0 and step != self._steps:
             return
@@ -152,7 +152,7 @@ class Progress:
         self._write(f"\r\x1b[2K{text}" if self._terminal else f"{text}\n")
 
     def print(self, text: str) -> None:
-        """Writes a line that stays."""
+        """Writes a permanent line."""
         self._write(f"\r\x1b[2K{text}\n" if self._terminal else f"{text}\n")
 
     def _write(self, text: str) -> None:

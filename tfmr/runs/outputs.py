@@ -1,4 +1,4 @@
-"""Files that a command writes: checked before any work, and failed writes as one line."""
+"""Files that a command writes: checks before any work, and one-line errors for failed writes."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ _OF_A_RUN = ("config.json", "tokenizer.json", "metrics.jsonl", "checkpoints", "b
 
 
 def check_output(path: str, inputs: Iterable[str], runs: Iterable[str | os.PathLike] = ()) -> None:
-    """Checks that an output can be written and replaces nothing that is needed. Leaves no file behind.
+    """Checks that an output can be written without replacing a file that is needed. Leaves no file behind.
 
     Args:
       path: the file to write. Empty: standard output.
@@ -37,9 +37,9 @@ def check_output(path: str, inputs: Iterable[str], runs: Iterable[str | os.PathL
         return
     for run in runs:
         if _is_part(Path(path), RunDirectory(run)):
-            raise InputError(f"{name}: is a part of the run {run}; choose another file")
+            raise InputError(f"{name}: is part of the run {run}; choose another file")
     if Path(path).is_dir():
-        raise InputError(f"{name}: is a folder; give the name of a file")
+        raise InputError(f"{name}: is a folder; choose a file name")
     if not Path(path).parent.exists():
         raise InputError(f"{name}: the folder {Path(path).parent} does not exist; create it or choose another file")
     with _named(name):

@@ -51,7 +51,7 @@ def _check_encodable(path: str | os.PathLike) -> None:
         full.encode("utf-8")
     except UnicodeEncodeError:  # tensorstore, which writes the checkpoints, takes no other names
         raise InputError(
-            f"{full!a}: a name in it is not UTF-8 in this locale ({sys.getfilesystemencoding()}); set "
+            f"{full!a}: contains a name that is not UTF-8 in this locale ({sys.getfilesystemencoding()}); set "
             "PYTHONUTF8=1 or LC_ALL=C.UTF-8 in the environment, or rename it"
         ) from None
 

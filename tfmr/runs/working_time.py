@@ -1,4 +1,4 @@
-"""A clock that stands still while JAX compiles programs."""
+"""A clock that pauses while JAX compiles programs."""
 
 import time
 
@@ -21,5 +21,5 @@ jax.monitoring.register_event_duration_secs_listener(_note_compiling)
 
 
 def working_time() -> float:
-    """Returns the seconds of a clock that stands still while programs are compiled."""
+    """Returns the seconds of a clock that pauses while programs are compiled."""
     return time.monotonic() - sum(end - start for start, end in _compiling)

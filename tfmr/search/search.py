@@ -3,8 +3,8 @@
 A hypothesis is a sequence of tokens that ends in EOS. Its score is its log-probability divided by a length penalty;
 both include EOS. The only continuation of a hypothesis that is one token short of its limit is EOS. Every hypothesis
 therefore ends in EOS, and its score is what the model assigns to exactly these tokens, whichever rules restrict them.
-A prefix is given and not part of the output that is scored: log-probability and length count what follows it. All
-hypotheses of a row share its prefix, whose low probability would otherwise favour longer ones.
+A prefix is not part of the scored output: log-probability and length cover only the tokens after it. All hypotheses of
+a row share its prefix, whose low probability would otherwise favour longer hypotheses.
 
 Searches never write PAD or BOS, which no training target contains. They may write UNK if the tokenizer trains it.
 """

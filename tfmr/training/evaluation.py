@@ -23,7 +23,7 @@ Batch = Mapping[str, Any]
 
 
 between_batches: contextvars.ContextVar[Callable[[], None]] = contextvars.ContextVar("between", default=lambda: None)
-"""Called after each batch of an evaluation, in all processes alike. Training sets it to end what was interrupted."""
+"""Called in every process after each batch of an evaluation. Training uses it to end an interrupted evaluation."""
 
 
 def evaluate_loss(batch_sums: Callable[[Batch], tuple[ArrayLike, ArrayLike]], batches: Iterable[Batch]) -> float:

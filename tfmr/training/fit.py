@@ -237,7 +237,7 @@ class _Loop:
                 batch, standing.place = next(batches)
                 shape = tuple(array.shape for array in jax.tree.leaves(batch))
                 if shape not in compiled:
-                    reader.finish()  # to know how long the last step takes, and not how long the next one compiles
+                    reader.finish()  # measures the last step without the compilation of the next one
                     compiled.add(shape)
                 state, metrics = self.step(state, batch)
                 step += 1
@@ -296,7 +296,9 @@ class _Loop:
         name = self.config.training.best_metric
         cost = -values[name] if self.config.data.metrics[name] == "max" else values[name]
         if not math.isfinite(cost):
-            progress.print(f"step {step}  validation/{name} is {values[name]}: ignored for the best and for patience")
+            progress.print(
+                f"step {step}  validation/{name} is {values[name]}: ignored for the best checkpoint and for patience"
+            )
         elif cost < standing.best:
             standing.best, standing.worse = cost, 0
             self.checkpointer.save_best(step, params)
@@ -313,7 +315,7 @@ class _Loop:
             )
         if had_ended:
             option = "training.patience" if early else "training.steps"
-            progress.print(f"{self.run.path}: has ended already, nothing was trained; raise {option} to continue")
+            progress.print(f"{self.run.path}: training has already ended; raise {option} to continue")
 
 
 def _is_due(step: int, every: int) -> bool:

@@ -38,9 +38,9 @@ FREE = {
 
 
 def check_may_train(run: RunDirectory) -> None:
-    """Raises InputError if training in a folder would overwrite or delete what no training wrote.
+    """Raises InputError if training in a folder would overwrite or delete files that training did not write.
 
-    Training writes config.json first, and a state before the first of the best parameters.
+    Training writes config.json first, and writes a state before any best parameters.
     """
     if not run.config_file.exists():
         others = (run.tokenizer_file, run.metrics_file, run.checkpoints, run.best, run.averaged)
@@ -93,7 +93,7 @@ def check_same_run(run: RunDirectory, config: Config, *, is_complete: bool = Tru
 
 
 def corpus_has_changed(run: RunDirectory, task: Task, corpus: Corpus, config: Config) -> bool:
-    """Returns whether a run is to be continued with another corpus than before.
+    """Returns whether a run continues on a different corpus.
 
     Raises:
       InputError: if so, unless `training.corpus_may_change` is set.
@@ -106,10 +106,10 @@ def corpus_has_changed(run: RunDirectory, task: Task, corpus: Corpus, config: Co
         return False
     if not config.training.corpus_may_change:
         raise InputError(
-            f"{run.path}: the corpus is not the one that this run was trained on; restore that one, choose another "
-            "--workdir, or continue on this one with --training.corpus-may-change"
+            f"{run.path}: the corpus is not the one that this run was trained on; restore the original corpus, "
+            "choose another --workdir, or continue on this one with --training.corpus-may-change"
         )
-    log.warning("%s: continuing on a corpus that has changed", run.path)
+    log.warning("%s: continuing on a different corpus", run.path)
     return True
 
 

@@ -11,7 +11,7 @@ from tfmr.training.hosts import Hosts
 
 
 class Interrupted(BaseException):
-    """A signal ended work that will be repeated. Not an Exception, so that no library takes it for a failure."""
+    """A signal ended work that will be repeated. Not an Exception, so that no library treats it as a failure."""
 
 
 class StopSignals:
@@ -48,8 +48,8 @@ class StopSignals:
     def interrupting(self) -> Iterator[None]:
         """Raises Interrupted inside its context as soon as a signal arrives.
 
-        Several processes must leave their common programs at the same point, since they would wait forever for one that
-        is missing: they raise it after the same batch of the evaluation.
+        All processes must leave collective computations at the same point, because they would wait forever for a
+        missing process. They raise it after the same batch of the evaluation.
         """
         self._interrupts = self._hosts.count == 1
         check = between_batches.set(self._check)

@@ -106,7 +106,7 @@ class Task(abc.ABC):
         """Returns a split without content and its longest batch, for compiling a step without a corpus.
 
         Raises:
-          InputError: if the task cannot tell.
+          InputError: if the task cannot determine it.
         """
         raise InputError(f"{type(self).__name__}: cannot be compiled without its corpus: define longest_batch")
 

@@ -1,7 +1,7 @@
 """The choice of sacreBLEU's tokenizer, by the target language.
 
-BLEU counts matching words. A tokenizer that divides text at spaces takes a sentence of a language without spaces for a
-single word, and its BLEU for 0.
+BLEU counts matching words. A tokenizer that splits text at spaces treats a sentence in a language without spaces as a
+single word, and BLEU is then 0.
 """
 
 import importlib.util
@@ -50,8 +50,8 @@ def bleu_tokenizer(config: PairsConfig, choice: str = "") -> str:
 def recommended_tokenizer(language: str) -> str:
     """Returns the tokenizer for a language, given as a code with or without a script or country: zh, zho_Hans, zh-TW.
 
-    It is the one that sacreBLEU recommends. Where that is not installed, and for the other languages without spaces
-    between words, every character is a word.
+    It is the one that sacreBLEU recommends. If that is not installed, or for other languages without spaces between
+    words, every character is a word.
     """
     code = re.split(r"[-_]", language.lower())[0]
     if code in _CHINESE:
@@ -70,8 +70,8 @@ def bleu_metric(tokenizer: str) -> Any:
     from sacrebleu.metrics.bleu import BLEU
 
     try:
-        # force: do not warn about tokenized text if that is what the caller says it is.
+        # force: no warning about tokenised text, because the caller has said that it is tokenised.
         return BLEU(tokenize=tokenizer, force=tokenizer == "none")
     except (KeyError, AssertionError, RuntimeError, ImportError, OSError, SystemExit) as error:
         reason = " ".join(str(error).split()) if isinstance(error, Exception) else "the download failed"
-        raise InputError(f"the tokenizer {tokenizer!r} of sacreBLEU cannot be loaded ({reason})") from None
+        raise InputError(f"sacreBLEU cannot load its tokenizer {tokenizer!r} ({reason})") from None

@@ -76,7 +76,7 @@ def _as_written(name: str, words: Sequence[str], tokenizer: Tokenizer) -> list[s
     written = [tokenizer.normalize(word.strip()).strip() for word in words]
     for word, form in zip(words, written, strict=True):
         if not form:
-            raise InputError(f"{name}: {word!r} is nothing that the tokenizer can write; remove it")
+            raise InputError(f"{name}: the tokenizer cannot write {word!r}; remove it")
     return written
 
 

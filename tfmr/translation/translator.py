@@ -177,8 +177,8 @@ class Translator:
           lines: the sources.
           number: the number of translations of each line, at most the beam size unless sampling.
           prefixes: see `translate`.
-          distinct: of the hypotheses with the same text, which can consist of different tokens, return the best one
-            only. Samples are always returned as drawn.
+          distinct: of several hypotheses with the same text but different tokens, return only the best one. Samples are
+            always returned as drawn.
 
         Raises:
           InputError: as `translate`, or if `number` exceeds the beam size.
@@ -321,7 +321,7 @@ class Translator:
         make: Callable[[Pair, Any], T],
         too_long: T,
     ) -> Iterator[T]:
-        """Yields what `make` makes of each pair and its row of the results of `run`, in order; or `too_long`."""
+        """Yields `make` of each pair and its row of the results of `run`, in order; `too_long` for excluded pairs."""
         limits = self._longest_source(), self._longest_target()
         for start, window in self._windows(pairs, first, batches):
             kept = without_too_long(encode_pairs(self.tokenizer, window, start), limits, start)

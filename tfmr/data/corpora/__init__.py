@@ -6,8 +6,8 @@ from tfmr.config import PairsConfig
 from tfmr.data.corpora.corpus import Corpus
 
 BUILT_IN = ("grammar", "multi30k", "text")
-"""The corpora that tfmr reads itself; any other name is one of tensorflow-datasets. Each is a module of this package,
-imported only when it is needed, with a function `load_` and its name."""
+"""The corpora that tfmr reads itself; any other name is a dataset of tensorflow-datasets. Each is a module of this
+package, imported only when needed, with a function `load_NAME`."""
 
 
 def load_corpus(config: PairsConfig) -> Corpus:

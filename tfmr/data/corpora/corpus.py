@@ -1,7 +1,7 @@
-"""What a corpus is: pairs of lines in three splits, and a fingerprint of everything that determines them.
+"""A corpus: pairs of lines in three splits, and a fingerprint of everything that determines them.
 
-A validation or test split that a corpus lacks is held out of its training pairs: those whose hash is in a fixed range.
-Whether a pair is held out depends on its content alone, so it stays where it is whatever is added or removed.
+A missing validation or test split is held out from the training pairs: it consists of those whose hash is in a fixed
+range. Because the hash depends only on its content, a pair stays in its split when others are added or removed.
 """
 
 import abc
@@ -26,7 +26,7 @@ SPLITS = ("train", "validation", "test")
 READER_VERSION = "2.0.0"
 """Part of every fingerprint; changes whenever the same files are read as different pairs."""
 MAX_HELD_OUT = 1000
-"""The most pairs of a split that is held out. If there are more, those with the smallest hashes are used."""
+"""The maximum number of pairs in a held-out split. If there are more, those with the smallest hashes are used."""
 
 _HASHES = 1 << 64
 
@@ -57,7 +57,7 @@ class Corpus(abc.ABC):
         """
 
     def place(self, split: str, number: int) -> str:
-        """Returns where pair `number` of a split, from 1, is found; only for pairs that have been read."""
+        """Returns the location of pair `number` of a split, from 1. The pair must have been read."""
         return f"pair {number:,} of {split}"
 
     def numbered(self, split: str) -> Iterator[tuple[int, LinePair]]:
@@ -79,7 +79,7 @@ class Corpus(abc.ABC):
         return (pair for _, pair in self.numbered(split))
 
     def is_whole(self, split: str) -> bool:
-        """Returns whether the corpus has a split and nothing is held out of it."""
+        """Returns whether the corpus has a split and nothing is held out from it."""
         return self.has(split) and (split != "train" or not self._lacking())
 
     def size(self, split: str) -> int:
@@ -107,8 +107,8 @@ class Corpus(abc.ABC):
         for split, pairs in parts.items():
             if not pairs:
                 raise InputError(
-                    f"corpus {self.name}: {total} pairs are too few to hold out {split} by their content; increase "
-                    f"data.held_out_share = {self.held_out_share}, or give files for {split}"
+                    f"corpus {self.name}: {total} pairs are too few to hold out a {split} split; increase "
+                    f"data.held_out_share = {self.held_out_share}, or provide files for {split}"
                 )
         sizes = " and ".join(f"{len(pairs)} pairs for {split}" for split, pairs in parts.items())
         log.info("Holding out %s from %d training pairs, chosen by their content", sizes, total)
@@ -148,16 +148,16 @@ def hash_of_text(text: str) -> int:
 
 
 class Smallest(Generic[T]):
-    """The values with the smallest of a stream of numbers, in memory of a fixed size."""
+    """Keeps the values with the smallest numbers of a stream, in a fixed amount of memory."""
 
     def __init__(self, size: int):
         """Starts with no numbers; `size` is how many are kept."""
         self._size = size
-        self._values: dict[int, T] = {}  # in the order in which they came; some are not among the smallest
+        self._values: dict[int, T] = {}  # in order of arrival; some are not among the smallest
         self._limit = _HASHES  # all numbers from here on are ignored
 
     def add(self, number: int, value: T) -> None:
-        """Adds a value unless its number is too large or was there before."""
+        """Adds a value unless its number is too large or has occurred before."""
         if number < self._limit:
             self._values.setdefault(number, value)
         if len(self._values) > 2 * self._size:
@@ -165,7 +165,7 @@ class Smallest(Generic[T]):
             self._values = {number: value for number, value in self._values.items() if number < self._limit}
 
     def in_order(self) -> list[T]:
-        """Returns the values with the smallest numbers, in the order in which they came."""
+        """Returns the values with the smallest numbers, in order of arrival."""
         smallest = {*heapq.nsmallest(self._size, self._values)}
         return [value for number, value in self._values.items() if number in smallest]
 

@@ -25,7 +25,7 @@ _CHUNK = 1 << 20  # number of bytes that are decoded at a time
 def read_lines(path: Path) -> Iterator[str]:
     """Yields the lines of a file as `decode_lines` does.
 
-    gzip, bzip2, xz and zstd files are decompressed; their first bytes, not their names, tell which they are.
+    gzip, bzip2, xz and zstd files are decompressed; the format is detected from their first bytes, not their names.
 
     Raises:
       InputError: if the file does not exist, is not UTF-8, or is compressed but damaged.
@@ -68,7 +68,7 @@ def reading(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     except FileNotFoundError:
         raise missing_file(path) from None
     except EOFError:
-        raise InputError(f"{path}: the {opened.kind} file is cut short; copy or download it again") from None
+        raise InputError(f"{path}: the {opened.kind} file is truncated; copy or download it again") from None
     except opened.errors as error:
         raise InputError(f"{path}: the {opened.kind} file is damaged ({error}); copy or download it again") from None
     except OSError as error:
@@ -78,7 +78,7 @@ def reading(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
 class _Opened(NamedTuple):
     kind: str
     errors: tuple[type[Exception], ...]
-    """What reading a damaged file raises."""
+    """The exceptions that reading a damaged file raises."""
     file: IO[bytes] | gzip.GzipFile
 
 
@@ -149,8 +149,8 @@ def find_files(names: str | Sequence[str]) -> list[Path]:
         if not path.exists():
             raise missing_file(path)
         if not path.is_file():
-            what = "a folder" if path.is_dir() else "a pipe or a device, and a corpus is read several times"
-            raise InputError(f"{path}: is {what}; give the name of a file")
+            what = "a folder" if path.is_dir() else "a pipe or a device, but a corpus is read several times"
+            raise InputError(f"{path}: is {what}; provide a regular file")
     return files
 
 

@@ -24,7 +24,7 @@ log = logging.getLogger("tfmr")
 
 LANGUAGES = ("en", "de", "fr", "cs")
 BASE_URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1"
-_INSTEAD = "get the files from github.com/multi30k/dataset and give their folder with --data.dir"
+_INSTEAD = "get the files from github.com/multi30k/dataset and set --data.dir to their folder"
 _TIMEOUT = 60.0  # seconds without an answer
 
 _STEMS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
@@ -95,7 +95,7 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
     """Downloads a file if it is missing or its checksum is wrong.
 
     If the checksum is not known (`sha256` is None), the first download is trusted. Its checksum is recorded in
-    `checksums.json` in the folder, and later downloads with another checksum are refused.
+    `checksums.json` in the folder, and later downloads with another checksum are rejected.
     """
     record = path.with_name("checksums.json")
     recorded = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
@@ -111,9 +111,9 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
                 shutil.copyfileobj(response, file)
             found = sha256_of_file(temporary)
             if expected and found != expected:
-                raise InputError(f"{url}: refused, because its sha256 is {found} instead of {expected}; {_INSTEAD}")
+                raise InputError(f"{url}: has sha256 {found}, expected {expected}; {_INSTEAD}")
             if not expected:
-                message = "%s: its checksum is not known; trusting sha256 %s and recording it in %s"
+                message = "%s: no checksum is known; trusting sha256 %s and recording it in %s"
                 log.warning(message, url, found, record)
                 known = {**recorded, path.name: found}
                 write_bytes_atomically(record, json.dumps(known, indent=1, sort_keys=True).encode())

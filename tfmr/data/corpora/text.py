@@ -62,7 +62,7 @@ def load_text(config: PairsConfig) -> Corpus:
 
 
 def text_corpus(name: str, files: dict[str, list[Files]], held_out_share: float, *parts: object) -> TextCorpus:
-    """Returns a corpus of files; `parts` are what else determines its pairs."""
+    """Returns a corpus of files; `parts` is everything else that determines its pairs."""
     sums = {split: [[*map(sha256_of_file, group)] for group in groups] for split, groups in files.items()}
     return TextCorpus(name, fingerprint(name, READER_VERSION, *parts, sums), files, held_out_share=held_out_share)
 
@@ -77,7 +77,7 @@ def _given_files(config: PairsConfig) -> dict[str, list[Files]]:
     if len(sources) != len(targets):
         raise InputError(
             f"data.source_file and data.target_file name {len(sources)} and {len(targets)} files; "
-            "every file of sources needs its file of targets"
+            "each source file needs one target file"
         )
     return {"train": [*zip(sources, targets, strict=True)]}
 
@@ -98,7 +98,7 @@ def _files_of_folder(config: PairsConfig) -> dict[str, list[Files]]:
 
 
 def _files_of_split(folder: Path, stems: tuple[str, ...], languages: tuple[str, str]) -> Files:
-    """Returns the two files or the TSV file of the first stem that has any; () if none has."""
+    """Returns the two files or the TSV file of the first stem for which they exist; () if there are none."""
     for stem in stems:
         pair = [plain_or_compressed(folder / f"{stem}.{language}") for language in languages]
         if pair[0] and pair[1]:
@@ -112,6 +112,6 @@ def _files_of_split(folder: Path, stems: tuple[str, ...], languages: tuple[str, 
 
 
 def plain_or_compressed(path: Path) -> Path | None:
-    """Returns this file, or the one whose name has the ending of a compressed file; None if there is neither."""
+    """Returns this file or its compressed version; None if neither exists."""
     candidates = (path, *(path.with_name(path.name + ending) for ending in (".gz", ".bz2", ".xz", ".zst")))
     return next((candidate for candidate in candidates if candidate.is_file()), None)
