@@ -151,7 +151,7 @@ OUTPUTS = {
     "the target": (["align", "{run}", *PAIR, "--output", "{other}"], "is also an input"),
     "the reference": (["evaluate", "{run}", *PAIR, "--output", "{other}"], "is also an input"),
     "the run's reference": (["evaluate", "{run}", "--output", "{run}/evaluation/test.target.txt"], "part of the run"),
-    "the run's config": (["translate", "{run}", "--input", "{good}", "--output", "{run}/config.json"], "is a part of"),
+    "the run's config": (["translate", "{run}", "--input", "{good}", "--output", "{run}/config.json"], "is part of"),
     "the run's weights": (["score", "{run}", *PAIR, "--output", "{run}/best/x"], "is part of the run"),
     "a folder": (["evaluate", "{run}", "--output", "{run}"], "is a folder; choose a file name"),
     "no such folder": (["evaluate", "{run}", "--output", "{good}x/out"], "good"),
