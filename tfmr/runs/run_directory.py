@@ -83,7 +83,7 @@ class RunDirectory:
             raise InputError(f"{self.config_file}: cannot be read as JSON ({error})") from None
         if not isinstance(values, dict):
             raise InputError(f"{self.config_file}: not a configuration")
-        if isinstance(values, dict) and "model_type" in values:
+        if "model_type" in values:
             raise InputError(
                 f"{self.path}: contains a model of type {values['model_type']!r}, and is not a run directory; see "
                 "tfmr import --help"
