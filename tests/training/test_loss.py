@@ -99,6 +99,14 @@ def test_gradients_of_the_plain_formula(arrays, label_smoothing):
         assert relative_error(found, wanted) < 1e-6
 
 
+def test_the_gradient_by_the_weights_is_the_loss_of_each_token(arrays):
+    states, table, targets, weights = arrays
+    found = jax.grad(lambda weights: sums(states, table, targets, weights, 0.1, 9).loss)(weights)
+    one_at_a_time = np.eye(weights.size).reshape(-1, *weights.shape)
+    losses = [formula(states, table, targets, only, 0.1)[0] for only in one_at_a_time]
+    np.testing.assert_allclose(np.ravel(found), losses, rtol=1e-6)
+
+
 def test_gradients_by_finite_differences(arrays):
     random = np.random.default_rng(1)
     states, table = (np.asarray(x, np.float64) for x in arrays[:2])

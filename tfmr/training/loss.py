@@ -84,7 +84,8 @@ def label_smoothed_cross_entropy(
       targets: the target tokens.
       weights: 1 for tokens that count, 0 for padding.
       label_smoothing: probability mass that is spread over the vocabulary.
-      chunk: the maximum number of tokens whose logits exist at a time, as far as the target length can be divided.
+      chunk: the maximum number of tokens whose logits exist at a time, as far as the target length can be divided. With
+        a symbolic batch size or length (`jax.export`), all logits exist at once.
     """
     weights = weights.astype(jnp.promote_types(states.dtype, jnp.float32))
     pieces = _num_pieces(states.shape[0], states.shape[1], chunk)
@@ -94,7 +95,12 @@ def label_smoothed_cross_entropy(
 
 
 def _num_pieces(batch: int, length: int, chunk: int) -> int:
-    """Returns the smallest number of equal pieces of the length that have at most `chunk` tokens each."""
+    """Returns the smallest number of equal pieces of the length that have at most `chunk` tokens each.
+
+    If `jax.export` leaves a size open, there is one piece.
+    """
+    if not (isinstance(batch, int) and isinstance(length, int)):
+        return 1
     return next(n for n in range(1, length + 1) if length % n == 0 and (batch * length // n <= chunk or n == length))
 
 
