@@ -159,7 +159,7 @@ FOLDERS = {
     "m2m_100": ({"config.json": '{"model_type": "m2m_100"}', "model.safetensors": ""}, "of type 'm2m_100'"),
     "llama": ({"config.json": '{"model_type": "llama"}', "tokenizer.json": "{}"}, "is a model of type 'llama'"),
     "ctranslate2": ({"config.json": "{}", "model.bin": "", "shared_vocabulary.json": "[]"}, "is a CTranslate2 model"),
-    "marian itself": ({"decoder.yml": "", "model.npz": "", "source.spm": ""}, "is a model of the program Marian"),
+    "marian itself": ({"decoder.yml": "", "model.npz": "", "source.spm": ""}, "is a model in Marian's own format"),
     "the cache": ({"snapshots/0a1b/config.json": "{}"}, "is a folder of the Hugging Face cache"),
 }
 

@@ -211,7 +211,7 @@ def test_a_folder_without_validation_files_holds_out_that_part_only(folder, load
 
 def test_too_few_pairs_are_refused_and_a_larger_share_helps(folder, load):
     tsv = write(folder / "all.tsv", [f"a {n}\tA {n}" for n in range(20)])
-    refused(lambda: load(source_file=str(tsv)), "20 pairs are too few to hold out", "data.held_out_share = 0.01")
+    refused(lambda: load(source_file=str(tsv)), "20 pairs are too few to hold out", "data.held_out_share (now 0.01)")
     corpus = load(source_file=str(tsv), held_out_share=0.3)
     assert min(corpus.size(split) for split in ("train", "validation", "test")) > 0
 

@@ -165,7 +165,7 @@ def test_a_damaged_folder_is_reported_and_made_again(make, name, damage, caplog,
     with pytest.raises(InputError, match=name):
         PreparedPairs.open(prepared.directory)
     again = prepare_pairs(make())
-    assert "damaged and is prepared again" in caplog.text
+    assert "damaged and will be prepared again" in caplog.text
     assert name in caplog.text
     assert {path.name: path.read_bytes() for path in again.directory.iterdir()} == before
     assert folders(tmp_path) == [prepared.directory.name]

@@ -214,7 +214,9 @@ def test_of_much_text_a_bounded_part_validates(make, monkeypatch):
 
 
 def test_too_little_text_to_hold_out_is_refused(make):
-    with pytest.raises(InputError, match=r"12 characters are too few .* data\.held_out_share = 0\.01, set data\.valid"):
+    with pytest.raises(
+        InputError, match=r"12 characters are too few .* data\.held_out_share \(now 0\.01\), set data\.valid"
+    ):
         prepare_running_text(make("The old dog\n", held_out_share=0.01))
 
 
@@ -387,5 +389,7 @@ def test_what_is_refused(make, tmp_path):
     with pytest.raises(InputError, match=r"bad\.txt: is not UTF-8: byte 4 is 0xff"):
         prepare_running_text(dataclasses.replace(make("a b"), files=(str(tmp_path / "bad.txt"),)))
     config = make("a b c " * 3, tokenizer="characters", max_length=20)
-    with pytest.raises(InputError, match=r"data\.max_length = 20: the training text has only 16 tokens"):
+    with pytest.raises(
+        InputError, match=r"data\.max_length = 20: must be at most 16, the number of tokens in the training text"
+    ):
         prepare_running_text(config).split("train").plan(config)

@@ -82,12 +82,12 @@ def test_alike_processes_agree():
 
 def test_the_one_that_differs_from_most_is_named():
     heard = agree_all([{"seed": 2}, {"seed": 3}, {"seed": 3}])
-    assert heard == "hosts disagree: process 0 on host host0 has seed = 2, process 1 on host host1 has 3"
+    assert heard == "hosts disagree: process 0 on host host0 has seed = 2, but process 1 on host host1 has 3"
 
 
 def test_of_two_the_first_is_right():
     heard = agree_all([{"seed": 2, "x": None}, {"seed": 3, "x": None}])
-    assert heard == "hosts disagree: process 1 on host host1 has seed = 3, process 0 on host host0 has 2"
+    assert heard == "hosts disagree: process 1 on host host1 has seed = 3, but process 0 on host host0 has 2"
 
 
 def test_the_first_works_before_the_others():
@@ -116,9 +116,7 @@ def test_a_process_without_a_sign_of_life_is_lost(monkeypatch):
         if now <= 6:
             store.values["tfmr/beats/2"] = f"{now} 7"
         elif now - 6 > 10:
-            with pytest.raises(
-                Died, match="process 2 on host host2 is lost: no heartbeat for 12 s, its last step was 7"
-            ):
+            with pytest.raises(Died, match="process 2 on host host2 is lost: no heartbeat for 12 s after step 7"):
                 looked_at(store, hosts, beats, set(), float(now), monkeypatch)
             assert "host2 is lost" in store.values["tfmr/end/0"]  # the others read it there
             with pytest.raises(Died, match="process 2 on host host2 is lost"):
@@ -137,7 +135,9 @@ def test_a_process_that_lags_is_named_once(monkeypatch, caplog):
             steps = (now, now) if now < 10 else (11, 10)
             store.values |= {f"tfmr/beats/{i}": f"{now} {step}" for i, step in enumerate(steps)}
             looked_at(store, hosts, beats, warned, float(now), monkeypatch)
-    assert caplog.messages == ["process 1 on host host1 is slow: at step 10 for 6 s while others wait at step 11"]
+    assert caplog.messages == [
+        "process 1 on host host1 is slow: it has been at step 10 for 6 s while others wait at step 11"
+    ]
 
 
 def is_caught(number):

@@ -231,7 +231,9 @@ def test_processes_that_disagree_end_with_what_differs(folder):
     two = Processes(config, 2, of_process=lambda i: ["--training.seed", str(3 + i)])
     assert two.wait() == [2, 2]
     host = socket.gethostname()
-    message = f"error: hosts disagree: process 1 on host {host} has training.seed = 4, process 0 on host {host} has 3"
+    message = (
+        f"error: hosts disagree: process 1 on host {host} has training.seed = 4, but process 0 on host {host} has 3"
+    )
     for log in two.logs:
         assert message in log.read_text()
     assert not two.run.config_file.exists()

@@ -64,7 +64,7 @@ def plot_attention_layers(
       InputError: if there are no layers, the labels do not match the weights, or the head does not exist.
     """
     if not len(weights):
-        raise InputError("weights: empty, must contain at least one layer")
+        raise InputError("weights: empty; there must be at least one layer")
     heads = _heads(weights[0], head, query_labels, key_labels)
     cell = min(max(10 / len(heads) / max(len(query_labels), len(key_labels)), 0.07), 0.14)
     rows = []

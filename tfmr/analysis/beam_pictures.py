@@ -40,7 +40,7 @@ def plot_beam_tree(tree: BeamTree, *, title: str = "", width: float = 12.0) -> "
     from matplotlib.figure import Figure
 
     if not tree.nodes:
-        raise InputError("tree: empty, must contain at least one hypothesis")
+        raise InputError("tree: empty; there must be at least one hypothesis")
     best = tree.path(tree.outputs[0]) if tree.outputs else []
     boxes, families = _boxes(tree.nodes, best)
     rows = _rows(tree.nodes, best)

@@ -201,7 +201,7 @@ def plot_schedules(schedules: Mapping[str, Callable[[int], ArrayLike]], steps: i
 
     lengths = dict(steps) if isinstance(steps, Mapping) else dict.fromkeys(schedules, steps)
     if not schedules:
-        raise InputError("schedules: empty, must contain at least one schedule")
+        raise InputError("schedules: empty; there must be at least one schedule")
     for name in schedules:
         if lengths.get(name, 0) < 1:
             raise InputError(f"steps of schedule {name!r} = {lengths.get(name)}: must be at least 1")

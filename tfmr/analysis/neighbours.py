@@ -203,6 +203,6 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
 
 def _check(vectors: Array | np.ndarray, texts: Sequence[str], tokens: Sequence[int]) -> None:
     if not len(tokens):
-        raise InputError("tokens: empty, must contain at least one token id")
+        raise InputError("tokens: empty; there must be at least one token id")
     if len(texts) != len(vectors):
         raise InputError(f"texts: {len(texts)} texts for {len(vectors)} vectors; there must be one per vector")

@@ -101,5 +101,5 @@ def plot_position_products(vectors: Float[Array | np.ndarray, "positions d_model
 
 def _checked(vectors: Any) -> Float[np.ndarray, "positions d_model"]:
     if not len(vectors):
-        raise InputError("vectors: empty, must contain at least one position")
+        raise InputError("vectors: empty; there must be at least one position")
     return np.asarray(vectors, np.float64)

@@ -31,7 +31,8 @@ class RunArguments:
     run: Run
     """The run directory."""
     checkpoint: str = ""
-    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists."""
+    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists, except an average
+    that is older than the newest checkpoint."""
 
 
 _BOOLS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}

@@ -10,7 +10,7 @@ from tfmr.config import DecodingConfig
 @dataclass(frozen=True)
 class Arguments(RunArguments):
     """Writes one line per pair of sentences: the log-probability of the translation in nats, a tab, and the score that
-    beam search ranks by, which is the log-probability divided by the length penalty."""
+    beam search ranks by: the log-probability divided by the length penalty, minus the coverage penalty if any."""
 
     ensemble: tuple[str, ...] = ()
     """More run directories with the same tokenizer. The probabilities of all models are averaged."""

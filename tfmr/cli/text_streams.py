@@ -28,7 +28,7 @@ def pairs_of(raw_lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
 
 
 def input_lines(path: str) -> Iterator[str]:
-    """Returns the lines of a file, plain or gzip.
+    """Returns the lines of a file, plain or compressed.
 
     Raises:
       InputError: if there is no such file, or a line is not UTF-8. Files are checked before the first line is returned,

@@ -21,7 +21,7 @@ class Arguments(RunArguments):
     ensemble: tuple[str, ...] = ()
     """More run directories with the same tokenizer. The probabilities of all models are averaged."""
     input: str = ""
-    """File to translate, plain or gzip. Empty: standard input."""
+    """File to translate, plain or compressed with gzip, bzip2, xz or zstd. Empty: standard input."""
     prefixes: str = ""
     """File with the required beginning of each translation, one per line. An empty line imposes no prefix."""
     line_by_line: bool = False

@@ -42,7 +42,8 @@ class GenerationConfig(SamplingConfig):
     stop: tuple[str, ...] = ()
     """Strings that end the output. The output is cut before the first of them."""
     window: bool = False
-    """If the text outgrows the context window, continue from its last half. Otherwise such a request is rejected."""
+    """Whenever the context window is full, keep its last half and continue. Without this option, such a request is
+    rejected."""
     batch_size: int = 64
     """Number of texts generated together. Does not affect the output."""
 

@@ -29,7 +29,7 @@ class MeshConfig:
         sizes = dataclasses.astuple(self)
         known = math.prod(size for size in sizes if size != -1)
         fits = num_devices % known == 0 if -1 in sizes else num_devices == known
-        fix = f"does not fit {num_devices} devices; the product of the sizes must be that number"
+        fix = f"does not fit {num_devices} devices; the product of the sizes must equal that number"
         require(fits, "mesh", sizes, fix)
         data, fsdp, tensor = (num_devices // known if size == -1 else size for size in sizes)
         return data, fsdp, tensor

@@ -30,7 +30,8 @@ class PairsConfig(DataConfig):
     target_language: str = "de"
     """Target language."""
     dir: str = ""
-    """Folder with the corpus's files (multi30k, text, downloaded WMT archives). Empty: download them if possible."""
+    """Folder with the corpus's files (multi30k, text), or with a dataset of tensorflow-datasets: its downloaded
+    archives, or its array_record files. Empty: download them if possible."""
     source_file: str | tuple[str, ...] = ""
     """For corpus text: files of source sentences, or TSV files of source and target; patterns such as `part-*.en` are
     allowed. Validation and test pairs are held out from them."""
@@ -67,7 +68,8 @@ class PairsConfig(DataConfig):
     attend to each other, in batches of a single shape with almost no padding. Rows are only as long as they need to be
     to fit the longest pair and to be 97% full."""
     tokens_per_batch: int = 4096
-    """Tokens per batch on its longer side, including padding (rows times length). The paper uses about 25 000."""
+    """Tokens per batch, counting the longer of source and target and including padding (rows times length). The paper
+    uses about 25 000."""
     num_buckets: int = 8
     """Number of padded lengths, and hence of compiled shapes, for bucketed batches; chosen to minimise padding."""
     seed: int = 0

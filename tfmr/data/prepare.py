@@ -211,7 +211,7 @@ def _log_split(split: str, counts: dict[str, Any], seconds: float) -> None:
         log.info("Left out of %s: %d pairs with a blank side", split, counts["blank_pairs_left_out"])
     for side in _SIDES:
         if counts[f"{side}_unknown_share"]:
-            log.info("Unknown tokens in the %s side of %s: %.3f%%", side, split, 100 * counts[f"{side}_unknown_share"])
+            log.info("Unknown tokens on the %s side of %s: %.3f%%", side, split, 100 * counts[f"{side}_unknown_share"])
 
 
 def _append_lines(path: Path, lines: Iterable[str]) -> None:

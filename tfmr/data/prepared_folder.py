@@ -104,7 +104,7 @@ def _open_or_discard(cls: type[T], directory: Path) -> T | None:
     try:
         return cls.open(directory)
     except InputError as error:
-        log.warning("The prepared corpus is damaged and is prepared again: %s", error)
+        log.warning("The prepared corpus is damaged and will be prepared again: %s", error)
         doomed = temporary_path(directory)
         with contextlib.suppress(FileNotFoundError):  # another process has removed it
             directory.rename(doomed)  # so that no other process sees it partly removed

@@ -252,7 +252,7 @@ def _require_text(text: _Text, splits: dict[str, _Split]) -> None:
         raise InputError(f"{', '.join(map(str, text.validation_files)) or names}: the validation split has no text")
     raise InputError(
         f"{names}: {splits['train'].size} characters are too few to hold out validation text; increase "
-        f"data.held_out_share = {text.config.held_out_share}, set data.validation_share to hold out the end, or "
+        f"data.held_out_share (now {text.config.held_out_share}), set data.validation_share to hold out the end, or "
         "provide data.validation_files"
     )
 

@@ -50,7 +50,9 @@ class TextSplit(TokenArrays):
         """Returns the batch plan of a training split; raises InputError if the text is shorter than a row."""
         size, length = len(self.tokens), config.max_length
         if size < length:
-            raise InputError(f"data.max_length = {length}: the training text has only {size} tokens; decrease it")
+            raise InputError(
+                f"data.max_length = {length}: must be at most {size}, the number of tokens in the training text"
+            )
         bucket = Bucket(config.tokens_per_batch // length, 0, length)
         common: dict[str, Any] = dict(buckets=(bucket,), tokens=size, left_out=0, seed=config.seed)
         if config.batching == "packed":

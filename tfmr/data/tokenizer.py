@@ -129,7 +129,7 @@ class Tokenizer:
         if model == SENTENCE_PIECE:
             return SentencePieceTokenizer.from_content(content, name)
         if model not in _KINDS:
-            raise InputError(f"{name}: contains a {model} model; must be one of {', '.join(_KINDS)}")
+            raise InputError(f"{name}: contains a {model} model; it must be one of {', '.join(_KINDS)}")
         given = content.pop("marks", None)
         for token in content.get("added_tokens") or []:
             if token.get("content") in SPECIAL_TOKENS:

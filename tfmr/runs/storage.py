@@ -17,7 +17,7 @@ from tfmr.errors import InputError
 AnyPath = Path | epath.Path
 """A local path or a path in an object store. Both have the methods of pathlib."""
 
-REMOTE = {"gs": "gcsfs google-cloud-storage"}
+REMOTE = {"gs": "gcsfs"}
 """The supported object stores, and the packages that they need."""
 
 

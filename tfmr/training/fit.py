@@ -129,7 +129,7 @@ def _train(task: Task, config: Config, hosts: Hosts, run: RunDirectory) -> RunDi
     )
     size = f"{sum(x.size for x in jax.tree.leaves(state.params)):,}"
     log.info(
-        "%s: %s parameters; %d batches per epoch in %d shapes, %.1f%% padding, %d left out",
+        "%s: %s parameters; %d batches per epoch in %d shapes, %.1f%% padding, %d examples left out",
         *(run.path, size, len(plan.epoch(0)), len(plan.buckets), 100 * plan.padding_share(), plan.left_out),
     )
     loop.run_to_the_end(state, sharding)

@@ -120,7 +120,7 @@ class ManyHosts(Hosts):
             found = [json.dumps(values.get(name, "nothing")) for values in given]
             usual = collections.Counter(found).most_common(1)[0][0]  # in a tie, that of the first process
             differences += [
-                f"{self._named(i)} has {name} = {value}, {self._named(found.index(usual))} has {usual}"
+                f"{self._named(i)} has {name} = {value}, but {self._named(found.index(usual))} has {usual}"
                 for i, value in enumerate(found)
                 if value != usual
             ]
@@ -218,8 +218,8 @@ class ManyHosts(Hosts):
         lost = [i for i, (_, since) in beats.items() if i != self.index and now - since > self._lost_after]
         if lost:
             message = " and ".join(
-                f"{self._named(i)} is lost: no heartbeat for {now - beats[i][1]:.0f} s, "
-                f"its last step was {beats[i][0].split()[1]}"
+                f"{self._named(i)} is lost: no heartbeat for {now - beats[i][1]:.0f} s after "
+                f"step {beats[i][0].split()[1]}"
                 for i in lost
             )
             self._client.key_value_set(f"{_END}{self.index}", message, allow_overwrite=True)
@@ -239,7 +239,7 @@ class ManyHosts(Hosts):
                 warned.add((i, step))
                 waited = now - self._since
                 log.warning(
-                    "%s is slow: at step %d for %.0f s while others wait at step %d",
+                    "%s is slow: it has been at step %d for %.0f s while others wait at step %d",
                     *(self._named(i), step, waited, furthest),
                 )
 

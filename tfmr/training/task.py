@@ -29,7 +29,8 @@ class EvaluationOptions:
     """The options of `tfmr evaluate`."""
 
     checkpoint: str = ""
-    """averaged, best, last, or a step. Empty: the first of these that exists."""
+    """The checkpoint to use: averaged, best, last or a step. Empty: the first of these that exists, except an average
+    that is older than the newest checkpoint."""
     split: str = ""
     """Split of the run's corpus. Empty: test for translation, validation for language models."""
     source: str = ""

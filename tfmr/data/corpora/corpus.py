@@ -108,7 +108,7 @@ class Corpus(abc.ABC):
             if not pairs:
                 raise InputError(
                     f"corpus {self.name}: {total} pairs are too few to hold out a {split} split; increase "
-                    f"data.held_out_share = {self.held_out_share}, or provide files for {split}"
+                    f"data.held_out_share (now {self.held_out_share}), or provide files for {split}"
                 )
         sizes = " and ".join(f"{len(pairs)} pairs for {split}" for split, pairs in parts.items())
         log.info("Holding out %s from %d training pairs, chosen by their content", sizes, total)
