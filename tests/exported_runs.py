@@ -21,9 +21,9 @@ SMALL = TransformerConfig(
 DECODING = DecodingConfig(beam_size=4, length_penalty="power", alpha=0.6, extra_length=20)
 
 
-def make_run(folder: Path, **changes) -> str:
+def make_run(folder: Path, *, kind: str = "bpe", **changes) -> str:
     """Creates a run of the model SMALL with changes, and returns its path."""
-    tokenizer = Tokenizer.train("bpe", LINES, 400)
+    tokenizer = Tokenizer.train(kind, LINES, 400)
     config = dataclasses.replace(SMALL, vocab_size=tokenizer.vocab_size + 3, output_bias=True, **changes)
     params = random_parameters(Transformer(config), *SENTENCES)
     # Translations end after about a dozen tokens, so that no limit plays a part.
@@ -47,11 +47,12 @@ def make_language_model(folder: Path, *, kind: str = "bpe", documents: bool = Tr
     # Positions as large as tokens and a last norm with both signs; otherwise a token would be followed by itself.
     if config.positions == "learned":
         params["positions"]["embedding"] = 3 * params["positions"]["embedding"]
-    params["decoder"]["norm"]["gamma"] = 6 * (params["decoder"]["norm"]["gamma"] - 1)
+    if config.norm == "pre":
+        params["decoder"]["norm"]["gamma"] = 6 * (params["decoder"]["norm"]["gamma"] - 1)
     run = RunDirectory(folder)
     run.write_tokenizer(tokenizer)
     save_params(run.best, 0, jax_free(params))
-    data = RunningTextConfig(document_separator="\n" if documents else "", max_length=96)
+    data = RunningTextConfig(document_separator="\n" if documents else "", max_length=config.max_length)
     run.write_config(Config(model=config, data=data))
     return str(folder)
 

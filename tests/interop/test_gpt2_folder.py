@@ -125,13 +125,16 @@ def test_an_imported_model_goes_out_as_it_came(run, tmp_path):
     assert before.keys() - {"lm_head.weight"} == after.keys()
     for name, x in after.items():
         np.testing.assert_array_equal(x, before[name], err_msg=name)
-    _dispatch(["import", str(tmp_path / "out"), str(tmp_path / "again")])
-    (config, tokenizer, params), (same, cut, weights) = load_run(run), load_run(tmp_path / "again")
-    assert same == config
+    _dispatch(["export", run, "--format", "tfmr", "--output", str(tmp_path / "own")])
+    config, tokenizer, params = load_run(run)
     assert config.data.has_documents
-    assert json.loads(cut.to_json()) == json.loads(tokenizer.to_json())
-    for name, x in flatten(params).items():
-        np.testing.assert_array_equal(flatten(weights)[name], x)
+    for folder in ("out", "own"):
+        _dispatch(["import", str(tmp_path / folder), str(tmp_path / f"{folder} again")])
+        same, cut, weights = load_run(tmp_path / f"{folder} again")
+        assert same == config
+        assert json.loads(cut.to_json()) == json.loads(tokenizer.to_json())
+        for name, x in flatten(params).items():
+            np.testing.assert_array_equal(flatten(weights)[name], x)
 
 
 def test_the_commands_take_an_imported_model(run, capsys):

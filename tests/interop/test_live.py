@@ -22,7 +22,7 @@ from tfmr.interop import from_gpt2, from_marian, to_marian
 from tfmr.interop.weights import write_arrays
 from tfmr.language_model import Generator
 from tfmr.models import CausalLM, Transformer
-from tfmr.runs import load_run
+from tfmr.runs import RunDirectory, load_run
 from tfmr.translation import Translator
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "interchange.md"
@@ -106,16 +106,21 @@ class TestTransformers:
         assert (found[..., BOS_ID] < -1000).all()
         assert number[pad] == PAD_ID
 
-    def test_generate_translates_as_we_do(self, tmp_path):
+    @pytest.mark.parametrize("changes", [{}, {"no_repeat_ngram": 2, "max_length": 20}], ids=["beam", "limits"])
+    def test_generate_translates_as_we_do(self, changes, tmp_path):
+        """With the decoding settings of the run, which the folder contains."""
         transformers = pytest.importorskip("transformers")
         run = make_run(tmp_path / "run")
+        config = load_run(run)[0]
+        decoding = dataclasses.replace(config.decoding, extra_length=90, **{"max_length": 79, **changes})
+        RunDirectory(run).write_config(dataclasses.replace(config, decoding=decoding))
         _dispatch(["export", run, "--format", "marian", "--output", str(tmp_path / "marian")])
         tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "marian")
         model = transformers.MarianMTModel.from_pretrained(tmp_path / "marian")
         assert (model.generation_config.num_beams, model.generation_config.length_penalty) == (4, 0.6)
         lines = [*LINES[:8], "<s> is text, not a mark"]
         encoded = tokenizer(lines, return_tensors="pt", padding=True, return_token_type_ids=False)
-        found = tokenizer.batch_decode(model.generate(**encoded, max_length=80), skip_special_tokens=True)
+        found = tokenizer.batch_decode(model.generate(**encoded), skip_special_tokens=True)
         assert found == Translator.from_run(run).translate(lines)
 
 
@@ -214,17 +219,6 @@ class TestCTranslate2:
         tokenizer = tokenizers.Tokenizer.from_file(str(tmp_path / "ct2" / "tokenizer.json"))
         engine = ctranslate2.Translator(str(tmp_path / "ct2"), compute_type="float32")
         lines = [encoding.tokens for encoding in tokenizer.encode_batch(LINES, add_special_tokens=False)]
-
-        def theirs(**options):
-            results = engine.translate_batch(lines, length_penalty=0.6, **options)
-            ids = [[tokenizer.token_to_id(token) for token in result.hypotheses[0]] for result in results]
-            # A few of the model's tokens have no text.
-            known = [[token for token in row if token is not None] for row in ids]
-            return tokenizer.decode_batch(known, skip_special_tokens=False), [len(row) + 1 for row in ids]
-
-        def ours(**options):
-            found = Translator.from_run(run, config=dataclasses.replace(DECODING, **options)).n_best(LINES, 1)
-            return [best.text for (best,) in found], [len(best.tokens) for (best,) in found]
 
         # Random models seldom end by themselves: all are cut at one length.
         decoding = dataclasses.replace(DECODING, beam_size=1, min_length=16, max_length=16)

@@ -1,5 +1,6 @@
 """A Marian model's folder against what transformers computed with it: golden/, made by make_golden.py."""
 
+import base64
 import dataclasses
 import json
 import shutil
@@ -15,6 +16,7 @@ from tfmr.data.pairs import encode_pairs, evaluation_batches
 from tfmr.data.tokenizer import BOS_ID, PAD_ID
 from tfmr.errors import InputError
 from tfmr.interop import flatten, from_marian, read_marian, write_marian
+from tfmr.interop.marian import from_generation, to_generation
 from tfmr.interop.weights import read_arrays
 from tfmr.models import Transformer
 from tfmr.runs import load_run
@@ -91,10 +93,34 @@ def test_an_imported_model_goes_out_as_it_came(run, tmp_path):
     for name, x in flatten(params).items():
         np.testing.assert_array_equal(flatten(again.params)[name], x, err_msg=name)
     before = read_marian(FOLDER)
-    assert (again.source_spm, again.target_spm) == (before.source_spm, before.target_spm)
-    assert again.vocabulary == {**before.vocabulary, "<s>": BOS_ID}
-    assert again.decoding == before.decoding
+    mine, theirs = (json.loads(model.tokenizer_json)["model"] for model in (again, before))
+    assert mine == {**theirs, "vocab": {**theirs["vocab"], "<s>": BOS_ID}}
+    for side in ("source", "target"):
+        assert base64.b64decode(mine[side]) == (FOLDER / f"{side}.spm").read_bytes()
+    assert again.decoding == dataclasses.replace(before.decoding, max_length=511)  # transformers needs a limit
     assert before.languages == ("eng", "deu")
+
+
+@pytest.mark.parametrize("file_format", ["marian", "tfmr"])
+def test_an_imported_model_that_is_exported_comes_back_whole(run, file_format, tmp_path):
+    _dispatch(["export", run, "--format", file_format, "--output", str(tmp_path / "out")])
+    _dispatch(["import", str(tmp_path / "out"), str(tmp_path / "again")])
+    (config, tokenizer, params), (same, again, weights) = load_run(run), load_run(tmp_path / "again")
+    assert same == config
+    assert (config.data.source_language, config.data.target_language) == ("eng", "deu")
+    assert again.to_json() == tokenizer.to_json()
+    for name, x in flatten(params).items():
+        np.testing.assert_array_equal(flatten(weights)[name], x, err_msg=name)
+
+
+def test_decoding_settings_are_those_of_transformers():
+    """Lengths there count the first token of the decoder's input as well."""
+    values = {"num_beams": 6, "length_penalty": 0.8, "max_length": 100, "min_length": 3, "no_repeat_ngram_size": 2}
+    found = from_generation(values)
+    assert found == DecodingConfig(6, "power", 0.8, max_length=99, min_length=3, no_repeat_ngram=2)
+    assert to_generation(found) == values
+    assert from_generation(to_generation(DecodingConfig(min_length=600))).max_length == 600
+    assert from_generation({}) == DecodingConfig(beam_size=1, length_penalty="power", alpha=1.0)
 
 
 class TestWrongFolders:

@@ -11,10 +11,11 @@ from tfmr.errors import InputError
 class Arguments(RunArguments):
     """Writes the model of a run in the format of another program."""
 
-    format: Literal["marian", "gpt2", "ctranslate2", "safetensors"] = "safetensors"
-    """marian: a folder for Hugging Face transformers (post-norm translation models with sinusoids). gpt2: a folder for
-    transformers (pre-norm language models without gates). ctranslate2: a folder for CTranslate2. safetensors: a single
-    file of weights with flat names."""
+    format: Literal["tfmr", "marian", "gpt2", "ctranslate2", "safetensors"] = "safetensors"
+    """tfmr: a folder that represents every model, with its tokenizer and configuration, for tfmr import. marian: a
+    folder for Hugging Face transformers (post-norm translation models with sinusoids). gpt2: a folder for transformers
+    (pre-norm language models without gates). ctranslate2: a folder for CTranslate2. safetensors: a single file of
+    weights with flat names."""
     output: str = ""
     """The folder or file to write. It must not exist."""
 
@@ -36,19 +37,25 @@ def main(arguments: list[str]) -> None:
     checks.get(options.format, lambda _: None)(model)
     config, tokenizer, params = load_run(run, options.checkpoint)
     if options.format == "safetensors":
-        save_safetensors(options.output, model, params, tokenizer)
+        save_safetensors(options.output, model, params, tokenizer, config)
     else:
-        _write_folder(options, config, tokenizer.to_json(), params)
+        _write_folder(options, config, tokenizer, params)
     print(f"wrote {options.output}")
 
 
-def _write_folder(options: Arguments, config, tokenizer_json: str, params) -> None:
-    from tfmr.interop import new_folder, write_ctranslate2, write_gpt2, write_marian
+def _write_folder(options: Arguments, config, tokenizer, params) -> None:
+    from tfmr.interop import new_folder, write_ctranslate2, write_gpt2, write_marian, write_tfmr
+    from tfmr.interop.folders import write_run_config
 
+    model, tokenizer_json = config.model, tokenizer.to_json()
     with new_folder(options.output) as folder:
-        if options.format == "marian":
-            write_marian(folder, config.model, params, tokenizer_json, config.decoding)
+        if options.format == "tfmr":
+            write_tfmr(folder, config, params, tokenizer)
+        elif options.format == "marian":
+            write_marian(folder, model, params, tokenizer_json, config.decoding)
+            write_run_config(folder, config)
         elif options.format == "gpt2":
-            write_gpt2(folder, config.model, params, tokenizer_json, has_documents=config.data.has_documents)
+            write_gpt2(folder, model, params, tokenizer_json, has_documents=config.data.has_documents)
+            write_run_config(folder, config)
         else:
-            write_ctranslate2(folder, config.model, params, tokenizer_json)
+            write_ctranslate2(folder, model, params, tokenizer_json)

@@ -1,28 +1,30 @@
-"""`tfmr import FROM RUN`: creates a run directory from a model that another program has trained."""
+"""`tfmr import SOURCE RUN`: creates a run directory from an exported model, or one that another program has trained."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from tfmr.cli.arguments import Run, parse
-from tfmr.config import Config, PairsConfig, RunningTextConfig
-from tfmr.data.tokenizer import OURS, SentencePieceTokenizer, Tokenizer
+from tfmr.config import Config, ModelConfig, PairsConfig, RunningTextConfig
+from tfmr.data.tokenizer import OURS, Tokenizer
 from tfmr.errors import InputError
 
 _Model = tuple[Config, Tokenizer, Any]
 """Configuration, tokenizer and parameters."""
+_COMMANDS: dict[type, str] = {PairsConfig: "tfmr translate {}", RunningTextConfig: "tfmr generate {} --prompt TEXT"}
+"""A command that uses the run, by its kind of data."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Creates a run directory from the folder of a Marian or GPT-2 model, or from weights written by `tfmr export`."""
+    """Creates a run directory from a model that `tfmr export` has written, or from that of a Marian or GPT-2 model."""
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
-    """A Marian folder with config.json, model.safetensors, vocab.json, source.spm and target.spm, such as OPUS-MT's; a
-    GPT-2 folder with config.json, model.safetensors and tokenizer.json (or vocab.json and merges.txt); or a safetensors
-    file with flat names."""
+    """A folder written by tfmr export --format tfmr, marian or gpt2; a Marian folder with config.json,
+    model.safetensors, vocab.json, source.spm and target.spm, such as OPUS-MT's; a GPT-2 folder with config.json,
+    model.safetensors and tokenizer.json (or vocab.json and merges.txt); or a safetensors file with flat names."""
     run: Run
     """The run directory to create. It must not exist."""
     tokenizer: str = ""
@@ -39,36 +41,65 @@ def main(arguments: list[str]) -> None:
     from tfmr.runs import RunDirectory
     from tfmr.runs.checkpoints import save_params
 
-    read, command = _reader(options)
-    config, tokenizer, params = read(options)
+    config, tokenizer, params = _read_file(options) if Path(options.source).is_file() else _read_folder(options)
     with new_folder(options.run) as folder:
         run = RunDirectory(folder)
         run.write_tokenizer(tokenizer)
         save_params(run.best, 0, params)
         run.write_config(config)
+    command = _COMMANDS.get(type(config.data), "tfmr evaluate {}")
     print(f"created {options.run}; to use it: {command.format(options.run)}")
 
 
-def _reader(options: Arguments) -> tuple[Any, str]:
-    """Returns the function that reads the source, and a command that uses the result."""
-    if Path(options.source).is_file():
-        return _read_file, "tfmr translate {}"
-    from tfmr.interop.folders import model_type
+def _read_folder(options: Arguments) -> _Model:
+    from tfmr.interop import read_tfmr
+    from tfmr.interop.folders import OWN, model_type, read_run_config
 
+    folder = Path(options.source)
     if options.tokenizer:
         raise InputError(
             f"--tokenizer = {options.tokenizer!r}: the model folder contains its own tokenizer; omit this option"
         )
-    if model_type(Path(options.source)) == "gpt2":
-        return _read_gpt2, "tfmr generate {} --prompt TEXT"
-    return _read_marian, "tfmr translate {}"
+    kind = model_type(folder)
+    if kind == OWN:
+        return read_tfmr(folder)
+    config, tokenizer, params = _read_gpt2(options.source) if kind == "gpt2" else _read_marian(options.source)
+    if run := read_run_config(folder):
+        config, params = _as_in_run(run, config, params, str(folder))
+    return config, tokenizer, params
 
 
-def _read_gpt2(options: Arguments) -> _Model:
+def _as_in_run(run: Config, config: Config, params: Any, source: str) -> tuple[Config, Any]:
+    """Returns a converted model's configuration and parameters with what its format cannot represent.
+
+    Args:
+      run: the configuration of the run that the model was exported from.
+      config: that of the converted model.
+      params: the converted model's parameters.
+      source: how error messages refer to the model.
+    """
+    from tfmr.interop import flatten, unflatten, weight_shapes
+
+    before: Any = run.model
+    model: Any = config.model
+    if type(before) is not type(model):
+        raise InputError(f"{source}: its tfmr.json belongs to another kind of model; remove that file")
+    model = replace(model, scan_layers=before.scan_layers, remat=before.remat, dtype=before.dtype)
+    weights = flatten(params)
+    # The formats have biases. The export writes zeros for those that the run does not have.
+    biases = [name for name in ("bias", "attention_bias", "output_bias") if getattr(before, name, None) is False]
+    own_form = replace(model, **dict.fromkeys(biases, False))
+    added = weights.keys() - weight_shapes(own_form)
+    if not any(weights[name].any() for name in added):
+        model, weights = own_form, {name: x for name, x in weights.items() if name not in added}
+    return replace(run, model=model, decoding=config.decoding), unflatten(weights, model)
+
+
+def _read_gpt2(source: str) -> _Model:
     from tfmr.interop import read_gpt2
 
-    model = read_gpt2(options.source)
-    tokenizer = Tokenizer.from_json(model.tokenizer_json, options.source)
+    model = read_gpt2(source)
+    tokenizer = Tokenizer.from_json(model.tokenizer_json, source)
     length = model.config.max_length
     data = RunningTextConfig(
         document_separator=model.end_of_text if model.has_documents else "",
@@ -78,23 +109,24 @@ def _read_gpt2(options: Arguments) -> _Model:
     return Config(model=model.config, data=data), tokenizer, model.params
 
 
-def _read_marian(options: Arguments) -> _Model:
+def _read_marian(source: str) -> _Model:
     from tfmr.interop import read_marian
 
-    model = read_marian(options.source)
-    tokenizer = SentencePieceTokenizer(model.vocabulary, model.source_spm, model.target_spm, options.source)
-    source, target = model.languages
-    data = PairsConfig(corpus="text", source_language=source, target_language=target)
+    model = read_marian(source)
+    tokenizer = Tokenizer.from_json(model.tokenizer_json, source)
+    from_language, to_language = model.languages
+    data = PairsConfig(corpus="text", source_language=from_language, target_language=to_language)
     return Config(model=model.config, data=data, decoding=model.decoding), tokenizer, model.params
 
 
 def _read_file(options: Arguments) -> _Model:
     from tfmr.interop import load_safetensors
-    from tfmr.interop.weights import tokenizer_fingerprint
+    from tfmr.interop.weights import run_config, tokenizer_fingerprint
 
     if not options.tokenizer:
         raise InputError("--tokenizer: missing; give the tokenizer.json that belongs to the safetensors file")
     model, params = load_safetensors(options.source)
+    config = run_config(options.source) or _config_for(model, options.source)
     tokenizer = Tokenizer.from_file(options.tokenizer)
     if tokenizer.vocab_size > model.vocab_size:
         raise InputError(
@@ -106,13 +138,22 @@ def _read_file(options: Arguments) -> _Model:
             f"--tokenizer = {options.tokenizer!r}: is not the tokenizer of the model in {options.source}; give the "
             "tokenizer.json of the run that was exported"
         )
-    if type(model) not in PairsConfig.models:
-        raise InputError(
-            f"{options.source}: contains a language model but not its document format; export it as gpt2 instead"
-        )
-    if tokenizer.marks != OURS:
+    if isinstance(config.data, PairsConfig) and tokenizer.marks != OURS:
         raise InputError(
             f"--tokenizer = {options.tokenizer!r}: belongs to a language model, but "
             f"{options.source} is a translation model"
         )
-    return Config(model=model, data=PairsConfig(corpus="text")), tokenizer, params
+    return config, tokenizer, params
+
+
+def _config_for(model: ModelConfig, source: str) -> Config:
+    """Returns the configuration of a run for a model of which only the shape is known."""
+    if type(model) not in PairsConfig.models:
+        raise InputError(
+            f"{source}: contains a model that is not for translation, but not how its data was prepared; export it "
+            "again with --format tfmr"
+        )
+    longest = PairsConfig.max_length
+    return Config(
+        model=model, data=PairsConfig(corpus="text", max_length=min(longest, model.longest_sequence or longest))
+    )

@@ -1,4 +1,4 @@
-"""Conversion to and from other systems: NumPy, safetensors, Hugging Face Marian and GPT-2, CTranslate2."""
+"""Export and import of models: tfmr's own folders, NumPy, safetensors, Hugging Face Marian and GPT-2, CTranslate2."""
 
 from tfmr.errors import require_packages
 
@@ -10,6 +10,7 @@ from tfmr.interop.gpt2 import GPT2Model, read_gpt2, write_gpt2
 from tfmr.interop.gpt2_model import check_gpt2, from_gpt2, to_gpt2
 from tfmr.interop.marian import MarianModel, read_marian, write_marian
 from tfmr.interop.marian_model import check_marian, from_marian, to_marian
+from tfmr.interop.own_folder import read_tfmr, write_tfmr
 from tfmr.interop.weights import flatten, load_safetensors, save_safetensors, unflatten, weight_shapes
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "new_folder",
     "read_gpt2",
     "read_marian",
+    "read_tfmr",
     "save_safetensors",
     "to_gpt2",
     "to_marian",
@@ -33,4 +35,5 @@ __all__ = [
     "write_ctranslate2",
     "write_gpt2",
     "write_marian",
+    "write_tfmr",
 ]

@@ -11,6 +11,7 @@ _KINDS: dict[str, type[ModelConfig]] = {
     "ctranslate2": TransformerConfig,
     "gpt2": CausalLMConfig,
     "safetensors": ModelConfig,
+    "tfmr": ModelConfig,
 }
 """The kind of model that each format stores."""
 
@@ -22,6 +23,12 @@ def require_kind(file_format: str, config: ModelConfig) -> Any:
         kind = model_to_dict(config)["kind"]
         raise InputError(f"{file_format}: cannot represent a model of kind {kind}; choose one of {', '.join(fitting)}")
     return config
+
+
+def refuse_export(program: str, reasons: Sequence[str]) -> None:
+    """Raises an InputError that lists the reasons why a program cannot represent a model, if there are any."""
+    hint = ["export it with --format tfmr, which represents every model"] if reasons else []
+    refuse(f"{program} cannot represent this model", [*reasons, *hint])
 
 
 def refuse(subject: str, reasons: Sequence[str]) -> None:

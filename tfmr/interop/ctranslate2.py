@@ -14,7 +14,7 @@ import numpy as np
 from tfmr.config import ModelConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID, PAD_ID
 from tfmr.errors import InputError
-from tfmr.interop.compatibility import refuse, require_kind, wrong_heads
+from tfmr.interop.compatibility import refuse_export, require_kind, wrong_heads
 from tfmr.interop.folders import own_files, vocabulary
 from tfmr.interop.marian_model import NEVER
 from tfmr.interop.weights import flatten
@@ -63,7 +63,7 @@ def write_ctranslate2(folder: str | os.PathLike, config: TransformerConfig, para
 
 def check_ctranslate2(config: ModelConfig) -> None:
     """Raises InputError if ctranslate2 is not installed, or listing every reason why it cannot represent a model."""
-    refuse("CTranslate2 cannot represent this model", wrong_heads(require_kind("ctranslate2", config)))
+    refuse_export("CTranslate2", wrong_heads(require_kind("ctranslate2", config)))
     try:
         importlib.import_module("ctranslate2")  # by name, because type checkers may not have it
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Model folders as transformers and the Hugging Face hub use them: weights, configuration and tokenizer files."""
+"""Model folders: weights, configuration and tokenizer files, as transformers and the Hugging Face hub use them."""
 
 import base64
 import json
@@ -8,11 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from tfmr.config import Config
 from tfmr.data.tokenizer import EOS_ID, SENTENCE_PIECE, SPECIAL_TOKENS
 from tfmr.errors import InputError
+from tfmr.interop.run_config import exported_config, imported_config
 from tfmr.interop.weights import write_arrays
 
 WEIGHTS = "model.safetensors"
+OWN = "tfmr"
+"""The `model_type` of tfmr's own folders."""
+_RUN_CONFIG = "tfmr.json"
+"""The configuration of the run in folders of other formats, which cannot represent all of it. Only tfmr reads it."""
 _SPECIAL = dict(zip(("pad_token", "unk_token", "bos_token", "eos_token"), SPECIAL_TOKENS, strict=True))
 _END = SPECIAL_TOKENS[EOS_ID]
 
@@ -25,23 +31,26 @@ def write_model_folder(folder: Path, weights: Mapping[str, np.ndarray], files: M
 
 
 def model_type(folder: Path) -> str:
-    """Returns the type of the model in a folder, "marian" or "gpt2"; empty if its files do not say.
+    """Returns the type of the model in a folder, "tfmr", "marian" or "gpt2"; empty if its files do not say.
 
     Raises:
       InputError: if it is a folder of another kind, which the message names.
     """
     if kind := _other_kind(folder):
-        raise InputError(f"{folder}: is {kind}; tfmr imports folders of Marian (such as OPUS-MT) and GPT-2 models")
+        raise InputError(
+            f"{folder}: is {kind}; tfmr imports folders of Marian (such as OPUS-MT) and GPT-2 models, and its own"
+        )
     return read_optional_json(folder / "config.json").get("model_type") or ""
 
 
 def _other_kind(folder: Path) -> str:
-    """Returns what a folder is if it is known not to be a Marian or GPT-2 model of transformers."""
+    """Returns what a folder is if it is known not to be a model that can be imported."""
     values = read_optional_json(folder / "config.json")
-    if {"model", "data", "training"} <= set(values):
+    kind = values.get("model_type")
+    if kind is None and {"model", "data", "training"} <= set(values):
         return "a run directory of tfmr, which the commands use as it is"
-    if values.get("model_type") not in (None, "marian", "gpt2"):
-        return f"a model of type {values['model_type']!r}"
+    if kind not in (None, OWN, "marian", "gpt2"):
+        return f"a model of type {kind!r}"
     if (folder / "model.bin").is_file() and any(folder.glob("*vocabulary.*")):
         return "a CTranslate2 model; import the model that it was converted from"
     if (folder / "decoder.yml").is_file():
@@ -49,6 +58,21 @@ def _other_kind(folder: Path) -> str:
     if (folder / "snapshots").is_dir():
         return "a folder of the Hugging Face cache; give one of the folders in its snapshots"
     return ""
+
+
+def write_run_config(folder: Path, config: Config) -> None:
+    """Adds the configuration of a run to a folder of another format."""
+    (folder / _RUN_CONFIG).write_bytes(to_json(exported_config(config)))
+
+
+def read_run_config(folder: Path) -> Config | None:
+    """Returns the configuration of the run that a folder was exported from. None: tfmr did not write the folder.
+
+    Raises:
+      InputError: if the file is damaged.
+    """
+    file = folder / _RUN_CONFIG
+    return imported_config(file.read_bytes(), str(file)) if file.is_file() else None
 
 
 def missing_files(folder: Path, names: Sequence[str]) -> list[str]:

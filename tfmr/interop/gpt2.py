@@ -154,7 +154,7 @@ def _read_tokenizer(folder: Path, bos_id: int, eos_id: int) -> str:
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file}: not a tokenizer.json of the tokenizers library ({error!r}); copy it again") from None
     if {token: ids.get(token) for token in _OURS} == _OURS and (bos_id, eos_id) == (BOS_ID, EOS_ID):
-        return json.dumps(content, ensure_ascii=False)
+        return json.dumps({**content, "post_processor": None}, ensure_ascii=False)  # it adds BOS for transformers
     if (kind, decoder) != ("BPE", "ByteLevel"):
         raise InputError(f"{file}: is a {kind} model with a {decoder} decoder; it must be a byte-level BPE")
     wrong = sorted({bos_id, eos_id} - set(ids.values()))

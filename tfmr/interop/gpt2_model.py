@@ -41,7 +41,7 @@ def check_gpt2(config: ModelConfig) -> None:
     """Raises an InputError that lists every reason why GPT-2 cannot represent a model."""
     model: CausalLMConfig = compatibility.require_kind("gpt2", config)
     reasons = compatibility.wrong_fields(model, norm="pre", gated=False) + compatibility.wrong_heads(model)
-    compatibility.refuse("GPT-2 cannot represent this model", reasons)
+    compatibility.refuse_export("GPT-2", reasons)
 
 
 def is_tied(config: CausalLMConfig) -> bool:

@@ -1,16 +1,23 @@
 """Marian model folders, as transformers and the OPUS-MT project use them."""
 
+import base64
+import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tfmr.config import DecodingConfig, TransformerConfig
-from tfmr.data.tokenizer import BOS_ID, PAD_ID
+from tfmr.data.tokenizer import BOS_ID, PAD_ID, SENTENCE_PIECE, UNK_ID, Tokenizer
 from tfmr.errors import InputError
-from tfmr.interop import folders
+from tfmr.interop import compatibility, folders
 from tfmr.interop.marian_model import SPECIAL_IDS, from_marian, to_marian
 from tfmr.interop.weights import read_arrays
+
+_SENTENCE_PIECE_FILES = ("vocab.json", "source.spm", "target.spm")
+_MAX_LENGTH = 512
+"""Maximum number of tokens that an exported model generates if its run has no limit of its own."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +28,10 @@ class MarianModel:
     """The model's configuration."""
     params: dict[str, Any]
     """The model's parameters."""
-    vocabulary: dict[str, int]
-    """tfmr's id of each piece."""
-    source_spm: bytes
-    """The SentencePiece model of the source language."""
-    target_spm: bytes
-    """The SentencePiece model of the target language."""
+    tokenizer_json: str
+    """The text of the tokenizer.json."""
     decoding: DecodingConfig
-    """The beam size and length penalty of the model."""
+    """The decoding settings in generation_config.json."""
     languages: tuple[str, str]
     """The model's names of its source and target language. Empty if it has none."""
 
@@ -50,10 +53,8 @@ def write_marian(
     """
     values, weights = to_marian(config, params)
     search = {
-        "num_beams": decoding.beam_size,
-        "length_penalty": decoding.alpha if decoding.length_penalty == "power" else 1.0,
+        **to_generation(decoding),
         "early_stopping": True,
-        "max_length": 512,
         "bad_words_ids": [[PAD_ID], [BOS_ID]],
         **SPECIAL_IDS,
     }
@@ -62,7 +63,9 @@ def write_marian(
 
 
 def read_marian(folder: str | os.PathLike) -> MarianModel:
-    """Reads config.json, model.safetensors, vocab.json, source.spm and target.spm from a folder.
+    """Reads config.json, model.safetensors, and vocab.json, source.spm and target.spm from a folder.
+
+    A folder that tfmr has written may have a tokenizer.json instead of the last three.
 
     Raises:
       InputError: if the folder is of another kind, or listing every missing file, every reason why tfmr does not
@@ -70,31 +73,123 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
     """
     folder = Path(folder)
     folders.model_type(folder)
-    needed = ("config.json", folders.WEIGHTS, "vocab.json", "source.spm", "target.spm")
-    folders.require_no_missing(
-        folder, folders.missing_files(folder, needed), "{}, {}, {}, {} and {}".format(*needed), "MarianMTModel"
-    )
+    has_own_tokenizer = _check_files(folder)
     values = folders.read_json(folder / "config.json")
+    unk_id = UNK_ID if has_own_tokenizer else _unknown_token(folder)
+    config, params, ids = from_marian(values, read_arrays(folder / folders.WEIGHTS)[0], unk_id, str(folder))
+    names = folders.read_optional_json(folder / "tokenizer_config.json")
+    return MarianModel(
+        config,
+        params,
+        _own_tokenizer(folder, ids) if has_own_tokenizer else _sentence_piece(folder, ids),
+        _decoding(folder, values),
+        (names.get("source_lang") or "", names.get("target_lang") or ""),
+    )
+
+
+def to_generation(decoding: DecodingConfig) -> dict[str, Any]:
+    """Returns the values of generation_config.json for decoding settings; transformers does not have the others."""
+    longest = decoding.max_length or max(_MAX_LENGTH - 1, decoding.min_length)
+    return {
+        "num_beams": decoding.beam_size,
+        "length_penalty": decoding.alpha if decoding.length_penalty == "power" else 1.0,
+        "max_length": longest + 1,  # with the first token of the decoder's input
+        "min_length": decoding.min_length,
+        "no_repeat_ngram_size": decoding.no_repeat_ngram,
+    }
+
+
+def from_generation(values: Mapping[str, Any], name: str = "generation_config.json") -> DecodingConfig:
+    """Returns the decoding settings in the values of generation_config.json.
+
+    Raises:
+      InputError: if one of them is not allowed. The message contains `name`.
+    """
+    given = {key: values[key] for key in to_generation(DecodingConfig()) if values.get(key) is not None}
+    alpha = given.pop("length_penalty", 1.0)
+    wrong = compatibility.wrong_counts(given, given, least=0)
+    wrong += [] if type(alpha) in (int, float) else [f"length_penalty = {alpha!r}, must be a number"]
+    compatibility.refuse(name, wrong)
+    try:
+        return DecodingConfig(
+            beam_size=given.get("num_beams", 1),
+            length_penalty="power",
+            alpha=float(alpha),
+            max_length=max(0, given.get("max_length", 0) - 1),
+            min_length=given.get("min_length", 0),
+            no_repeat_ngram=given.get("no_repeat_ngram_size", 0),
+        )
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def _check_files(folder: Path) -> bool:
+    """Returns whether a folder has a tokenizer.json instead of SentencePiece models.
+
+    Raises:
+      InputError: listing every missing file.
+    """
+    missing = folders.missing_files(folder, ("config.json", folders.WEIGHTS))
+    no_pieces = folders.missing_files(folder, _SENTENCE_PIECE_FILES)
+    is_own = len(no_pieces) == len(_SENTENCE_PIECE_FILES) and (folder / "tokenizer.json").is_file()
+    missing += [] if is_own else no_pieces
+    needed = f"config.json, {folders.WEIGHTS}, {', '.join(_SENTENCE_PIECE_FILES[:2])} and {_SENTENCE_PIECE_FILES[2]}"
+    folders.require_no_missing(folder, missing, needed, "MarianMTModel")
+    return is_own
+
+
+def _unknown_token(folder: Path) -> int:
+    """Returns Marian's id of the unknown token."""
+    file = folder / "vocab.json"
+    number = folders.read_json(file).get("<unk>")
+    if type(number) is not int:
+        raise InputError(f"{file}: has no '<unk>', the unknown token")
+    return number
+
+
+def _sentence_piece(folder: Path, ids: Sequence[int]) -> str:
+    """Returns the text of tfmr's tokenizer.json for the vocabulary and SentencePiece models of a folder.
+
+    Args:
+      folder: the model's folder.
+      ids: Marian's id of each of tfmr's tokens.
+    """
     vocabulary = folders.read_json(folder / "vocab.json")
-    if type(vocabulary.get("<unk>")) is not int:
-        raise InputError(f"{folder / 'vocab.json'}: has no '<unk>', the unknown token")
-    weights, _ = read_arrays(folder / folders.WEIGHTS)
-    config, params, ids = from_marian(values, weights, vocabulary["<unk>"], str(folder))
     ours = {theirs: number for number, theirs in reversed(list(enumerate(ids)))}
     beyond = sorted(set(vocabulary.values()) - set(ours))
     if beyond:
         raise InputError(
             f"{folder / 'vocab.json'}: has ids {beyond[:9]}; ids must be below vocab_size in its config.json"
         )
-    search = values | folders.read_optional_json(folder / "generation_config.json")
-    alpha = 1.0 if search.get("length_penalty") is None else search["length_penalty"]
-    names = folders.read_optional_json(folder / "tokenizer_config.json")
-    return MarianModel(
-        config,
-        params,
-        {piece: ours[theirs] for piece, theirs in vocabulary.items()},
-        (folder / "source.spm").read_bytes(),
-        (folder / "target.spm").read_bytes(),
-        DecodingConfig(beam_size=search.get("num_beams") or 1, length_penalty="power", alpha=alpha),
-        (names.get("source_lang") or "", names.get("target_lang") or ""),
-    )
+    pieces = {piece: ours[theirs] for piece, theirs in vocabulary.items()}
+    models = {side: base64.b64encode((folder / f"{side}.spm").read_bytes()).decode() for side in ("source", "target")}
+    return json.dumps({"model": {"type": SENTENCE_PIECE, "vocab": pieces, **models}}, ensure_ascii=False)
+
+
+def _own_tokenizer(folder: Path, ids: Sequence[int]) -> str:
+    """Returns the text of tfmr's tokenizer.json for the one in a folder, which appends EOS for transformers.
+
+    Args:
+      folder: the model's folder.
+      ids: Marian's id of each of tfmr's tokens.
+    """
+    file = folder / "tokenizer.json"
+    content = {**folders.read_json(file), "post_processor": None}
+    tokenizer = Tokenizer.from_json(json.dumps(content, ensure_ascii=False), str(file))
+    if list(ids) != list(range(len(ids))) or tokenizer.vocab_size > len(ids):
+        raise InputError(
+            f"{file}: has other token ids than config.json; give the folder that tfmr export wrote, or vocab.json, "
+            "source.spm and target.spm"
+        )
+    return tokenizer.to_json()
+
+
+def _decoding(folder: Path, values: Mapping[str, Any]) -> DecodingConfig:
+    """Returns the decoding settings of a folder. Older folders have them in config.json.
+
+    Those of a run that was exported are returned whole, unless generation_config.json has been changed since.
+    """
+    file = folder / "generation_config.json"
+    found = from_generation({**values, **folders.read_optional_json(file)}, str(file))
+    run = folders.read_run_config(folder)
+    return run.decoding if run and from_generation(to_generation(run.decoding)) == found else found

@@ -50,7 +50,7 @@ def check_marian(config: ModelConfig) -> None:
     reasons = compatibility.wrong_fields(model, norm="post", positions="sinusoidal") + compatibility.wrong_heads(model)
     if model.norm_epsilon > 2 * EPSILON:
         reasons.append(f"model.norm_epsilon = {model.norm_epsilon:g}, must be at most {2 * EPSILON:g}")
-    compatibility.refuse("Marian cannot represent this model", reasons)
+    compatibility.refuse_export("Marian", reasons)
 
 
 def to_marian_config(config: TransformerConfig) -> dict[str, Any]:

@@ -17,11 +17,12 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.typing import ArrayLike
 
-from tfmr.config import ModelConfig, model_from_dict, model_to_dict
+from tfmr.config import Config, ModelConfig, model_from_dict, model_to_dict
 from tfmr.data.files import new_path
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 from tfmr.interop.compatibility import refuse
+from tfmr.interop.run_config import exported_config, imported_config
 from tfmr.models import abstract_params, build_model
 from tfmr.nn import stack_layers, unstack_layers
 
@@ -29,6 +30,8 @@ _CONFIG = "tfmr.model"
 """Metadata key of a safetensors file under which the model's configuration is stored as JSON."""
 _TOKENIZER = "tfmr.tokenizer"
 """The same for the fingerprint of its tokenizer."""
+_RUN = "tfmr.run"
+"""The same for the configuration of its run, as JSON."""
 
 
 def flatten(params: Any) -> dict[str, np.ndarray]:
@@ -91,18 +94,31 @@ def _is_real(value: ArrayLike) -> bool:
 
 
 def save_safetensors(
-    file: str | os.PathLike, config: ModelConfig, params: Any, tokenizer: Tokenizer | None = None
+    file: str | os.PathLike,
+    config: ModelConfig,
+    params: Any,
+    tokenizer: Tokenizer | None = None,
+    run: Config | None = None,
 ) -> None:
     """Writes the weights of a model under flat names, with its configuration in the metadata.
 
-    The file appears only when it is complete. If the tokenizer is given, its fingerprint is in the metadata as well, by
-    which `tfmr import` recognises the tokenizer of another model.
+    The file appears only when it is complete.
+
+    Args:
+      file: the file to write.
+      config: the model's configuration.
+      params: its parameters.
+      tokenizer: its tokenizer, whose fingerprint the metadata then contains. `tfmr import` recognises the tokenizer of
+        another model by it.
+      run: the configuration of its run, which the metadata then contains as well. `tfmr import` restores it.
 
     Raises:
       InputError: if the file already exists or cannot be written.
     """
     metadata = {_CONFIG: json.dumps(model_to_dict(config))}
-    write_arrays(file, flatten(params), metadata | ({_TOKENIZER: tokenizer.fingerprint} if tokenizer else {}))
+    metadata |= {_TOKENIZER: tokenizer.fingerprint} if tokenizer else {}
+    metadata |= {_RUN: json.dumps(exported_config(run))} if run else {}
+    write_arrays(file, flatten(params), metadata)
 
 
 def load_safetensors(file: str | os.PathLike, config: ModelConfig | None = None) -> tuple[ModelConfig, dict[str, Any]]:
@@ -124,10 +140,24 @@ def load_safetensors(file: str | os.PathLike, config: ModelConfig | None = None)
 
 def tokenizer_fingerprint(file: str | os.PathLike) -> str:
     """Returns the fingerprint of the tokenizer of the model in a readable file; empty if the file does not have it."""
+    return _metadata(file).get(_TOKENIZER, "")
+
+
+def run_config(file: str | os.PathLike) -> Config | None:
+    """Returns the configuration of the run of the model in a readable file; None if the file does not have it.
+
+    Raises:
+      InputError: if it is damaged.
+    """
+    content = _metadata(file).get(_RUN)
+    return None if content is None else imported_config(content, f"{file}: its metadata {_RUN}")
+
+
+def _metadata(file: str | os.PathLike) -> dict[str, str]:
     from safetensors import safe_open
 
     with safe_open(file, framework="numpy") as opened:
-        return (opened.metadata() or {}).get(_TOKENIZER, "")
+        return opened.metadata() or {}
 
 
 def _read_config(file: str | os.PathLike, metadata: Mapping[str, str]) -> ModelConfig:
