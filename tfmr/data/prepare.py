@@ -17,9 +17,11 @@ from tfmr.data.corpora.lines import read_lines
 from tfmr.data.corpora.text import TextCorpus
 from tfmr.data.loader import prefetch
 from tfmr.data.mixing import described_mixture, is_mixed
+from tfmr.data.pair_report import report_on_pairs
 from tfmr.data.pairs import PairSplit
 from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
 from tfmr.data.progress import reported
+from tfmr.data.report import Report
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
 from tfmr.data.tokenizer import OURS, SPECIAL_TOKENS, UNK_ID, Tokenizer
 from tfmr.errors import InputError
@@ -65,6 +67,11 @@ class PreparedPairs(PreparedFolder):
         left_out = f"{plan.left_out:,} pairs, longer than data.max_length = {config.max_length} or empty"
         lines += [f"an epoch    {batches}", *described_mixture(plan.mixture, config.source_names)]
         return "\n".join([*lines, f"left out    {left_out}"])
+
+    def report(self, config: PairsConfig) -> Report:
+        """Returns a report on what may be wrong with the training pairs, after reading them again."""
+        held_out = {split: self.text(split) for split in _TEXT_SPLITS}
+        return report_on_pairs(load_corpus(config), config, self.split("train"), held_out)
 
 
 def prepare_pairs(config: PairsConfig) -> PreparedPairs:

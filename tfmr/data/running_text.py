@@ -23,7 +23,9 @@ from tfmr.data.held_out_text import Part, from_boundary, held_out_passages, unti
 from tfmr.data.mixing import described_mixture, is_mixed
 from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
 from tfmr.data.progress import reported
+from tfmr.data.report import Report
 from tfmr.data.text_batches import TextSplit
+from tfmr.data.text_report import report_on_text
 from tfmr.data.token_arrays import TokenWriter
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
@@ -64,6 +66,11 @@ class PreparedText(PreparedFolder):
         (bucket,) = plan.buckets
         batches = f"{len(plan.epoch(0)):,} batches of {bucket.rows} x {bucket.target_length}"
         return "\n".join([*lines, f"an epoch    {batches}", *described_mixture(plan.mixture, config.files)])
+
+    def report(self, config: RunningTextConfig) -> Report:
+        """Returns a report on what may be wrong with the text, after reading it again."""
+        files = find_files(config.files), find_files(config.validation_files)
+        return report_on_text(*files, self.split("train").lengths)
 
 
 class _Text(NamedTuple):
