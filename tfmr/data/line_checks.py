@@ -25,44 +25,21 @@ LINE_CHECKS: dict[str, Callable[[str], object]] = {
 _NUMBER = re.compile(r"\d{1,18}")
 _THOUSANDS = re.compile(r"(?<=\d)[.,'\u2019 \u00a0\u202f](?=\d{3}(?!\d))")
 
-_SCRIPTS = dict(
-    ARABIC="Arabic",
-    ARMENIAN="Armenian",
-    BENGALI="Bengali",
-    CJK="Chinese or Japanese",
-    CYRILLIC="Cyrillic",
-    DEVANAGARI="Devanagari",
-    ETHIOPIC="Ethiopic",
-    GEORGIAN="Georgian",
-    GREEK="Greek",
-    GUJARATI="Gujarati",
-    GURMUKHI="Gurmukhi",
-    HANGUL="Korean",
-    HEBREW="Hebrew",
-    HIRAGANA="Chinese or Japanese",
-    KANNADA="Kannada",
-    KATAKANA="Chinese or Japanese",
-    KHMER="Khmer",
-    LAO="Lao",
-    LATIN="Latin",
-    MALAYALAM="Malayalam",
-    MONGOLIAN="Mongolian",
-    MYANMAR="Burmese",
-    SINHALA="Sinhala",
-    TAMIL="Tamil",
-    TELUGU="Telugu",
-    THAI="Thai",
-    TIBETAN="Tibetan",
+_SCRIPTS = re.compile(
+    "ARABIC|ARMENIAN|BENGALI|CYRILLIC|DEVANAGARI|ETHIOPIC|GEORGIAN|GREEK|GUJARATI|GURMUKHI|HANGUL|HEBREW|KANNADA|KHMER|"
+    "LAO|LATIN|MALAYALAM|MONGOLIAN|MYANMAR|SINHALA|TAMIL|TELUGU|THAI|TIBETAN"
 )
-"""The names of scripts for people, by the first word of the Unicode names of their letters."""
+"""The first words of the Unicode names of letters that are the name of a script."""
+_TOGETHER = dict.fromkeys(("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"), "Chinese or Japanese")
+"""Scripts that are used together."""
 
 
 class _ScriptOfCharacter(dict[str, str]):
     """The script of each character; empty if it is not a letter of a known script."""
 
     def __missing__(self, character: str) -> str:
-        first_word = unicodedata.name(character, "").split(" ")[0] if character.isalpha() else ""
-        self[character] = _SCRIPTS.get(first_word, "")
+        word = unicodedata.name(character, "").split(" ")[0] if character.isalpha() else ""
+        self[character] = word.capitalize() if _SCRIPTS.fullmatch(word) else _TOGETHER.get(word, "")
         return self[character]
 
 

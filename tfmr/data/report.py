@@ -1,7 +1,7 @@
 """The report of `tfmr prepare --report`: what a corpus consists of, and what may be wrong with it.
 
-Lines are compared by their hashes, of which a bounded number is kept, so memory grows neither with the corpus nor with
-the number of faults.
+Lines are compared by their hashes, of which a bounded number is kept. Memory therefore does not grow with the text,
+except for the lengths of pairs and documents in tokens, which are in memory for training as well.
 """
 
 import itertools
