@@ -106,7 +106,7 @@ class _Arrays:
         self._sides, self._max_length = (train.source, train.target), config.max_length
         self.lengths = train.source.lengths, train.target.lengths
         source, target = self.lengths
-        self.ratios = (target - 1) / (source - 1)  # without EOS; no side is empty
+        self.ratios = (target - 1) / np.maximum(source - 1, 1)  # without EOS
         self._usual = float(np.median(self.ratios))
         frequencies = [_frequencies(side.tokens) for side in self._sides]
         size = max(map(len, frequencies))

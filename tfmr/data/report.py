@@ -133,7 +133,7 @@ class Hashes:
 
     def add(self, keys: list[int], values: list[int], numbers: list[int]) -> None:
         """Adds lines or pairs: the hash that determines whether one is kept, another hash, and its number."""
-        self._chunks.append(self._kept(np.array([keys, values, numbers], np.uint64).reshape(3, -1)))
+        self._chunks.append(self._kept(np.array([keys, values, numbers], np.uint64)))
         while sum(chunk.shape[1] for chunk in self._chunks) > MAX_COMPARED:
             self.share /= 2
             self._chunks = [self._kept(chunk) for chunk in self._chunks]

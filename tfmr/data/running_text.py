@@ -147,7 +147,7 @@ def _texts_of_files(text: _Text, left: int) -> list[int]:
             parts = until_boundary(parts, left)
         elif not text.validation_files:
             parts = without_held_out(parts, config.held_out_share)
-        for part in parts:
+        for part in reported(((len(part.text), part) for part in parts), f"Counting {path.name}", "characters", 0):
             number += part.last
             left -= len(part.text)
         numbers.append(number)

@@ -7,6 +7,7 @@ from pathlib import Path
 from tfmr.config import PairsConfig
 from tfmr.data.corpora.corpus import READER_VERSION, Corpus, LinePair, fingerprint
 from tfmr.data.corpora.lines import find_files, missing_file, read_pairs, read_tsv, sha256_of_file
+from tfmr.data.progress import reported
 from tfmr.errors import InputError
 
 _STEMS = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
@@ -50,7 +51,10 @@ class TextCorpus(Corpus):
     def sizes_of_files(self, is_left_out: Callable[[LinePair], bool]) -> list[int]:
         """Returns the number of training pairs of each file, without those that are held out or left out."""
         return [
-            sum(not (self.is_held_out(pair) or is_left_out(pair)) for pair in _read(files))
+            sum(
+                not (self.is_held_out(pair) or is_left_out(pair))
+                for pair in reported(((1, pair) for pair in _read(files)), f"Counting {files[0].name}", "pairs", 0)
+            )
             for files in self.files["train"]
         ]
 
