@@ -30,7 +30,7 @@ _SCRIPTS = re.compile(
     "LAO|LATIN|MALAYALAM|MONGOLIAN|MYANMAR|SINHALA|TAMIL|TELUGU|THAI|TIBETAN"
 )
 """The first words of the Unicode names of letters that are the name of a script."""
-_TOGETHER = dict.fromkeys(("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"), "Chinese or Japanese")
+_TOGETHER: dict[str, str] = dict.fromkeys(("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"), "Chinese or Japanese")
 """Scripts that are used together."""
 
 
