@@ -221,8 +221,8 @@ def test_weights_that_are_refused(pairs, text, weights, message):
 def test_weights_need_files(pairs):
     with pytest.raises(InputError, match=r"data.weights = \(1\.0,\): requires data.source_file"):
         PairsConfig(corpus="text", dir="folder", weights=(1.0,))
-    with pytest.raises(InputError, match=r"data.weights = \(1\.0,\): requires data.corpus = 'text'"):
-        PairsConfig(weights=(1.0,))
+    with pytest.raises(InputError, match=r"data.weights = \(1\.0,\): requires data.corpus = 'text', not 'grammar'"):
+        prepare_pairs(PairsConfig(source_file="a", weights=(1.0,)))
     config = pairs(weights=(1e-4, 1e-4, 1e-4))
     split = prepare_pairs(config).split("train")
     with pytest.raises(InputError, match=r"an epoch would be empty; use larger weights"):

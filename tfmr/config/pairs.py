@@ -84,7 +84,6 @@ class PairsConfig(DataConfig):
         check.positive("grammar_size", "max_length", "tokens_per_batch", "num_buckets")
         check_tokenized_data(self, check, "sentence")
         check.require("target_file", bool(self.source_file) or not self.target_file, "requires data.source_file")
-        check.require("weights", self.corpus == "text" or not self.weights, "requires data.corpus = 'text'")
         check_weights(self, check, "source_file", self.source_names)
 
     @property

@@ -83,6 +83,8 @@ def prepare_pairs(config: PairsConfig) -> PreparedPairs:
     Raises:
       InputError: for anything wrong with the corpus, its files, or the given tokenizer.
     """
+    if config.weights and config.corpus != "text":
+        raise InputError(f"data.weights = {config.weights}: requires data.corpus = 'text', not {config.corpus!r}")
     corpus = load_corpus(config)
     given = Tokenizer.from_file(config.tokenizer_file) if config.tokenizer_file else None
     if given and given.marks != OURS:
@@ -96,7 +98,7 @@ def prepare_pairs(config: PairsConfig) -> PreparedPairs:
     prepared = open_or_make(PreparedPairs, directory, lambda folder: _write(folder, corpus, given, config, recipe))
     if not is_mixed(config.weights):
         return prepared
-    assert isinstance(corpus, TextCorpus)  # the only corpus of several files
+    assert isinstance(corpus, TextCorpus)
     return prepared.with_entries(
         config.source_names, len(prepared.split("train")), lambda: corpus.sizes_of_files(_is_blank)
     )
