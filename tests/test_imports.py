@@ -144,6 +144,11 @@ def test_the_blocks_pull_in_jax_and_flax_only():
     assert new == {"tfmr"}
 
 
+def test_preparing_needs_no_jax():
+    modules = "tfmr.cli.prepare, tfmr.cli.report_picture, tfmr.data.prepare, tfmr.data.running_text"
+    assert not {"jax", "flax"} & modules_after(f"import {modules}")
+
+
 def test_the_package_alone_pulls_in_the_standard_library_only():
     new = modules_after("import tfmr") - modules_after("pass")
     assert {name for name in new if name not in sys.stdlib_module_names} == {"tfmr"}

@@ -90,6 +90,28 @@ def test_prepare_tells_what_is_there(workspace: Path, capsys: pytest.CaptureFixt
     assert "padding" in out
 
 
+def test_prepare_writes_a_report(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = ["prepare", str(workspace / "tiny.py"), "--report", str(tmp_path / "new" / "report")]
+    _dispatch(arguments)
+    out = capsys.readouterr().out
+    folder = tmp_path / "new" / "report"
+    assert sorted(path.name for path in folder.iterdir()) == ["report.json", "report.png", "report.txt"]
+    assert (folder / "report.txt").read_text() in out.replace(f"\n\nWritten to {folder}", "")
+    total = json.loads((folder / "report.json").read_text())["total"]
+    assert f"train       {total} pairs" in out
+    before = (folder / "report.txt").stat().st_mtime_ns
+    with pytest.raises(InputError, match="report: already exists; remove it or choose another path"):
+        _dispatch(arguments)
+    assert (folder / "report.txt").stat().st_mtime_ns == before
+
+
+def test_a_failed_preparation_leaves_no_report(workspace: Path, tmp_path: Path):
+    files = ["--data.source-file", str(tmp_path / "none")]
+    with pytest.raises(InputError, match="none: no such file"):
+        _dispatch(["prepare", str(workspace / "tiny.py"), *files, "--report", str(tmp_path / "report")])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_inspect_adds_up(trained: str, capsys: pytest.CaptureFixture[str]):
     _dispatch(["inspect", trained])
     counts = {}
@@ -132,6 +154,8 @@ WRONG = {
     "wrong section": (["prepare", "{config}", "--steps", "3"], "did you mean '--training.steps'?"),
     "wrong type": (["prepare", "{config}", "--training.steps", "many"], "--training.steps = 'many': must be a whole"),
     "wrong choice": (["prepare", "{config}", "--model.norm", "pots"], "post, pre (did you mean 'post'?)"),
+    "no folder": (["prepare", "{config}", "--report"], "--report: needs a value"),
+    "weights": (["prepare", "{config}", "--data.weights", "1", "2"], "must have one weight for each name in data.sour"),
     "no value": (["prepare", "{config}", "--training.steps"], "--training.steps: needs a value"),
     "impossible": (["prepare", "{config}", "--data.max-length", "9999"], "data.tokens_per_batch = 256"),
     "missing file": (["prepare", "{config}", "--data.source-file", "{folder}/corpus.eng"], "corpus.en"),

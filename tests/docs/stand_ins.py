@@ -57,7 +57,7 @@ def furnish(folder: Path) -> None:
         (folder / name).symlink_to(REPOSITORY / name)
     (folder / "FOLDER").mkdir()
     write_words(folder / "FOLDER")
-    for stem, times in (("corpus", 40), ("test", 1)):
+    for stem, times in (("corpus", 40), ("general", 40), ("medical", 9), ("test", 1)):
         (folder / f"{stem}.en").write_text("".join(f"{i} {line}\n" for i in range(times) for line in SENTENCES))
         (folder / f"{stem}.de").write_text("".join(f"{i} {line}\n" for i in range(times) for line in TRANSLATIONS))
     (folder / "pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in zip(SENTENCES, TRANSLATIONS, strict=True)))

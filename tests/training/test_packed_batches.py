@@ -65,7 +65,7 @@ def test_the_sums_of_packed_batches_are_those_of_one_pair_to_a_row(split):
     lengths = split.source.lengths, split.target.lengths
     arguments = dict(tokens_per_batch=2048, max_length=256, seed=0)
     packed_plan = make_packed_plan(*lengths, **arguments)
-    assert len(packed_plan.row_sizes) < PAIRS / 2
+    assert len(packed_plan.rows.sizes) < PAIRS / 2
     packed, packed_gradient = total_of(packed_plan)
     single, single_gradient = total_of(make_plan(*lengths, num_buckets=1, **arguments))
     assert packed["tokens"] == single["tokens"] == split.target.lengths.sum()

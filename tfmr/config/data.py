@@ -1,8 +1,9 @@
 """The base of every kind of data configuration, and the cache folder."""
 
 import abc
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -66,3 +67,14 @@ def check_tokenized_data(config, check: Checks, unit: str) -> None:
     fix = f"must be at least data.max_length = {config.max_length}, so that a batch can contain one {unit}"
     check.require("tokens_per_batch", config.tokens_per_batch >= config.max_length, fix)
     check.require("held_out_share", 0.0 < config.held_out_share < 0.5, "must be in (0, 0.5)")
+
+
+def check_weights(config, check: Checks, field: str, names: Sequence[str]) -> None:
+    """Checks that there is a weight for each name in a field that lists files, if there are any weights."""
+    if not config.weights:
+        return
+    check.require("weights", bool(names), f"requires data.{field}")
+    fix = f"must have one weight for each name in data.{field}, which has {len(names)}"
+    check.require("weights", len(config.weights) == len(names), fix)
+    positive = all(0.0 < weight < math.inf for weight in config.weights)
+    check.require("weights", positive, f"must be positive and finite; to leave a file out, remove it from data.{field}")

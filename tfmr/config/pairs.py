@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tfmr.config.checks import Checks
-from tfmr.config.data import DataConfig, check_tokenized_data
+from tfmr.config.data import DataConfig, check_tokenized_data, check_weights
 from tfmr.config.transformer import TransformerConfig
 
 BleuTokenizer = Literal["auto", "13a", "none", "intl", "char", "zh", "ja-mecab", "ko-mecab", "flores200"]
@@ -38,6 +38,10 @@ class PairsConfig(DataConfig):
     target_file: str | tuple[str, ...] = ""
     """For corpus text: the translations of source_file, line by line, one file for each source file. Empty: source_file
     is a TSV file."""
+    weights: tuple[float, ...] = ()
+    """How often an epoch has the training pairs of each name in source_file, to mix corpora: 1 is once; 0.25 is a
+    quarter of them, a different one in each epoch until all have been used. One weight for each name; a pattern is one
+    name. Empty: once."""
     held_out_share: float = 0.01
     """Share of the training pairs that is held out for validation, and again for testing, if the corpus has no such
     split. Pairs are chosen by their content, and at most 1000 are used for each split. Small corpora need a larger
@@ -80,6 +84,14 @@ class PairsConfig(DataConfig):
         check.positive("grammar_size", "max_length", "tokens_per_batch", "num_buckets")
         check_tokenized_data(self, check, "sentence")
         check.require("target_file", bool(self.source_file) or not self.target_file, "requires data.source_file")
+        check_weights(self, check, "source_file", self.source_names)
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """The names in source_file."""
+        if isinstance(self.source_file, tuple):
+            return self.source_file
+        return (self.source_file,) if self.source_file else ()
 
     @property
     def typical_lengths(self) -> tuple[int, int]:

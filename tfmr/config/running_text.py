@@ -5,7 +5,7 @@ from typing import Literal
 
 from tfmr.config.causal_lm import CausalLMConfig
 from tfmr.config.checks import Checks
-from tfmr.config.data import DataConfig, check_tokenized_data
+from tfmr.config.data import DataConfig, check_tokenized_data, check_weights
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class RunningTextConfig(DataConfig):
     """Text files in UTF-8, plain or compressed; patterns such as `part-*.txt` are allowed."""
     validation_files: tuple[str, ...] = ()
     """Text files to validate on. Empty: hold out a part of `files`."""
+    weights: tuple[float, ...] = ()
+    """How often an epoch has the training text of each name in files, to mix corpora: 1 is once; 0.25 is a quarter of
+    it, and the next epoch continues where this one stops. One weight for each name; a pattern is one name. Empty:
+    once."""
     held_out_share: float = 0.01
     """Share of the passages, of about 4000 characters each, that is held out if there are no validation_files. Passages
     are chosen by their content, and at most 1000 are used. Small texts need a larger share."""
@@ -62,6 +66,7 @@ class RunningTextConfig(DataConfig):
         check.share("validation_share")
         check_tokenized_data(self, check, "row")
         check.at_least_zero("evaluation_crops")
+        check_weights(self, check, "files", self.files)
 
     @property
     def has_documents(self) -> bool:

@@ -7,12 +7,14 @@ of similar length, one per row, and the function that lays sentences out in the 
 
 import abc
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int, Integer
+from jaxtyping import Bool, Float, Int, Integer
 
+from tfmr.data.mixing import Mixture
 from tfmr.errors import InputError
 
 Arrays = dict[str, Int[np.ndarray, "rows length"]]
@@ -50,19 +52,24 @@ class BatchPlan(abc.ABC):
 
     Attributes:
       buckets: the shapes of the batches, from short to long.
-      tokens: number of source and target tokens in an epoch.
+      tokens: number of source and target tokens in an epoch; in the first one if epochs differ.
       left_out: number of pairs that are left out because one side is empty or longer than max_length.
       seed: determines the order.
+      mixture: how often an epoch has each usable pair, token or part of a document. None: once.
     """
 
     buckets: tuple[Bucket, ...]
     tokens: int
     left_out: int
     seed: int
+    mixture: Mixture | None = field(default=None, kw_only=True)
 
     @abc.abstractmethod
     def epoch(self, epoch: int) -> list[Batch]:
-        """Returns the batches of an epoch in order. Each sentence is in one of them, chosen at random."""
+        """Returns the batches of an epoch in order. Each sentence is in one of them, chosen at random.
+
+        With a mixture, it is in as many as the mixture says.
+        """
 
     def padding_share(self) -> float:
         """Returns the fraction of padding in the source and target arrays of an epoch."""
@@ -86,7 +93,7 @@ class BucketedPlan(BatchPlan):
         random = np.random.default_rng([self.seed, epoch])
         batches = []
         left = np.empty(0, np.int64)
-        for bucket, members in zip(self.buckets, self.members, strict=True):
+        for bucket, members in zip(self.buckets, self._members(epoch), strict=True):
             pool = random.permutation(np.concatenate([left, members]))
             full = len(pool) // bucket.rows * bucket.rows
             batches += [Batch(bucket, indices) for indices in pool[:full].reshape(-1, bucket.rows)]
@@ -94,6 +101,15 @@ class BucketedPlan(BatchPlan):
         if len(left):
             batches.append(Batch(self.buckets[-1], left))
         return [batches[i] for i in random.permutation(len(batches))]
+
+    def _members(self, epoch: int) -> Sequence[Int[np.ndarray, " _"]]:
+        """Returns the sentences of each bucket in an epoch."""
+        if self.mixture is None:
+            return self.members
+        usable = np.sort(np.concatenate(self.members), kind="stable")
+        copies = np.zeros(usable[-1] + 1, np.int64)
+        copies[usable] = self.mixture.copies(epoch)
+        return [np.repeat(members, copies[members]) for members in self.members]
 
 
 def make_plan(
@@ -104,6 +120,7 @@ def make_plan(
     num_buckets: int,
     max_length: int,
     seed: int,
+    mixture: Mixture | None = None,
 ) -> BucketedPlan:
     """Returns the plan for sentence pairs of these lengths, EOS included.
 
@@ -114,6 +131,7 @@ def make_plan(
       num_buckets: maximum number of padded shapes.
       max_length: pairs with a longer side are left out.
       seed: determines the order.
+      mixture: how often an epoch has each pair that is not left out. None: once.
 
     Raises:
       InputError: if no pair is left.
@@ -123,13 +141,15 @@ def make_plan(
     padded = -(-lengths // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
     buckets, members = [], []
     shorter = 0
-    for boundary in best_boundaries(padded[usable], num_buckets):
+    weights = None if mixture is None else mixture.weight_of_items()
+    for boundary in best_boundaries(padded[usable], num_buckets, weights):
         inside = np.flatnonzero(usable & (padded > shorter) & (padded <= boundary))
         buckets.append(Bucket(rows_of(tokens_per_batch, boundary), boundary, boundary))
         members.append(inside)
         shorter = boundary
-    tokens = int(source_lengths[usable].sum() + target_lengths[usable].sum())
-    return BucketedPlan(tuple(buckets), tokens, int((~usable).sum()), seed, tuple(members))
+    copies = 1 if mixture is None else mixture.copies(0)
+    tokens = int(((source_lengths + target_lengths)[usable] * copies).sum())
+    return BucketedPlan(tuple(buckets), tokens, int((~usable).sum()), seed, tuple(members), mixture=mixture)
 
 
 def usable_pairs(
@@ -152,13 +172,20 @@ def rows_of(tokens_per_batch: int, length: int) -> int:
     return rows // ROWS_MULTIPLE * ROWS_MULTIPLE or rows
 
 
-def best_boundaries(lengths: Int[np.ndarray, " sentences"], num_buckets: int) -> list[int]:
+def best_boundaries(
+    lengths: Int[np.ndarray, " sentences"],
+    num_buckets: int,
+    weights: Float[np.ndarray, " sentences"] | None = None,
+) -> list[int]:
     """Returns the padded lengths, at most `num_buckets` and ascending, with the least padding for these lengths.
+
+    `weights` is how often each sentence occurs. None: once.
 
     This is dynamic programming over the distinct lengths: cost[k, j] is the least total padded length of all sentences
     up to the j-th distinct length in k buckets.
     """
-    values, counts = np.unique(lengths, return_counts=True)
+    values, number = np.unique(lengths, return_inverse=True)
+    counts = np.bincount(number, weights)
     num_buckets = min(num_buckets, len(values))
     below = np.concatenate([[0], np.cumsum(counts)])
     cost = np.full((num_buckets + 1, len(values) + 1), np.inf)

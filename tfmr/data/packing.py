@@ -5,13 +5,16 @@ a batch. The packing is therefore computed once, from the lengths alone: how man
 draws which sentences of these lengths are used where, and the order of the rows.
 """
 
+import dataclasses
 from collections import Counter
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
 from tfmr.data.batching import ROWS_MULTIPLE, Batch, BatchPlan, Bucket, rows_of, usable_pairs
+from tfmr.data.mixing import Mixture
 
 ROW_LENGTH_MULTIPLE = 8
 """The two lengths of a packed row are multiples of this."""
@@ -23,6 +26,24 @@ STRETCHES = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 """Row lengths to try, relative to the shortest possible row."""
 
 
+class Kinds(NamedTuple):
+    """The lengths of the pairs of each kind and of a row, in the same unit."""
+
+    source: Int[np.ndarray, " kinds"]
+    target: Int[np.ndarray, " kinds"]
+    row: tuple[int, int]
+    """Source and target length of a row; every pair fits into one."""
+
+
+class Rows(NamedTuple):
+    """Rows that are filled with kinds of pairs."""
+
+    slots: Int[np.ndarray, " pairs"]
+    """The slots, sorted by kind; slots are numbered row after row."""
+    sizes: Int[np.ndarray, " all_rows"]
+    """Number of pairs in each row."""
+
+
 @dataclass(frozen=True)
 class PackedPlan(BatchPlan):
     """Rows that are filled with several sentence pairs each.
@@ -32,25 +53,27 @@ class PackedPlan(BatchPlan):
 
     Attributes:
       pairs: the indices of all usable pairs, ascending.
-      kinds: the kind of each pair.
-      slots: the slots, sorted by kind; slots are numbered row after row.
-      row_sizes: number of pairs in each row.
+      kind_of: the kind of each pair.
+      kinds: their lengths.
+      rows: the rows of an epoch; of the first one if epochs differ.
     """
 
     pairs: Int[np.ndarray, " pairs"]
-    kinds: Int[np.ndarray, " pairs"]
-    slots: Int[np.ndarray, " pairs"]
-    row_sizes: Int[np.ndarray, " all_rows"]
+    kind_of: Int[np.ndarray, " pairs"]
+    kinds: Kinds
+    rows: Rows
 
     def epoch(self, epoch: int) -> list[Batch]:
         """Returns the batches of an epoch in order. Only the last one may have empty rows."""
+        if self.mixture is not None:
+            return self._drawn(self.mixture.copies(epoch)).epoch(epoch)
         random = np.random.default_rng([self.seed, epoch])
         shuffled = random.permutation(len(self.pairs))
         pair_in_slot = np.empty_like(self.pairs)
-        pair_in_slot[self.slots] = self.pairs[shuffled[np.argsort(self.kinds[shuffled], kind="stable")]]
-        row_order = random.permutation(len(self.row_sizes))
-        sizes = self.row_sizes[row_order]
-        starts = (np.cumsum(self.row_sizes) - self.row_sizes)[row_order]
+        pair_in_slot[self.rows.slots] = self.pairs[shuffled[np.argsort(self.kind_of[shuffled], kind="stable")]]
+        row_order = random.permutation(len(self.rows.sizes))
+        sizes = self.rows.sizes[row_order]
+        starts = (np.cumsum(self.rows.sizes) - self.rows.sizes)[row_order]
         ends = np.cumsum(sizes)
         # Row after row in the new order: the first slot of the row in the old order, plus the index in the row.
         indices = pair_in_slot[np.repeat(starts - (ends - sizes), sizes) + np.arange(len(pair_in_slot))]
@@ -62,6 +85,12 @@ class PackedPlan(BatchPlan):
             batches.append(Batch(bucket, indices[begin:end], np.repeat(np.arange(len(inside)), inside)))
         return batches
 
+    def _drawn(self, copies: Int[np.ndarray, " pairs"]) -> "PackedPlan":
+        """Returns the plan of an epoch that has each pair this often."""
+        pairs, kind_of = np.repeat(self.pairs, copies), np.repeat(self.kind_of, copies)
+        rows = fill_rows(self.kinds, np.bincount(kind_of, minlength=len(self.kinds.source)))
+        return dataclasses.replace(self, pairs=pairs, kind_of=kind_of, rows=rows, mixture=None)
+
 
 def make_packed_plan(
     source_lengths: Int[np.ndarray, " sentences"],
@@ -70,6 +99,7 @@ def make_packed_plan(
     tokens_per_batch: int,
     max_length: int,
     seed: int,
+    mixture: Mixture | None = None,
 ) -> PackedPlan:
     """Returns the plan that packs sentence pairs of these lengths, EOS included.
 
@@ -79,36 +109,54 @@ def make_packed_plan(
     """
     usable = usable_pairs(source_lengths, target_lengths, max_length)
     lengths = np.stack([source_lengths[usable], target_lengths[usable]]).astype(np.int64)
-    tokens = int(lengths.sum())
+    copies = np.ones(lengths.shape[1], np.int64) if mixture is None else mixture.copies(0)
+    totals = (lengths * copies).sum(axis=1)
     grain = int(-(-lengths.max() // FINEST))
     grains = -(-lengths // grain)
-    values, kinds, counts = np.unique(grains[0] * (FINEST + 1) + grains[1], return_inverse=True, return_counts=True)
+    values, kind_of = np.unique(grains[0] * (FINEST + 1) + grains[1], return_inverse=True)
+    counts = np.bincount(np.repeat(kind_of, copies), minlength=len(values))
     source, target = np.divmod(values, FINEST + 1)
     best: tuple = (0.0,)
-    for row in _row_lengths(lengths, ROW_LENGTH_MULTIPLE * grain, tokens_per_batch):
-        patterns, times = pack(source, target, counts, (row[0] // grain, row[1] // grain))
-        fill = tokens / (sum(times) * sum(row))
+    for row in _row_lengths(lengths.max(axis=1), totals, ROW_LENGTH_MULTIPLE * grain, tokens_per_batch):
+        kinds = Kinds(source, target, (row[0] // grain, row[1] // grain))
+        rows = fill_rows(kinds, counts)
+        fill = totals.sum() / (len(rows.sizes) * sum(row))
         if fill > best[0]:
-            best = fill, row, patterns, times
+            best = fill, row, kinds, rows
         if fill >= FULL_ENOUGH:
             break
-    _, row, patterns, times = best
-    slot_kinds = np.concatenate([np.tile(pattern, n) for pattern, n in zip(patterns, times, strict=True)])
+    _, row, kinds, rows = best
     return PackedPlan(
         buckets=(Bucket(rows_of(tokens_per_batch, max(row)), *row),),
-        tokens=tokens,
+        tokens=int(totals.sum()),
         left_out=int((~usable).sum()),
         seed=seed,
         pairs=np.flatnonzero(usable),
+        kind_of=kind_of,
         kinds=kinds,
-        slots=np.argsort(slot_kinds, kind="stable"),
-        row_sizes=np.repeat([len(pattern) for pattern in patterns], times),
+        rows=rows,
+        mixture=mixture,
     )
 
 
-def _row_lengths(lengths: Int[np.ndarray, "2 pairs"], multiple: int, tokens_per_batch: int) -> list[tuple[int, int]]:
-    """Returns the (source, target) row lengths to try, from short to long."""
-    longest, total = lengths.max(axis=1), lengths.sum(axis=1)
+def fill_rows(kinds: Kinds, counts: Int[np.ndarray, " kinds"]) -> Rows:
+    """Returns rows that are filled with this number of pairs of each kind."""
+    patterns, times = pack(kinds.source, kinds.target, counts, kinds.row)
+    slot_kinds = np.concatenate([np.tile(pattern, n) for pattern, n in zip(patterns, times, strict=True)])
+    return Rows(np.argsort(slot_kinds, kind="stable"), np.repeat([len(pattern) for pattern in patterns], times))
+
+
+def _row_lengths(
+    longest: Int[np.ndarray, "2"], total: Int[np.ndarray, "2"], multiple: int, tokens_per_batch: int
+) -> list[tuple[int, int]]:
+    """Returns the (source, target) row lengths to try, from short to long.
+
+    Args:
+      longest: the longest source and target.
+      total: the number of source and target tokens.
+      multiple: lengths are multiples of this.
+      tokens_per_batch: limits the length of rows.
+    """
     # In the ratio of the totals, as short as the longest sentence of either side allows.
     shortest = (longest[:, None] * total / total[:, None]).max(axis=0)
     # Batches of longer rows would have too few rows for the devices to share.
@@ -146,7 +194,7 @@ def pack(
     order = np.argsort((room - source) ** 2 + (room - target) ** 2, kind="stable")
     source, target, left = source[order], target[order], counts[order]
     patterns, times = [], []
-    alive = np.arange(len(left))
+    alive = np.flatnonzero(left)
     while len(alive):
         pattern = _fill_row(source, target, left, alive, room)
         in_row = Counter(pattern)

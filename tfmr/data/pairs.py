@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tfmr.config import PairsConfig
 from tfmr.data.batching import Arrays, Batch, BatchPlan, lay_out, make_plan, usable_pairs, with_rows
+from tfmr.data.mixing import Mixture, is_mixed
 from tfmr.data.packing import make_packed_plan
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
@@ -21,6 +23,8 @@ class PairSplit:
 
     source: TokenArrays
     target: TokenArrays
+    entries: tuple[int, ...] = ()
+    """Number of pairs of each entry of the corpus, in order, if they are mixed by weight."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -28,7 +32,13 @@ class PairSplit:
     def plan(self, config: PairsConfig) -> BatchPlan:
         """Returns the batch plan of a training split; raises InputError if no pair is short enough."""
         lengths = self.source.lengths, self.target.lengths
-        arguments = dict(tokens_per_batch=config.tokens_per_batch, max_length=config.max_length, seed=config.seed)
+        arguments: dict[str, Any] = dict(
+            tokens_per_batch=config.tokens_per_batch, max_length=config.max_length, seed=config.seed
+        )
+        if is_mixed(config.weights):
+            before = np.cumsum(np.concatenate([[0], usable_pairs(*lengths, config.max_length)]))  # usable pairs
+            boundaries = before[np.cumsum([0, *self.entries])]
+            arguments["mixture"] = Mixture(boundaries, config.weights, config.seed)
         if config.batching == "packed":
             return make_packed_plan(*lengths, **arguments)
         return make_plan(*lengths, num_buckets=config.num_buckets, **arguments)

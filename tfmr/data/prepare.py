@@ -14,10 +14,14 @@ from tfmr.data.blank import is_blank
 from tfmr.data.corpora import Corpus, load_corpus
 from tfmr.data.corpora.corpus import SPLITS, LinePair, fingerprint, is_in_sample
 from tfmr.data.corpora.lines import read_lines
+from tfmr.data.corpora.text import TextCorpus
 from tfmr.data.loader import prefetch
+from tfmr.data.mixing import described_mixture, is_mixed
+from tfmr.data.pair_report import report_on_pairs
 from tfmr.data.pairs import PairSplit
 from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
 from tfmr.data.progress import reported
+from tfmr.data.report import Report
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
 from tfmr.data.tokenizer import OURS, SPECIAL_TOKENS, UNK_ID, Tokenizer
 from tfmr.errors import InputError
@@ -42,7 +46,8 @@ class PreparedPairs(PreparedFolder):
 
     def split(self, split: str) -> PairSplit:
         """Returns the token arrays of "train", "validation" or "test"."""
-        return PairSplit(*(TokenArrays.open(self.directory, f"{split}.{side}") for side in _SIDES))
+        source, target = (TokenArrays.open(self.directory, f"{split}.{side}") for side in _SIDES)
+        return PairSplit(source, target, self.entries if split == "train" else ())
 
     def text(self, split: str) -> tuple[list[str], list[str]]:
         """Returns the untokenized source and target lines of "validation" or "test"."""
@@ -60,7 +65,13 @@ class PreparedPairs(PreparedFolder):
         shapes = ", ".join(f"{bucket.rows} x {bucket.target_length}" for bucket in plan.buckets)
         batches = f"{len(plan.epoch(0)):,} batches of {shapes}: {plan.padding_share():.1%} padding"
         left_out = f"{plan.left_out:,} pairs, longer than data.max_length = {config.max_length} or empty"
-        return "\n".join([*lines, f"an epoch    {batches}", f"left out    {left_out}"])
+        lines += [f"an epoch    {batches}", *described_mixture(plan.mixture, config.source_names)]
+        return "\n".join([*lines, f"left out    {left_out}"])
+
+    def report(self, config: PairsConfig) -> Report:
+        """Returns a report on what may be wrong with the training pairs, after reading them again."""
+        held_out = {split: self.text(split) for split in _TEXT_SPLITS}
+        return report_on_pairs(load_corpus(config), config, self.split("train"), held_out)
 
 
 def prepare_pairs(config: PairsConfig) -> PreparedPairs:
@@ -72,6 +83,8 @@ def prepare_pairs(config: PairsConfig) -> PreparedPairs:
     Raises:
       InputError: for anything wrong with the corpus, its files, or the given tokenizer.
     """
+    if config.weights and config.corpus != "text":
+        raise InputError(f"data.weights = {config.weights}: requires data.corpus = 'text', not {config.corpus!r}")
     corpus = load_corpus(config)
     given = Tokenizer.from_file(config.tokenizer_file) if config.tokenizer_file else None
     if given and given.marks != OURS:
@@ -82,7 +95,13 @@ def prepare_pairs(config: PairsConfig) -> PreparedPairs:
     recipe = _recipe(config, corpus, given)
     name = re.sub(r"[^\w-]+", "_", corpus.name)
     directory = config.cache_folder / "prepared" / f"{name}-{fingerprint(recipe)[:16]}"
-    return open_or_make(PreparedPairs, directory, lambda folder: _write(folder, corpus, given, config, recipe))
+    prepared = open_or_make(PreparedPairs, directory, lambda folder: _write(folder, corpus, given, config, recipe))
+    if not is_mixed(config.weights):
+        return prepared
+    assert isinstance(corpus, TextCorpus)
+    return prepared.with_entries(
+        config.source_names, len(prepared.split("train")), lambda: corpus.sizes_of_files(_is_blank)
+    )
 
 
 def _recipe(config: PairsConfig, corpus: Corpus, given: Tokenizer | None) -> dict[str, Any]:

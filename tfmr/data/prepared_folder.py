@@ -5,16 +5,22 @@ of every file.
 """
 
 import contextlib
+import dataclasses
 import hashlib
+import itertools
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tfmr.data.files import remove_abandoned, temporary_path
+import numpy as np
+
+from tfmr.data.corpora.corpus import fingerprint
+from tfmr.data.corpora.lines import find_files
+from tfmr.data.files import remove_abandoned, temporary_path, write_bytes_atomically
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 
@@ -32,6 +38,8 @@ class PreparedFolder:
     """The contents of manifest.json: what the corpus was prepared from, and its counts."""
     tokenizer: Tokenizer = field(repr=False)
     """The tokenizer that the arrays were encoded with."""
+    entries: tuple[int, ...] = ()
+    """Number of training sentences or texts of each entry of a list of files, if they are mixed by weight."""
 
     @classmethod
     def open(cls: type[T], directory: Path) -> T:
@@ -57,9 +65,31 @@ class PreparedFolder:
     def content_hash(self) -> str:
         """Returns a hash of the arrays and texts as they were written.
 
-        It does not depend on where the corpus was read from, or on how tokenizer.json is written.
+        It does not depend on where the corpus was read from, or on how tokenizer.json is written, but on the entries if
+        they are mixed by weight.
         """
-        return self.manifest["content"]
+        content = self.manifest["content"]
+        return fingerprint(content, self.entries) if self.entries else content
+
+    def with_entries(self: T, names: Sequence[str], total: int, count: Callable[[], list[int]]) -> T:
+        """Returns the corpus with its entries, for mixing by weight.
+
+        Args:
+          names: the names of the entries, each a file or a pattern.
+          total: number of training sentences or texts.
+          count: returns how many of them each file has. The result is stored in the folder.
+        """
+        path = self.directory / "files.json"
+        try:
+            sizes = json.loads(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            sizes = count()
+            if sum(sizes) != total:
+                raise InputError(f"{', '.join(names)}: changed while they were being read; try again") from None
+            write_bytes_atomically(path, json.dumps(sizes).encode())
+        ends = np.cumsum([0, *(len(find_files(name)) for name in names)])
+        entries = tuple(sum(sizes[first:last]) for first, last in itertools.pairwise(ends))
+        return dataclasses.replace(self, entries=entries)
 
 
 def open_or_make(cls: type[T], directory: Path, write: Callable[[Path], None]) -> T:

@@ -20,9 +20,12 @@ from tfmr.config import RunningTextConfig
 from tfmr.data.corpora.corpus import fingerprint, hash_of_text
 from tfmr.data.corpora.lines import find_files, read_text, sha256_of_file
 from tfmr.data.held_out_text import Part, from_boundary, held_out_passages, until_boundary, without_held_out
+from tfmr.data.mixing import described_mixture, is_mixed
 from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
 from tfmr.data.progress import reported
+from tfmr.data.report import Report
 from tfmr.data.text_batches import TextSplit
+from tfmr.data.text_report import report_on_text
 from tfmr.data.token_arrays import TokenWriter
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
@@ -50,7 +53,8 @@ class PreparedText(PreparedFolder):
     def split(self, split: str) -> TextSplit:
         """Returns the token arrays of "train" or "validation"."""
         arrays = TextSplit.open(self.directory, split)
-        return dataclasses.replace(arrays, begin_mark=self.tokenizer.marks.bos)
+        entries = self.entries if split == "train" else ()
+        return dataclasses.replace(arrays, begin_mark=self.tokenizer.marks.bos, entries=entries)
 
     def describe(self, config: RunningTextConfig) -> str:
         """Returns a summary for people: the folder, the vocabulary, the splits and the batches of an epoch."""
@@ -61,7 +65,12 @@ class PreparedText(PreparedFolder):
             lines.append(f"{name:11} {', '.join(numbers)}")
         (bucket,) = plan.buckets
         batches = f"{len(plan.epoch(0)):,} batches of {bucket.rows} x {bucket.target_length}"
-        return "\n".join([*lines, f"an epoch    {batches}"])
+        return "\n".join([*lines, f"an epoch    {batches}", *described_mixture(plan.mixture, config.files)])
+
+    def report(self, config: RunningTextConfig) -> Report:
+        """Returns a report on what may be wrong with the text, after reading it again."""
+        files = find_files(config.files), find_files(config.validation_files)
+        return report_on_text(*files, self.split("train").lengths)
 
 
 class _Text(NamedTuple):
@@ -89,7 +98,11 @@ def prepare_running_text(config: RunningTextConfig) -> PreparedText:
         )
     recipe = _recipe(text, given)
     directory = config.cache_folder / "prepared" / f"running_text-{fingerprint(recipe)[:16]}"
-    return open_or_make(PreparedText, directory, lambda folder: _write(folder, text, given, recipe))
+    prepared = open_or_make(PreparedText, directory, lambda folder: _write(folder, text, given, recipe))
+    if not is_mixed(config.weights):
+        return prepared
+    characters = prepared.manifest["splits"]["train"]["characters"]
+    return prepared.with_entries(config.files, len(prepared.split("train")), lambda: _texts_of_files(text, characters))
 
 
 class _Split(NamedTuple):
@@ -118,6 +131,27 @@ def _splits(text: _Text) -> dict[str, _Split]:
     held_out, size = held_out_passages(parts(), config.held_out_share)
     train = _Split(lambda: without_held_out(parts(), config.held_out_share), size)
     return {"train": train, "validation": _Split(lambda: iter(held_out), _size(held_out))}
+
+
+def _texts_of_files(text: _Text, left: int) -> list[int]:
+    """Returns the number of training documents, or parts of them, of each file.
+
+    Args:
+      text: the text.
+      left: the number of characters of all of them.
+    """
+    config, numbers = text.config, []
+    for path in text.files:
+        parts, number = _parts([path], config.document_separator), 0
+        if config.validation_share and not text.validation_files:
+            parts = until_boundary(parts, left)
+        elif not text.validation_files:
+            parts = without_held_out(parts, config.held_out_share)
+        for part in reported(((len(part.text), part) for part in parts), f"Counting {path.name}", "characters", 0):
+            number += part.last
+            left -= len(part.text)
+        numbers.append(number)
+    return numbers
 
 
 def _size(parts: Iterable[Part]) -> int:

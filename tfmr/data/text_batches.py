@@ -5,6 +5,8 @@ part and from the token before the part, which is BOS if a document starts there
 """
 
 import abc
+import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +16,8 @@ from jaxtyping import Int
 
 from tfmr.config import RunningTextConfig
 from tfmr.data.batching import Arrays, BatchPlan, Bucket, lay_out, with_rows
-from tfmr.data.packing import PackedPlan, pack
+from tfmr.data.mixing import Mixture, is_mixed
+from tfmr.data.packing import Kinds, PackedPlan, fill_rows
 from tfmr.data.token_arrays import TokenArrays
 from tfmr.data.tokenizer import PAD_ID
 from tfmr.errors import InputError
@@ -46,6 +49,9 @@ class TextSplit(TokenArrays):
     A document that is cut off, or that is the whole text, has no EOS.
     """
 
+    entries: tuple[int, ...] = ()
+    """Number of documents, or parts of them, of each entry of the corpus, in order, if they are mixed by weight."""
+
     def plan(self, config: RunningTextConfig) -> "TextPlan":
         """Returns the batch plan of a training split; raises InputError if the text is shorter than a row."""
         size, length = len(self.tokens), config.max_length
@@ -55,6 +61,9 @@ class TextSplit(TokenArrays):
             )
         bucket = Bucket(config.tokens_per_batch // length, 0, length)
         common: dict[str, Any] = dict(buckets=(bucket,), tokens=size, left_out=0, seed=config.seed)
+        if is_mixed(config.weights):
+            boundaries = self.offsets[np.cumsum([0, *self.entries])]
+            common["mixture"] = Mixture(boundaries, config.weights, config.seed)
         if config.batching == "packed":
             return _packed_plan(self, common)
         return CropsPlan(**common) if config.batching == "crops" else BlocksPlan(**common)
@@ -89,6 +98,12 @@ class TextPlan(BatchPlan):
     def epoch(self, epoch: int) -> list[TextBatch]:
         """Returns the batches of an epoch in order."""
 
+    def padding_share(self) -> float:
+        """Returns the fraction of padding in the arrays of an epoch."""
+        batches = self.epoch(0)
+        size = sum(batch.bucket.rows * batch.bucket.target_length for batch in batches)
+        return 1.0 - sum(int(batch.lengths.sum()) for batch in batches) / size
+
     def _batches(
         self, starts: Int[np.ndarray, " parts"], lengths: Int[np.ndarray, " parts"], skip: int = 0
     ) -> list[TextBatch]:
@@ -113,13 +128,18 @@ class CropsPlan(TextPlan):
     def epoch(self, epoch: int) -> list[TextBatch]:
         """Returns the batches of an epoch. A token may be in several of them, or in none."""
         (bucket,) = self.buckets
-        number = -(-self.tokens // (bucket.rows * bucket.target_length)) * bucket.rows
+        tokens = self.tokens if self.mixture is None else math.ceil(self.mixture.amount)
+        number = -(-tokens // (bucket.rows * bucket.target_length)) * bucket.rows
         return self.draw(number, epoch)
 
     def draw(self, number: int, epoch: int) -> list[TextBatch]:
         """Returns batches of `number` random crops."""
         length = self.buckets[0].target_length
-        starts = np.random.default_rng([self.seed, epoch]).integers(0, self.tokens - length + 1, number)
+        random = np.random.default_rng([self.seed, epoch])
+        if self.mixture is None:
+            starts = random.integers(0, self.tokens - length + 1, number)
+        else:
+            starts = np.minimum(self.mixture.draw(number, random), self.tokens - length)
         return self._batches(starts, np.full(number, length))
 
 
@@ -128,14 +148,18 @@ class BlocksPlan(TextPlan):
     """Rows of consecutive tokens, cut at another offset in each epoch."""
 
     def epoch(self, epoch: int) -> list[TextBatch]:
-        """Returns the batches of an epoch in random order. Each token is predicted once."""
+        """Returns the batches of an epoch in random order. Each token is predicted once, or as the mixture says."""
         (bucket,) = self.buckets
         random = np.random.default_rng([self.seed, epoch])
         length = bucket.target_length
-        cuts = np.arange(random.integers(length), self.tokens, length)
-        boundaries = np.unique(np.concatenate([[0], cuts, [self.tokens]]))
-        order = random.permutation(len(boundaries) - 1)
-        return self._batches(boundaries[:-1][order], np.diff(boundaries)[order])
+        starts, lengths = [], []
+        for begin, end in [(0, self.tokens)] if self.mixture is None else self.mixture.ranges(epoch):
+            cuts = np.arange(begin + random.integers(length), end, length)
+            boundaries = np.unique(np.concatenate([[begin], cuts, [end]]))
+            starts.append(boundaries[:-1])
+            lengths.append(np.diff(boundaries))
+        order = random.permutation(sum(map(len, starts)))
+        return self._batches(np.concatenate(starts)[order], np.concatenate(lengths)[order])
 
 
 @dataclass(frozen=True)
@@ -185,15 +209,15 @@ def _packed_plan(text: TextSplit, common: dict[str, Any]) -> PackedTextPlan:
     number = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)  # index of each part in its document
     starts = np.repeat(text.offsets[:-1], parts) + number * length
     lengths = np.minimum(length, np.repeat(text.offsets[1:], parts) - starts)
-    values, kinds, counts = np.unique(lengths, return_inverse=True, return_counts=True)
-    patterns, times = pack(values, values, counts, (length, length))
-    slot_kinds = np.concatenate([np.tile(pattern, n) for pattern, n in zip(patterns, times, strict=True)])
+    values, kind_of, counts = np.unique(lengths, return_inverse=True, return_counts=True)
+    kinds = Kinds(values, values, (length, length))
+    if (mixture := common.get("mixture")) is not None:  # of parts instead of tokens
+        common = {
+            **common,
+            "mixture": dataclasses.replace(mixture, boundaries=np.searchsorted(starts, mixture.boundaries)),
+        }
     packed = PackedPlan(
-        **common,
-        pairs=np.arange(len(starts)),
-        kinds=kinds,
-        slots=np.argsort(slot_kinds, kind="stable"),
-        row_sizes=np.repeat([len(pattern) for pattern in patterns], times),
+        **common, pairs=np.arange(len(starts)), kind_of=kind_of, kinds=kinds, rows=fill_rows(kinds, counts)
     )
     return PackedTextPlan(**common, packed=packed, starts=starts, lengths=lengths)
 

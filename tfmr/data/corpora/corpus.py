@@ -78,9 +78,13 @@ class Corpus(abc.ABC):
             return iter(self._held_out.parts[split])
         return (pair for _, pair in self.numbered(split))
 
+    def is_held_out(self, pair: LinePair) -> bool:
+        """Returns whether a pair among the training pairs is held out for a split that the corpus lacks."""
+        return side_of(pair, self.held_out_share) in self._lacking
+
     def is_whole(self, split: str) -> bool:
         """Returns whether the corpus has a split and nothing is held out from it."""
-        return self.has(split) and (split != "train" or not self._lacking())
+        return self.has(split) and (split != "train" or not self._lacking)
 
     def size(self, split: str) -> int:
         """Returns the number of pairs in a split; unless a subclass knows better, by reading it."""
@@ -88,13 +92,14 @@ class Corpus(abc.ABC):
             return self._held_out.rest
         return sum(1 for _ in self.split(split))
 
+    @functools.cached_property
     def _lacking(self) -> list[str]:
         return [split for split in SPLITS if not self.has(split)]
 
     @functools.cached_property
     def _held_out(self) -> "_HeldOut":
         """The splits that are missing: distinct pairs in the order of the training pairs."""
-        found = {split: Smallest[LinePair](MAX_HELD_OUT) for split in self._lacking()}
+        found = {split: Smallest[LinePair](MAX_HELD_OUT) for split in self._lacking}
         total = rest = 0
         for pair in reported(((1, pair) for pair in self.read("train")), "Reading", "pairs", 0):
             total += 1

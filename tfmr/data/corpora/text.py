@@ -1,12 +1,13 @@
 """Text files as a corpus: a folder with two files or a TSV file for each split, or files that are listed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfmr.config import PairsConfig
 from tfmr.data.corpora.corpus import READER_VERSION, Corpus, LinePair, fingerprint
 from tfmr.data.corpora.lines import find_files, missing_file, read_pairs, read_tsv, sha256_of_file
+from tfmr.data.progress import reported
 from tfmr.errors import InputError
 
 _STEMS = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
@@ -32,7 +33,7 @@ class TextCorpus(Corpus):
         """Yields the pairs of a split that has files; raises InputError for anything wrong with them."""
         for files in self.files[split]:
             count = 0
-            for pair in read_tsv(files[0]) if len(files) == 1 else read_pairs(*files):
+            for pair in _read(files):
                 count += 1
                 yield pair
             if not count:
@@ -46,6 +47,20 @@ class TextCorpus(Corpus):
                 return f"line {number:,} of {files[0]}"
             number -= self._lines[files]
         raise IndexError(number)
+
+    def sizes_of_files(self, is_left_out: Callable[[LinePair], bool]) -> list[int]:
+        """Returns the number of training pairs of each file, without those that are held out or left out."""
+        return [
+            sum(
+                not (self.is_held_out(pair) or is_left_out(pair))
+                for pair in reported(((1, pair) for pair in _read(files)), f"Counting {files[0].name}", "pairs", 0)
+            )
+            for files in self.files["train"]
+        ]
+
+
+def _read(files: Files) -> Iterator[LinePair]:
+    return read_tsv(files[0]) if len(files) == 1 else read_pairs(*files)
 
 
 def load_text(config: PairsConfig) -> Corpus:
