@@ -7,7 +7,7 @@ NEWEST = $(shell for v in 3.14 3.13 3.12; do for p in python$$v $(HOME)/.pyenv/v
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo notebooks test test-all test-newest test-long docs lint format types check clean
+.PHONY: help setup demo notebooks test test-all test-newest newest test-long docs lint format types check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -38,11 +38,14 @@ test: $(VENV)/ready ## run the tests (under 10 minutes on 2 cores)
 test-all: docs ## run the tests, notebooks, documented commands, site and long multi-process tests (20 minutes)
 	$(PYTEST)
 
-test-newest: ## run the tests with the newest Python that is installed, and the newest packages
+test-newest: ## run the tests, or TESTS="FILES", with the newest Python that is installed, and the newest packages
 	@test -n "$(NEWEST)" || { echo "no Python 3.12 or newer is installed"; exit 1; }
 	$(NEWEST) -m venv $(VENV)-newest
 	$(VENV)-newest/bin/pip install --quiet --upgrade --editable ".[dev]"
-	$(VENV)-newest/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"
+	$(VENV)-newest/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow" $(TESTS)
+
+newest: # print the newest Python that is installed; nothing if it is older than 3.12
+	@echo $(NEWEST)
 
 test-long: $(VENV)/ready ## kill a training run 20 times (4-10 minutes), and prepare corpora of 10 million pairs (an hour)
 	$(BIN)/python -m pytest -s tests/long/kills.py tests/long/large_corpora.py
