@@ -2,11 +2,7 @@
 
 import json
 import logging
-import os
 import re
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -169,49 +165,6 @@ def test_a_damaged_folder_is_reported_and_made_again(make, name, damage, caplog,
     assert name in caplog.text
     assert {path.name: path.read_bytes() for path in again.directory.iterdir()} == before
     assert folders(tmp_path) == [prepared.directory.name]
-
-
-_KILLED = """
-import os, sys
-from tfmr.config import PairsConfig
-from tfmr.data import prepare
-write = prepare._write_split
-def write_some(folder, corpus, split, *others):
-    counts = write(folder, corpus, split, *others)
-    if split == "validation":
-        os._exit(9)
-    return counts
-prepare._write_split = write_some
-prepare.prepare_pairs(PairsConfig(corpus="text", dir=sys.argv[1], cache=sys.argv[2], vocab_size=300))
-"""
-
-
-def test_what_a_killed_process_left_is_not_read(make, tmp_path):
-    command = [sys.executable, "-c", _KILLED, str(tmp_path / "corpus"), str(tmp_path / "cache")]
-    assert subprocess.run(command, check=False).returncode == 9
-    (leftover,) = folders(tmp_path)
-    assert ".tmp-" in leftover
-    long_ago = time.time() - 48 * 3600
-    os.utime(tmp_path / "cache" / "prepared" / leftover, (long_ago, long_ago))
-    prepared = prepare_pairs(make())
-    assert len(prepared.split("train")) == 65
-    assert folders(tmp_path) == [prepared.directory.name]
-
-
-def test_the_second_of_two_preparers_takes_the_first_ones(make, tmp_path, monkeypatch):
-    write = prepare_module._write
-    first = []
-
-    def write_while_another_prepares(*arguments):
-        monkeypatch.setattr(prepare_module, "_write", write)
-        first.append(prepare_pairs(make()))
-        write(*arguments)
-
-    monkeypatch.setattr(prepare_module, "_write", write_while_another_prepares)
-    second = prepare_pairs(make())
-    assert second.directory == first[0].directory
-    assert folders(tmp_path) == [second.directory.name]
-    assert len(first[0].split("train")) == 65
 
 
 def test_nothing_is_left_when_preparing_fails(make, tmp_path):

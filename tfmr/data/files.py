@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tfmr.errors import InputError
 
-_ABANDONED_AFTER = 24 * 3600.0  # seconds after which no running process is expected to write to a temporary folder
+_ABANDONED_AFTER = 7 * 24 * 3600.0  # seconds after which an unfinished file or folder is not expected to be continued
 
 UNWRITABLE = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),  # the disk is full
@@ -82,7 +82,7 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def remove_abandoned(folder: Path, pattern: str) -> None:
-    """Removes the temporary files and folders in `folder` that match a glob pattern and are more than a day old."""
+    """Removes the unfinished files and folders in `folder` that match a glob pattern and are more than a week old."""
     for leftover in folder.glob(pattern):
         with contextlib.suppress(FileNotFoundError):  # another process has just finished with it
             if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:

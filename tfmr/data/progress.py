@@ -14,7 +14,7 @@ _EVERY = 30.0  # seconds between two lines in a log
 _EVERY_ON_TERMINAL = 0.5
 
 
-def reported(items: Iterable[tuple[int, T]], stage: str, unit: str, total: int) -> Iterator[T]:
+def reported(items: Iterable[tuple[int, T]], stage: str, unit: str, total: int, done: int = 0) -> Iterator[T]:
     """Yields the second element of each pair, and reports the sum of the first elements.
 
     Args:
@@ -22,10 +22,11 @@ def reported(items: Iterable[tuple[int, T]], stage: str, unit: str, total: int) 
       stage: what is being done, such as "Encoding train".
       unit: what is counted, such as "pairs".
       total: the number of units of all items. 0: unknown.
+      done: the number of units that were done before.
     """
     terminal = sys.stderr.isatty()
     start = last = time.monotonic()
-    done = 0
+    before = done
     for number, item in items:
         yield item
         done += number
@@ -33,7 +34,7 @@ def reported(items: Iterable[tuple[int, T]], stage: str, unit: str, total: int) 
         if now - last < (_EVERY_ON_TERMINAL if terminal else _EVERY):
             continue
         last = now
-        text = _described(stage, unit, done, total, now - start)
+        text = _described(stage, unit, done, total, (done - before) / max(now - start, 1e-9))
         if terminal:
             sys.stderr.write(f"\r\x1b[2K{text}")
             sys.stderr.flush()
@@ -44,8 +45,7 @@ def reported(items: Iterable[tuple[int, T]], stage: str, unit: str, total: int) 
         sys.stderr.flush()
 
 
-def _described(stage: str, unit: str, done: int, total: int, seconds: float) -> str:
-    rate = done / max(seconds, 1e-9)
+def _described(stage: str, unit: str, done: int, total: int, rate: float) -> str:
     text = f"{stage}: {done:,} {unit}, {rate:,.0f} {unit}/s"
     if not total:
         return text

@@ -6,9 +6,11 @@ of its tokens only. Files are read, split and encoded in parts, so memory does n
 
 import dataclasses
 import functools
+import itertools
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,13 +23,14 @@ from tfmr.data.corpora.corpus import fingerprint, hash_of_text
 from tfmr.data.corpora.lines import find_files, read_text, sha256_of_file
 from tfmr.data.held_out_text import Part, from_boundary, held_out_passages, until_boundary, without_held_out
 from tfmr.data.mixing import described_mixture, is_mixed
-from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
+from tfmr.data.prepared_folder import PreparedFolder, open_or_make, tokenizer_of, write_manifest
 from tfmr.data.progress import reported
 from tfmr.data.report import Report
 from tfmr.data.text_batches import TextSplit
 from tfmr.data.text_report import report_on_text
 from tfmr.data.token_arrays import TokenWriter
 from tfmr.data.tokenizer import Tokenizer
+from tfmr.data.unfinished_folder import UnfinishedFolder
 from tfmr.errors import InputError
 
 log = logging.getLogger("tfmr")
@@ -262,18 +265,22 @@ def _recipe(text: _Text, given: Tokenizer | None) -> dict[str, Any]:
     }
 
 
-def _write(folder: Path, text: _Text, given: Tokenizer | None, recipe: dict[str, Any]) -> None:
+def _write(folder: UnfinishedFolder, text: _Text, given: Tokenizer | None, recipe: dict[str, Any]) -> None:
     log.info("Preparing the text of %d files", len(text.files) + len(text.validation_files))
     splits = _splits(text)
     _require_text(text, splits)
-    tokenizer = given or _train_tokenizer(text.config, splits["train"])
-    tokenizer.save(folder / "tokenizer.json")
+    tokenizer = tokenizer_of(folder, lambda: given or _train_tokenizer(text.config, splits["train"]))
     documents = text.config.has_documents
-    counts = {name: _write_split(folder, name, split, tokenizer, documents) for name, split in splits.items()}
+    counts = {
+        name: folder.result(name) or _write_split(folder, name, split, tokenizer, documents)
+        for name, split in splits.items()
+    }
     # The files are read several times. What was read is the text of this name only if they are still the same.
     if _recipe(text, given) != recipe:
         raise InputError(f"{', '.join(map(str, text.files))}: the files changed while they were being read; try again")
-    write_manifest(folder, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts})
+    write_manifest(
+        folder.path, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts}
+    )
 
 
 def _require_text(text: _Text, splits: dict[str, _Split]) -> None:
@@ -306,22 +313,31 @@ def _train_tokenizer(config: RunningTextConfig, train: _Split) -> Tokenizer:
     return tokenizer
 
 
-def _write_split(folder: Path, name: str, split: _Split, tokenizer: Tokenizer, documents: bool) -> dict[str, Any]:
-    """Writes the arrays of one split; returns the counts for the manifest."""
-    writer = TokenWriter(folder, name, tokenizer.vocab_size)
-    number = characters = unknown = 0
-    batches = _batches(_pieces(split.parts()))
-    for batch in reported(batches, f"Encoding {name}", "characters", split.size):
+def _write_split(
+    folder: UnfinishedFolder, name: str, split: _Split, tokenizer: Tokenizer, documents: bool
+) -> dict[str, Any]:
+    """Writes or continues the arrays of one split; returns the counts for the manifest."""
+    counts = Counter(folder.progress(name))
+    if counts:
+        log.info("Continuing %s after %d characters", name, counts["characters"])
+    writer = TokenWriter(folder.path, name, tokenizer.vocab_size)
+    batches = _batches(itertools.islice(_pieces(split.parts()), counts["pieces"], None))
+    for batch in reported(batches, f"Encoding {name}", "characters", split.size, counts["characters"]):
         encoded = tokenizer.encode_batch([piece for piece, _ in batch])
         for (piece, part), tokens in zip(batch, encoded, strict=True):
             ids = np.asarray(tokens, np.int32)
             mark = tokenizer.marks.eos if documents and part.ends else None
             writer.append(ids, end_mark=mark, last=part.last)
-            number += part.last
-            characters += len(piece)
-            unknown += 0 if tokenizer.marks.unk is None else int((ids == tokenizer.marks.unk).sum())
+            unknown = 0 if tokenizer.marks.unk is None else int((ids == tokenizer.marks.unk).sum())
+            counts.update(pieces=1, documents=int(part.last), characters=len(piece), unknown=unknown)
+        if folder.is_due():
+            writer.flush()
+            folder.save(name, counts)
     writer.close()
+    number, characters, unknown = (counts[key] for key in ("documents", "characters", "unknown"))
+    result = {"documents": number, "characters": characters, "tokens": writer.total, "unknown": unknown}
+    folder.save(name, result, done=True)
     log.info("Prepared %s: %d documents, %d characters, %d tokens", name, number, characters, writer.total)
     if unknown:
         log.info("Unknown tokens in %s: %.3f%%", name, 100 * unknown / writer.total)
-    return {"documents": number, "characters": characters, "tokens": writer.total, "unknown": unknown}
+    return result
