@@ -3,13 +3,14 @@
 import json
 import logging
 import re
+import time
 
 import numpy as np
 import pytest
 
 from tfmr.config import PairsConfig
 from tfmr.data import prepare as prepare_module
-from tfmr.data import progress
+from tfmr.data import progress, tokenizer, tokenizer_training
 from tfmr.data.prepare import PreparedPairs, prepare_pairs
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
 from tfmr.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
@@ -274,6 +275,24 @@ def test_a_log_has_lines_of_progress(make, monkeypatch, caplog):
         (str(13 * n), f"{n * 1300 / 67:.0f}") for n in range(1, 6)
     ] + [("67", "100")]
     assert sum(line.startswith("Reading for the tokenizer: ") for line in lines) == 130
+
+
+def test_a_log_has_lines_while_files_are_hashed_and_a_library_computes(make, monkeypatch, caplog):
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
+    train = tokenizer_training.train_bpe
+
+    def train_slowly(texts, *options):
+        backend = train(texts, *options)
+        while "Computing the vocabulary: 0:00:00 so far" not in caplog.text:
+            time.sleep(0.001)
+        return backend
+
+    monkeypatch.setattr(tokenizer, "train_bpe", train_slowly)
+    with caplog.at_level(logging.INFO, "tfmr"):
+        prepare_pairs(make())
+    for stage in ("Hashing the input files", "Hashing the arrays"):
+        assert re.search(rf"{stage}: [\d,]+ MB, [\d,]+ MB/s, \d+%, 0:00:\d\d left", caplog.text)
+    assert "Computing" not in caplog.text[caplog.text.index("Trained the bpe") :]
 
 
 def test_the_tokenizer_sees_a_sample_of_a_large_corpus(make, tmp_path, monkeypatch, learned_from, caplog):

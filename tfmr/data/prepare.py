@@ -17,11 +17,12 @@ from tfmr.data.corpora import Corpus, load_corpus
 from tfmr.data.corpora.corpus import SPLITS, LinePair, fingerprint, is_in_sample
 from tfmr.data.corpora.lines import read_lines
 from tfmr.data.corpora.text import TextCorpus
+from tfmr.data.corpus_tokenizer import tokenizer_of, train_tokenizer
 from tfmr.data.loader import prefetch
 from tfmr.data.mixing import described_mixture, is_mixed
 from tfmr.data.pair_report import report_on_pairs
 from tfmr.data.pairs import PairSplit
-from tfmr.data.prepared_folder import PreparedFolder, open_or_make, tokenizer_of, write_manifest
+from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
 from tfmr.data.progress import reported
 from tfmr.data.report import Report
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
@@ -143,13 +144,9 @@ def _train_tokenizer(corpus: Corpus, config: PairsConfig, size: int) -> Tokenize
     share = MAX_TOKENIZER_PAIRS / max(size, 1)
     if share < 1.0:
         log.info("The tokenizer is trained on %.1f%% of the training pairs, chosen by their content", 100 * share)
-    start = time.monotonic()
     skipped = _Skipped(corpus)
     lines = ((1, line) for line in _lines_to_learn_from(corpus, config, share, skipped))
-    texts = reported(lines, "Reading for the tokenizer", "lines", 2 * min(size, MAX_TOKENIZER_PAIRS))
-    tokenizer = Tokenizer.train(config.tokenizer, texts, config.vocab_size, normalization=config.normalization)
-    seconds = time.monotonic() - start
-    log.info("Trained the %s tokenizer: %d tokens, %.1f s", config.tokenizer, tokenizer.vocab_size, seconds)
+    tokenizer = train_tokenizer(config, lines, "lines", 2 * min(size, MAX_TOKENIZER_PAIRS))
     skipped.report(config.max_length)
     return tokenizer
 

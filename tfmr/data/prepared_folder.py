@@ -20,7 +20,7 @@ import numpy as np
 
 from tfmr.data.corpora.corpus import fingerprint
 from tfmr.data.corpora.lines import find_files
-from tfmr.data.files import remove_abandoned, temporary_path, write_bytes_atomically
+from tfmr.data.files import hash_files, remove_abandoned, temporary_path, write_bytes_atomically
 from tfmr.data.lock import locked
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.data.unfinished_folder import RECORD, UnfinishedFolder
@@ -127,25 +127,13 @@ def open_or_make(cls: type[T], directory: Path, write: Callable[[UnfinishedFolde
     return cls.open(directory)
 
 
-def tokenizer_of(folder: UnfinishedFolder, make: Callable[[], Tokenizer]) -> Tokenizer:
-    """Returns the tokenizer of an unfinished folder; if it has none, makes it and writes it there."""
-    file = folder.path / "tokenizer.json"
-    if folder.result("tokenizer") is not None:
-        return Tokenizer.from_file(file)
-    tokenizer = make()
-    tokenizer.save(file)
-    folder.save("tokenizer", {}, done=True)
-    return tokenizer
-
-
 def write_manifest(folder: Path, values: dict[str, Any]) -> None:
     """Writes manifest.json with the sizes of all other files and a hash of their content; it must be written last."""
     files = sorted(path for path in folder.iterdir() if path.name != RECORD)
     content = hashlib.blake2b(digest_size=16)
-    for path in files:
-        if path.name != "tokenizer.json":
-            with path.open("rb") as file:
-                content.update(f"{path.name} {hashlib.file_digest(file, hashlib.blake2b).hexdigest()}\n".encode())
+    hashed = [path for path in files if path.name != "tokenizer.json"]
+    for path, digest in zip(hashed, hash_files(hashed, "blake2b", "Hashing the arrays"), strict=True):
+        content.update(f"{path.name} {digest}\n".encode())
     sizes = {path.name: path.stat().st_size for path in files}
     manifest = {**values, "content": content.hexdigest(), "files": sizes}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")

@@ -9,7 +9,6 @@ import functools
 import itertools
 import logging
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,10 +19,11 @@ from jaxtyping import Integer
 
 from tfmr.config import RunningTextConfig
 from tfmr.data.corpora.corpus import fingerprint, hash_of_text
-from tfmr.data.corpora.lines import find_files, read_text, sha256_of_file
+from tfmr.data.corpora.lines import find_files, read_text, sha256_of_files
+from tfmr.data.corpus_tokenizer import tokenizer_of, train_tokenizer
 from tfmr.data.held_out_text import Part, from_boundary, held_out_passages, until_boundary, without_held_out
 from tfmr.data.mixing import described_mixture, is_mixed
-from tfmr.data.prepared_folder import PreparedFolder, open_or_make, tokenizer_of, write_manifest
+from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
 from tfmr.data.progress import reported
 from tfmr.data.report import Report
 from tfmr.data.text_batches import TextSplit
@@ -245,12 +245,13 @@ def _batches(pieces: Iterator[tuple[str, Part]]) -> Iterator[tuple[int, list[tup
 
 def _recipe(text: _Text, given: Tokenizer | None) -> dict[str, Any]:
     config = text.config
+    sums = sha256_of_files([*text.files, *text.validation_files])
     shares = {"validation_share": config.validation_share} if config.validation_share else {}
     held_out = shares or {"held_out_share": config.held_out_share}
     return {
         "format": FORMAT,
         "corpus": "running_text",
-        "fingerprint": fingerprint([[*map(sha256_of_file, files)] for files in (text.files, text.validation_files)]),
+        "fingerprint": fingerprint([sums[: len(text.files)], sums[len(text.files) :]]),
         "held_out": None if text.validation_files else held_out,
         "document_separator": config.document_separator,
         "has_documents": config.has_documents,
@@ -302,15 +303,9 @@ def _train_tokenizer(config: RunningTextConfig, train: _Split) -> Tokenizer:
     share = MAX_TOKENIZER_CHARACTERS / train.size
     if share < 1.0:
         log.info("The tokenizer is trained on %.1f%% of the training text", 100 * share)
-    start = time.monotonic()
     pieces = (piece for piece, _ in _pieces(train.parts()))
     sample = ((len(piece), piece) for piece in pieces if share >= 1.0 or hash_of_text(piece) < share * 2**64)
-    lines = reported(sample, "Reading for the tokenizer", "characters", int(train.size * min(share, 1.0)))
-    options: Any = {"running_text": True, "normalization": config.normalization}
-    tokenizer = Tokenizer.train(config.tokenizer, lines, config.vocab_size, **options)
-    seconds = time.monotonic() - start
-    log.info("Trained the %s tokenizer: %d tokens, %.1f s", config.tokenizer, tokenizer.vocab_size, seconds)
-    return tokenizer
+    return train_tokenizer(config, sample, "characters", int(train.size * min(share, 1.0)), running_text=True)
 
 
 def _write_split(
