@@ -80,7 +80,6 @@ def stopped_at(monkeypatch, number: int):
 
     def half_an_array(array, values):
         append(array, values[: len(values) // 2])
-        array.flush()
 
     def half_of_the_lines(path, lines):
         write_lines(path, [*lines[: len(lines) // 2], "half a li"])
@@ -97,6 +96,16 @@ def stopped_at(monkeypatch, number: int):
             stopping(write_bytes_atomically, lambda path, data: Path(f"{path}.tmp-1").write_bytes(data[:9])),
         )
         yield writes
+
+
+@pytest.mark.parametrize("make", ["pairs"], indirect=True)
+def test_a_short_preparation_waits_for_no_disk(make, monkeypatch):
+    monkeypatch.setattr(unfinished_folder, "_EVERY", 30.0)
+    monkeypatch.setattr(os, "fsync", None)
+    whole = content(prepare_corpus(make("whole")))
+    with stopped_at(monkeypatch, 18):
+        prepare_corpus(make("stopped"))
+    assert content(prepare_corpus(make("stopped"))) == whole
 
 
 def test_a_stop_at_any_write_changes_nothing(make, monkeypatch):
@@ -286,7 +295,6 @@ def test_folders_that_nobody_continues_are_removed(make, monkeypatch):
     (part,) = folder.iterdir()
     for name, days in (("old.part", 8), ("new.part", 6), ("old.lock", 8)):
         (folder / name).mkdir()
-        os.utime(folder / name, (time.time() - days * 24 * 3600,) * 2)
-    prepared = prepare_corpus(make("one"))
-    assert {path.name for path in folder.iterdir()} == {prepared.directory.name, "new.part"}
-    assert part.name == f"{prepared.directory.name}.part"
+        os.utime(folder / name, (long_ago := time.time() - days * 24 * 3600, long_ago))
+    prepare_corpus(make("one"))
+    assert {path.name for path in folder.iterdir()} == {part.stem, "new.part"}

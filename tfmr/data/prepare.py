@@ -217,10 +217,7 @@ def _write_split(
                 writer.extend(ids)
                 if split in _TEXT_SPLITS:
                     _append_lines(folder.path / f"{split}.{side}.txt", lines)
-            if folder.is_due():
-                for writer in writers:
-                    writer.flush()
-                folder.save(split, counts)
+            folder.save(split, counts)
     for writer in writers:
         writer.close()
     if not counts["pairs"]:

@@ -122,16 +122,19 @@ def _splits(text: _Text) -> dict[str, _Split]:
     def parts() -> Iterator[Part]:
         return _parts(text.files, separator)
 
+    def read() -> Iterator[Part]:
+        return reported(((len(part.text), part) for part in parts()), "Reading", "characters", 0)
+
     if text.validation_files:
-        train = _Split(parts, _size(parts()))
+        train = _Split(parts, _size(read()))
         others = functools.partial(_parts, text.validation_files, separator)
         return {"train": train, "validation": _Split(others, _size(others()))}
     if config.validation_share:
-        size = _size(parts())
+        size = _size(read())
         boundary = int(size * (1.0 - config.validation_share))
         train = _Split(lambda: until_boundary(parts(), boundary), boundary)
         return {"train": train, "validation": _Split(lambda: from_boundary(parts(), boundary), size - boundary)}
-    held_out, size = held_out_passages(parts(), config.held_out_share)
+    held_out, size = held_out_passages(read(), config.held_out_share)
     train = _Split(lambda: without_held_out(parts(), config.held_out_share), size)
     return {"train": train, "validation": _Split(lambda: iter(held_out), _size(held_out))}
 
@@ -325,9 +328,7 @@ def _write_split(
             writer.append(ids, end_mark=mark, last=part.last)
             unknown = 0 if tokenizer.marks.unk is None else int((ids == tokenizer.marks.unk).sum())
             counts.update(pieces=1, documents=int(part.last), characters=len(piece), unknown=unknown)
-        if folder.is_due():
-            writer.flush()
-            folder.save(name, counts)
+        folder.save(name, counts)
     writer.close()
     number, characters, unknown = (counts[key] for key in ("documents", "characters", "unknown"))
     result = {"documents": number, "characters": characters, "tokens": writer.total, "unknown": unknown}

@@ -84,11 +84,6 @@ class TokenWriter:
         """Number of tokens written so far, EOS included."""
         return self._tokens.size
 
-    def flush(self) -> None:
-        """Writes everything that was added to the files."""
-        self._tokens.flush()
-        self._offsets.flush()
-
     def close(self) -> None:
         """Completes both files."""
         self._tokens.close()
@@ -100,7 +95,8 @@ class _ArrayFile:
 
     def __init__(self, path: Path, dtype: type):
         self.dtype, self.size = np.dtype(dtype), 0
-        self._file = path.open("r+b" if path.exists() else "w+b")
+        # Without a buffer, from which an abandoned writer could still write when another one continues the file.
+        self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
         self._write_header()
         start = self._file.tell()
         self.size = (self._file.seek(0, os.SEEK_END) - start) // self.dtype.itemsize
@@ -111,11 +107,10 @@ class _ArrayFile:
         np.lib.format.write_array_header_1_0(self._file, header)
 
     def append(self, values: np.ndarray) -> None:
-        self._file.write(values.astype(self.dtype).tobytes())
+        left = memoryview(values.astype(self.dtype).tobytes())
+        while left:
+            left = left[self._file.write(left) :]
         self.size += len(values)
-
-    def flush(self) -> None:
-        self._file.flush()
 
     def close(self) -> None:
         self._file.seek(0)

@@ -31,7 +31,7 @@ class _Stage:
     counts: dict[str, Any]
     """Values that JSON can represent: where the stage is, or its result."""
     files: dict[str, int]
-    """The size of each of its files in bytes."""
+    """The size of each of its files in bytes; {} until they are recorded."""
 
 
 class UnfinishedFolder:
@@ -58,19 +58,20 @@ class UnfinishedFolder:
         """Returns the counts of a stage that was begun; {} if it was not."""
         return self._stages[stage].counts if stage in self._stages else {}
 
-    def is_due(self) -> bool:
-        """Returns whether it is time to save the progress of a stage."""
-        return time.monotonic() - self._saved >= _EVERY
-
     def save(self, stage: str, counts: dict[str, Any], *, done: bool = False) -> None:
-        """Records that a stage has come this far. Its files must not have unwritten buffers.
+        """Says that a stage has come this far, which is recorded every 30 s. All that it has counted must be in files.
 
         Raises:
           InputError: if another process has opened the folder since.
         """
+        self._stages[stage] = _Stage(done, dict(counts), {})
+        if time.monotonic() - self._saved < _EVERY:
+            return
         self._check_owned()
-        files = {path.name: _size_on_disk(path) for path in sorted(self.path.glob(f"{stage}.*"))}
-        self._stages[stage] = _Stage(done, dict(counts), files)
+        for name, found in self._stages.items():
+            if not found.files:
+                files = {path.name: _size_on_disk(path) for path in sorted(self.path.glob(f"{name}.*"))}
+                self._stages[name] = dataclasses.replace(found, files=files)
         self._write()
 
     def rename(self, path: Path) -> None:
