@@ -63,13 +63,18 @@ def test_one_that_is_read_only(config, tmp_path, monkeypatch, number):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.ENOTCONN])
-def test_one_that_is_full_or_gone_leaves_nothing(config, tmp_path, monkeypatch, number):
+def test_one_that_is_full_or_gone(config, tmp_path, monkeypatch, number):
     def fail(*_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(TokenWriter, "close", fail)
-    refused(config, tmp_path, os.strerror(number))
-    assert list((tmp_path / "cache" / "prepared").iterdir()) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(TokenWriter, "close", fail)
+        refused(config, tmp_path, os.strerror(number))
+    # What was written is used once there is space.
+    (left,) = (tmp_path / "cache" / "prepared").iterdir()
+    assert left.suffix == ".part"
+    (prepared,) = [prepare_corpus(config).directory]
+    assert list((tmp_path / "cache" / "prepared").iterdir()) == [prepared]
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "tokenizer.json"])

@@ -529,7 +529,7 @@ def test_what_a_killed_process_left_of_a_dataset_is_removed(load, tiny_translate
     old, new = (folder.with_name(f"incomplete.{name}_{folder.name}") for name in ("OLD", "NEW"))
     for leftover in (old, new):
         leftover.mkdir(parents=True)
-    long_ago = time.time() - 48 * 3600
+    long_ago = time.time() - 8 * 24 * 3600
     os.utime(old, (long_ago, long_ago))
     assert load(corpus="tiny_translate").size("train") == 246
     assert (old.exists(), new.exists()) == (False, True)

@@ -2,10 +2,7 @@
 
 import json
 import logging
-import os
 import re
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -13,7 +10,7 @@ import pytest
 
 from tfmr.config import PairsConfig
 from tfmr.data import prepare as prepare_module
-from tfmr.data import progress
+from tfmr.data import progress, tokenizer, tokenizer_training
 from tfmr.data.prepare import PreparedPairs, prepare_pairs
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
 from tfmr.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
@@ -171,49 +168,6 @@ def test_a_damaged_folder_is_reported_and_made_again(make, name, damage, caplog,
     assert folders(tmp_path) == [prepared.directory.name]
 
 
-_KILLED = """
-import os, sys
-from tfmr.config import PairsConfig
-from tfmr.data import prepare
-write = prepare._write_split
-def write_some(folder, corpus, split, *others):
-    counts = write(folder, corpus, split, *others)
-    if split == "validation":
-        os._exit(9)
-    return counts
-prepare._write_split = write_some
-prepare.prepare_pairs(PairsConfig(corpus="text", dir=sys.argv[1], cache=sys.argv[2], vocab_size=300))
-"""
-
-
-def test_what_a_killed_process_left_is_not_read(make, tmp_path):
-    command = [sys.executable, "-c", _KILLED, str(tmp_path / "corpus"), str(tmp_path / "cache")]
-    assert subprocess.run(command, check=False).returncode == 9
-    (leftover,) = folders(tmp_path)
-    assert ".tmp-" in leftover
-    long_ago = time.time() - 48 * 3600
-    os.utime(tmp_path / "cache" / "prepared" / leftover, (long_ago, long_ago))
-    prepared = prepare_pairs(make())
-    assert len(prepared.split("train")) == 65
-    assert folders(tmp_path) == [prepared.directory.name]
-
-
-def test_the_second_of_two_preparers_takes_the_first_ones(make, tmp_path, monkeypatch):
-    write = prepare_module._write
-    first = []
-
-    def write_while_another_prepares(*arguments):
-        monkeypatch.setattr(prepare_module, "_write", write)
-        first.append(prepare_pairs(make()))
-        write(*arguments)
-
-    monkeypatch.setattr(prepare_module, "_write", write_while_another_prepares)
-    second = prepare_pairs(make())
-    assert second.directory == first[0].directory
-    assert folders(tmp_path) == [second.directory.name]
-    assert len(first[0].split("train")) == 65
-
-
 def test_nothing_is_left_when_preparing_fails(make, tmp_path):
     write_corpus(tmp_path / "corpus", {"train": [("a", ""), ("", "b")]})
     with pytest.raises(InputError, match="train split has no pair with text on both sides"):
@@ -321,6 +275,24 @@ def test_a_log_has_lines_of_progress(make, monkeypatch, caplog):
         (str(13 * n), f"{n * 1300 / 67:.0f}") for n in range(1, 6)
     ] + [("67", "100")]
     assert sum(line.startswith("Reading for the tokenizer: ") for line in lines) == 130
+
+
+def test_a_log_has_lines_while_files_are_hashed_and_a_library_computes(make, monkeypatch, caplog):
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
+    train = tokenizer_training.train_bpe
+
+    def train_slowly(texts, *options):
+        backend = train(texts, *options)
+        while "Computing the vocabulary: 0:00:00 so far" not in caplog.text:
+            time.sleep(0.001)
+        return backend
+
+    monkeypatch.setattr(tokenizer, "train_bpe", train_slowly)
+    with caplog.at_level(logging.INFO, "tfmr"):
+        prepare_pairs(make())
+    for stage in ("Hashing the input files", "Hashing the arrays"):
+        assert re.search(rf"{stage}: [\d,]+ MB, [\d,]+ MB/s, \d+%, 0:00:\d\d left", caplog.text)
+    assert "Computing" not in caplog.text[caplog.text.index("Trained the bpe") :]
 
 
 def test_the_tokenizer_sees_a_sample_of_a_large_corpus(make, tmp_path, monkeypatch, learned_from, caplog):

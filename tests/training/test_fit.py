@@ -353,21 +353,23 @@ def test_a_metric_that_is_not_a_number_is_told_and_decides_nothing(base, tmp_pat
         strict_json(text)
 
 
-def test_pairs_longer_than_in_training_are_no_part_of_the_loss(base, tmp_path, caplog):
+def test_pairs_that_are_not_trained_on_are_no_part_of_the_loss(base, tmp_path, caplog):
     shutil.copytree(base.data.dir, tmp_path / "corpus", ignore=shutil.ignore_patterns("cache"))
-    for language in ("en", "de"):
-        with (tmp_path / "corpus" / f"validation.{language}").open("a") as file:
-            file.write("abcd " * 300 + "\n")
+    for language, blank in (("en", "\u200b\u00ad"), ("de", "ab")):
+        with (tmp_path / "corpus" / f"validation.{language}").open("a", encoding="utf-8") as file:
+            file.write("abcd " * 300 + f"\n{blank}\n")
     data = dataclasses.replace(base.data, dir=str(tmp_path / "corpus"), max_length=32)
     model = dataclasses.replace(base.model, positions="learned", max_length=32)
     config = dataclasses.replace(base, data=data, model=model, workdir=str(tmp_path / "run"))
-    run = train(changed(config, steps=1, bleu_sentences=-1))
+    run = train(changed(config, steps=2, evaluate_every=1, bleu_sentences=-1))
+    assert [line["step"] for line in numbers(run) if "validation/bleu" in line] == [1, 2]
+    assert caplog.text.count("line 13: has ") == 1
     validation = numbers(run)[-1]
     assert math.isfinite(validation["validation/loss"])
     told = (
-        "1 of 13 pairs are left out of the loss, because a side is empty or has more than data.max_length = 32 tokens"
+        "2 of 14 pairs are left out of the loss, because a side is empty or has more than data.max_length = 32 tokens"
     )
-    told += ": 13\n"
+    told += ": 13, 14\n"
     assert caplog.text.count(told) == 1
     greedy = DecodingConfig(beam_size=1)
     scores = Translation().evaluate(run, EvaluationOptions(split="validation", decoding=greedy))

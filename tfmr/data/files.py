@@ -3,16 +3,19 @@
 import collections
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tfmr.data.progress import reported
 from tfmr.errors import InputError
 
-_ABANDONED_AFTER = 24 * 3600.0  # seconds after which no running process is expected to write to a temporary folder
+_MEGABYTE = 1_000_000
+_ABANDONED_AFTER = 7 * 24 * 3600.0  # seconds after which an unfinished file or folder is not expected to be continued
 
 UNWRITABLE = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),  # the disk is full
@@ -81,8 +84,25 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
         yield temporary
 
 
+def hash_files(paths: Sequence[Path], algorithm: str, stage: str) -> list[str]:
+    """Returns the hash of each file in hexadecimal, and reports the progress; `stage` is a name for it."""
+    hashes = [hashlib.new(algorithm) for _ in paths]
+    total = sum(-(-path.stat().st_size // _MEGABYTE) for path in paths)
+    for number, block in reported(_blocks(paths), stage, "MB", total):
+        hashes[number].update(block)
+    return [hash.hexdigest() for hash in hashes]
+
+
+def _blocks(paths: Sequence[Path]) -> Iterator[tuple[int, tuple[int, bytes]]]:
+    """Yields the files in parts of a megabyte, each with 1 and with the number of its file."""
+    for number, path in enumerate(paths):
+        with path.open("rb") as file:
+            while block := file.read(_MEGABYTE):
+                yield 1, (number, block)
+
+
 def remove_abandoned(folder: Path, pattern: str) -> None:
-    """Removes the temporary files and folders in `folder` that match a glob pattern and are more than a day old."""
+    """Removes the unfinished files and folders in `folder` that match a glob pattern and are more than a week old."""
     for leftover in folder.glob(pattern):
         with contextlib.suppress(FileNotFoundError):  # another process has just finished with it
             if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:

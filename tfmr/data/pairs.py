@@ -9,6 +9,7 @@ import numpy as np
 
 from tfmr.config import PairsConfig
 from tfmr.data.batching import Arrays, Batch, BatchPlan, lay_out, make_plan, usable_pairs, with_rows
+from tfmr.data.blank import is_blank
 from tfmr.data.mixing import Mixture, is_mixed
 from tfmr.data.packing import make_packed_plan
 from tfmr.data.token_arrays import TokenArrays
@@ -79,14 +80,14 @@ class PairSplit:
 
 
 def encode_pairs(tokenizer: Tokenizer, sources: list[str], targets: list[str]) -> PairSplit:
-    """Tokenizes lines of text into token arrays in memory."""
+    """Tokenizes lines of text into token arrays in memory. A line without visible characters becomes EOS only."""
 
-    def lay_out(encoded: list[list[int]]) -> TokenArrays:
-        sentences = [[*tokens, EOS_ID] for tokens in encoded]
+    def lay_out(encode: Callable[[list[str]], list[list[int]]], lines: list[str]) -> TokenArrays:
+        sentences = [[*tokens, EOS_ID] for tokens in encode(["" if is_blank(line) else line for line in lines])]
         tokens = np.array([token for sentence in sentences for token in sentence], np.int32)
         return TokenArrays(tokens, np.cumsum([0, *map(len, sentences)], dtype=np.int64))
 
-    return PairSplit(lay_out(tokenizer.encode_batch(sources)), lay_out(tokenizer.encode_targets(targets)))
+    return PairSplit(lay_out(tokenizer.encode_batch, sources), lay_out(tokenizer.encode_targets, targets))
 
 
 def evaluation_batches(

@@ -1,9 +1,11 @@
 """Turns a corpus of pairs into token arrays on disk, once. Training reads those arrays."""
 
 import contextlib
+import itertools
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from tfmr.data.corpora import Corpus, load_corpus
 from tfmr.data.corpora.corpus import SPLITS, LinePair, fingerprint, is_in_sample
 from tfmr.data.corpora.lines import read_lines
 from tfmr.data.corpora.text import TextCorpus
+from tfmr.data.corpus_tokenizer import tokenizer_of, train_tokenizer
 from tfmr.data.loader import prefetch
 from tfmr.data.mixing import described_mixture, is_mixed
 from tfmr.data.pair_report import report_on_pairs
@@ -24,6 +27,7 @@ from tfmr.data.progress import reported
 from tfmr.data.report import Report
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
 from tfmr.data.tokenizer import OURS, SPECIAL_TOKENS, UNK_ID, Tokenizer
+from tfmr.data.unfinished_folder import UnfinishedFolder
 from tfmr.errors import InputError
 
 log = logging.getLogger("tfmr")
@@ -118,36 +122,31 @@ def _recipe(config: PairsConfig, corpus: Corpus, given: Tokenizer | None) -> dic
     }
 
 
-def _write(folder: Path, corpus: Corpus, given: Tokenizer | None, config: PairsConfig, recipe: dict[str, Any]) -> None:
+def _write(
+    folder: UnfinishedFolder, corpus: Corpus, given: Tokenizer | None, config: PairsConfig, recipe: dict[str, Any]
+) -> None:
     log.info("Preparing %s, %s to %s", corpus.name, config.source_language, config.target_language)
     size = corpus.size("train")
-    tokenizer = given or _train_tokenizer(corpus, config, size)
-    tokenizer.save(folder / "tokenizer.json")
-    counts = {}
-    for split in SPLITS:
-        # Chunks are read in a thread while others are encoded, on all cores.
-        with contextlib.closing(prefetch(_chunks(corpus.split(split)), 2)) as chunks:
-            total = size if split == "train" else 0
-            counts[split] = _write_split(
-                folder, corpus, split, tokenizer, reported(chunks, f"Encoding {split}", "pairs", total)
-            )
+    tokenizer = tokenizer_of(folder, lambda: given or _train_tokenizer(corpus, config, size))
+    counts = {
+        split: folder.result(split) or _write_split(folder, corpus, split, tokenizer, size if split == "train" else 0)
+        for split in SPLITS
+    }
     # The files are read several times. What was read is the corpus of this name only if they are still the same.
     if load_corpus(config).fingerprint != corpus.fingerprint:
         raise InputError(f"data.corpus = {corpus.name!r}: its files changed while they were being read; try again")
-    write_manifest(folder, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts})
+    write_manifest(
+        folder.path, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts}
+    )
 
 
 def _train_tokenizer(corpus: Corpus, config: PairsConfig, size: int) -> Tokenizer:
     share = MAX_TOKENIZER_PAIRS / max(size, 1)
     if share < 1.0:
         log.info("The tokenizer is trained on %.1f%% of the training pairs, chosen by their content", 100 * share)
-    start = time.monotonic()
     skipped = _Skipped(corpus)
     lines = ((1, line) for line in _lines_to_learn_from(corpus, config, share, skipped))
-    texts = reported(lines, "Reading for the tokenizer", "lines", 2 * min(size, MAX_TOKENIZER_PAIRS))
-    tokenizer = Tokenizer.train(config.tokenizer, texts, config.vocab_size, normalization=config.normalization)
-    seconds = time.monotonic() - start
-    log.info("Trained the %s tokenizer: %d tokens, %.1f s", config.tokenizer, tokenizer.vocab_size, seconds)
+    tokenizer = train_tokenizer(config, lines, "lines", 2 * min(size, MAX_TOKENIZER_PAIRS))
     skipped.report(config.max_length)
     return tokenizer
 
@@ -194,33 +193,42 @@ class _Skipped:
 
 
 def _write_split(
-    folder: Path, corpus: Corpus, split: str, tokenizer: Tokenizer, chunks: Iterator[list[LinePair]]
+    folder: UnfinishedFolder, corpus: Corpus, split: str, tokenizer: Tokenizer, size: int
 ) -> dict[str, Any]:
-    """Writes the arrays of one split, and the text of validation and test; returns the counts for the manifest."""
+    """Writes or continues the arrays of one split, and the text of validation and test.
+
+    Returns the counts for the manifest. `size` is the number of pairs if it is known, or else 0.
+    """
     start = time.monotonic()
-    writers = [TokenWriter(folder, f"{split}.{side}", tokenizer.vocab_size) for side in _SIDES]
-    pairs = blank = 0
-    unknown = [0, 0]
-    for chunk in chunks:
-        kept = [pair for pair in chunk if not _is_blank(pair)] if split == "train" else chunk
-        blank += len(chunk) - len(kept)
-        pairs += len(kept)
-        for side, writer in enumerate(writers):
-            lines = [pair[side] for pair in kept]
-            ids = tokenizer.encode_targets(lines) if side else tokenizer.encode_batch(lines)
-            unknown[side] += sum(sentence.count(UNK_ID) for sentence in ids)
-            writer.extend(ids)
-            if split in _TEXT_SPLITS:
-                _append_lines(folder / f"{split}.{_SIDES[side]}.txt", lines)
+    counts = Counter(folder.progress(split))
+    if counts:
+        log.info("Continuing %s after %d pairs", split, counts["read"])
+    writers = [TokenWriter(folder.path, f"{split}.{side}", tokenizer.vocab_size) for side in _SIDES]
+    pairs = itertools.islice(corpus.split(split), counts["read"], None)
+    # Chunks are read in a thread while others are encoded, on all cores.
+    with contextlib.closing(prefetch(_chunks(pairs), 2)) as chunks:
+        for chunk in reported(chunks, f"Encoding {split}", "pairs", size, counts["read"]):
+            kept = [pair for pair in chunk if not _is_blank(pair)] if split == "train" else chunk
+            counts.update(read=len(chunk), pairs=len(kept))
+            for number, (side, writer) in enumerate(zip(_SIDES, writers, strict=True)):
+                lines = [pair[number] for pair in kept]
+                ids = tokenizer.encode_targets(lines) if side == "target" else tokenizer.encode_batch(lines)
+                counts[f"{side}_unknown"] += sum(sentence.count(UNK_ID) for sentence in ids)
+                writer.extend(ids)
+                if split in _TEXT_SPLITS:
+                    _append_lines(folder.path / f"{split}.{side}.txt", lines)
+            folder.save(split, counts)
     for writer in writers:
         writer.close()
-    if not pairs:
+    if not counts["pairs"]:
         raise InputError(f"corpus {corpus.name}: its {split} split has no pair with text on both sides")
-    counts = {"pairs": pairs, "blank_pairs_left_out": blank}
-    for side, writer, number in zip(_SIDES, writers, unknown, strict=True):
-        counts |= {f"{side}_tokens": writer.total, f"{side}_unknown_share": number / writer.total}
-    _log_split(split, counts, time.monotonic() - start)
-    return counts
+    result = {"pairs": counts["pairs"], "blank_pairs_left_out": counts["read"] - counts["pairs"]}
+    for side, writer in zip(_SIDES, writers, strict=True):
+        unknown = counts[f"{side}_unknown"] / writer.total
+        result |= {f"{side}_tokens": writer.total, f"{side}_unknown_share": unknown}
+    folder.save(split, result, done=True)
+    _log_split(split, result, time.monotonic() - start)
+    return result
 
 
 def _log_split(split: str, counts: dict[str, Any], seconds: float) -> None:

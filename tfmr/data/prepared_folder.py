@@ -1,4 +1,4 @@
-"""Folders of the cache that are written once: under a temporary name, renamed when complete, checked when opened.
+"""Folders of the cache that are written once: under another name, renamed when complete, checked when opened.
 
 The name of a prepared folder ends in a hash of everything that determines its content. Its manifest contains the size
 of every file.
@@ -20,8 +20,10 @@ import numpy as np
 
 from tfmr.data.corpora.corpus import fingerprint
 from tfmr.data.corpora.lines import find_files
-from tfmr.data.files import remove_abandoned, temporary_path, write_bytes_atomically
+from tfmr.data.files import hash_files, remove_abandoned, temporary_path, write_bytes_atomically
+from tfmr.data.lock import locked
 from tfmr.data.tokenizer import Tokenizer
+from tfmr.data.unfinished_folder import RECORD, UnfinishedFolder
 from tfmr.errors import InputError
 
 log = logging.getLogger("tfmr")
@@ -92,37 +94,46 @@ class PreparedFolder:
         return dataclasses.replace(self, entries=entries)
 
 
-def open_or_make(cls: type[T], directory: Path, write: Callable[[Path], None]) -> T:
-    """Returns the prepared corpus in a folder; if it is missing or damaged, `write` fills a temporary folder first."""
+def open_or_make(cls: type[T], directory: Path, write: Callable[[UnfinishedFolder], None]) -> T:
+    """Returns the prepared corpus in a folder; if it is missing or damaged, `write` prepares it first.
+
+    `write` gets a folder with the ending ".part", which it continues if an earlier process was stopped. If another
+    process is preparing the same corpus, this one waits for it.
+    """
     found = _open_or_discard(cls, directory)
     if found:
         log.info("Found the prepared corpus %s", directory)
         return found
     directory.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(directory.parent, f"{directory.name}.tmp-*")
-    temporary = temporary_path(directory)
-    temporary.mkdir()
-    try:
-        write(temporary)
+    for pattern in ("*.part", "*.lock", "*.tmp-*"):
+        remove_abandoned(directory.parent, pattern)
+
+    def wait(holder: str) -> None:
+        log.info("Waiting for %s, which is preparing %s", holder, directory)
+
+    with locked(directory.with_name(f"{directory.name}.lock"), wait):
+        found = _open_or_discard(cls, directory)
+        if found:  # another process has prepared it
+            return found
+        folder = UnfinishedFolder(directory.with_name(f"{directory.name}.part"))
         try:
-            temporary.rename(directory)
-        except OSError:
-            # A folder that is not empty is never replaced: another process was first and wrote the same content.
-            if _open_or_discard(cls, directory) is None:
-                temporary.rename(directory)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            write(folder)
+            folder.rename(directory)
+        except InputError as error:
+            # What is wrong with the text stays wrong, but a file that cannot be read now may be readable later.
+            if not isinstance(error.__context__, OSError):
+                folder.discard()
+            raise
     return cls.open(directory)
 
 
 def write_manifest(folder: Path, values: dict[str, Any]) -> None:
     """Writes manifest.json with the sizes of all other files and a hash of their content; it must be written last."""
-    files = sorted(folder.iterdir())
+    files = sorted(path for path in folder.iterdir() if path.name != RECORD)
     content = hashlib.blake2b(digest_size=16)
-    for path in files:
-        if path.name != "tokenizer.json":
-            with path.open("rb") as file:
-                content.update(f"{path.name} {hashlib.file_digest(file, hashlib.blake2b).hexdigest()}\n".encode())
+    hashed = [path for path in files if path.name != "tokenizer.json"]
+    for path, digest in zip(hashed, hash_files(hashed, "blake2b", "Hashing the arrays"), strict=True):
+        content.update(f"{path.name} {digest}\n".encode())
     sizes = {path.name: path.stat().st_size for path in files}
     manifest = {**values, "content": content.hexdigest(), "files": sizes}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")

@@ -1,7 +1,9 @@
 """Progress of long data processing: an updating line on a terminal, or a line every 30 s in a log."""
 
+import contextlib
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -14,7 +16,7 @@ _EVERY = 30.0  # seconds between two lines in a log
 _EVERY_ON_TERMINAL = 0.5
 
 
-def reported(items: Iterable[tuple[int, T]], stage: str, unit: str, total: int) -> Iterator[T]:
+def reported(items: Iterable[tuple[int, T]], stage: str, unit: str, total: int, done: int = 0) -> Iterator[T]:
     """Yields the second element of each pair, and reports the sum of the first elements.
 
     Args:
@@ -22,32 +24,66 @@ def reported(items: Iterable[tuple[int, T]], stage: str, unit: str, total: int) 
       stage: what is being done, such as "Encoding train".
       unit: what is counted, such as "pairs".
       total: the number of units of all items. 0: unknown.
+      done: the number of units that were done before.
     """
-    terminal = sys.stderr.isatty()
+    every = _interval()
     start = last = time.monotonic()
-    done = 0
+    before = done
     for number, item in items:
         yield item
         done += number
         now = time.monotonic()
-        if now - last < (_EVERY_ON_TERMINAL if terminal else _EVERY):
-            continue
-        last = now
-        text = _described(stage, unit, done, total, now - start)
-        if terminal:
-            sys.stderr.write(f"\r\x1b[2K{text}")
-            sys.stderr.flush()
-        else:
-            log.info("%s", text)
-    if terminal and last > start:
+        if now - last >= every:
+            last = now
+            _show(_described(stage, unit, done, total, (done - before) / max(now - start, 1e-9)))
+    if last > start:
+        _clear()
+
+
+@contextlib.contextmanager
+def timed(stage: str) -> Iterator[None]:
+    """Reports how long its context has been running, for work whose progress is not known."""
+    start, every, ended = time.monotonic(), _interval(), threading.Event()
+
+    def report() -> None:
+        while not ended.wait(every):
+            _show(f"{stage}: {_clock(time.monotonic() - start)} so far")
+
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        _clear()
+
+
+def _interval() -> float:
+    return _EVERY_ON_TERMINAL if sys.stderr.isatty() else _EVERY
+
+
+def _show(text: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[2K{text}")
+        sys.stderr.flush()
+    else:
+        log.info("%s", text)
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[2K")
         sys.stderr.flush()
 
 
-def _described(stage: str, unit: str, done: int, total: int, seconds: float) -> str:
-    rate = done / max(seconds, 1e-9)
+def _described(stage: str, unit: str, done: int, total: int, rate: float) -> str:
     text = f"{stage}: {done:,} {unit}, {rate:,.0f} {unit}/s"
     if not total:
         return text
-    minutes, seconds = divmod(round(max(total - done, 0) / max(rate, 1e-9)), 60)
-    return f"{text}, {done / total:.0%}, {minutes // 60}:{minutes % 60:02}:{seconds:02} left"
+    return f"{text}, {done / total:.0%}, {_clock(max(total - done, 0) / max(rate, 1e-9))} left"
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"

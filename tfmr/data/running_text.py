@@ -6,9 +6,10 @@ of its tokens only. Files are read, split and encoded in parts, so memory does n
 
 import dataclasses
 import functools
+import itertools
 import logging
 import re
-import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,8 @@ from jaxtyping import Integer
 
 from tfmr.config import RunningTextConfig
 from tfmr.data.corpora.corpus import fingerprint, hash_of_text
-from tfmr.data.corpora.lines import find_files, read_text, sha256_of_file
+from tfmr.data.corpora.lines import find_files, read_text, sha256_of_files
+from tfmr.data.corpus_tokenizer import tokenizer_of, train_tokenizer
 from tfmr.data.held_out_text import Part, from_boundary, held_out_passages, until_boundary, without_held_out
 from tfmr.data.mixing import described_mixture, is_mixed
 from tfmr.data.prepared_folder import PreparedFolder, open_or_make, write_manifest
@@ -28,6 +30,7 @@ from tfmr.data.text_batches import TextSplit
 from tfmr.data.text_report import report_on_text
 from tfmr.data.token_arrays import TokenWriter
 from tfmr.data.tokenizer import Tokenizer
+from tfmr.data.unfinished_folder import UnfinishedFolder
 from tfmr.errors import InputError
 
 log = logging.getLogger("tfmr")
@@ -119,16 +122,19 @@ def _splits(text: _Text) -> dict[str, _Split]:
     def parts() -> Iterator[Part]:
         return _parts(text.files, separator)
 
+    def read() -> Iterator[Part]:
+        return reported(((len(part.text), part) for part in parts()), "Reading", "characters", 0)
+
     if text.validation_files:
-        train = _Split(parts, _size(parts()))
+        train = _Split(parts, _size(read()))
         others = functools.partial(_parts, text.validation_files, separator)
         return {"train": train, "validation": _Split(others, _size(others()))}
     if config.validation_share:
-        size = _size(parts())
+        size = _size(read())
         boundary = int(size * (1.0 - config.validation_share))
         train = _Split(lambda: until_boundary(parts(), boundary), boundary)
         return {"train": train, "validation": _Split(lambda: from_boundary(parts(), boundary), size - boundary)}
-    held_out, size = held_out_passages(parts(), config.held_out_share)
+    held_out, size = held_out_passages(read(), config.held_out_share)
     train = _Split(lambda: without_held_out(parts(), config.held_out_share), size)
     return {"train": train, "validation": _Split(lambda: iter(held_out), _size(held_out))}
 
@@ -242,12 +248,13 @@ def _batches(pieces: Iterator[tuple[str, Part]]) -> Iterator[tuple[int, list[tup
 
 def _recipe(text: _Text, given: Tokenizer | None) -> dict[str, Any]:
     config = text.config
+    sums = sha256_of_files([*text.files, *text.validation_files])
     shares = {"validation_share": config.validation_share} if config.validation_share else {}
     held_out = shares or {"held_out_share": config.held_out_share}
     return {
         "format": FORMAT,
         "corpus": "running_text",
-        "fingerprint": fingerprint([[*map(sha256_of_file, files)] for files in (text.files, text.validation_files)]),
+        "fingerprint": fingerprint([sums[: len(text.files)], sums[len(text.files) :]]),
         "held_out": None if text.validation_files else held_out,
         "document_separator": config.document_separator,
         "has_documents": config.has_documents,
@@ -262,18 +269,22 @@ def _recipe(text: _Text, given: Tokenizer | None) -> dict[str, Any]:
     }
 
 
-def _write(folder: Path, text: _Text, given: Tokenizer | None, recipe: dict[str, Any]) -> None:
+def _write(folder: UnfinishedFolder, text: _Text, given: Tokenizer | None, recipe: dict[str, Any]) -> None:
     log.info("Preparing the text of %d files", len(text.files) + len(text.validation_files))
     splits = _splits(text)
     _require_text(text, splits)
-    tokenizer = given or _train_tokenizer(text.config, splits["train"])
-    tokenizer.save(folder / "tokenizer.json")
+    tokenizer = tokenizer_of(folder, lambda: given or _train_tokenizer(text.config, splits["train"]))
     documents = text.config.has_documents
-    counts = {name: _write_split(folder, name, split, tokenizer, documents) for name, split in splits.items()}
+    counts = {
+        name: folder.result(name) or _write_split(folder, name, split, tokenizer, documents)
+        for name, split in splits.items()
+    }
     # The files are read several times. What was read is the text of this name only if they are still the same.
     if _recipe(text, given) != recipe:
         raise InputError(f"{', '.join(map(str, text.files))}: the files changed while they were being read; try again")
-    write_manifest(folder, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts})
+    write_manifest(
+        folder.path, {**recipe, "vocab_size": tokenizer.vocab_size, "kind": tokenizer.kind, "splits": counts}
+    )
 
 
 def _require_text(text: _Text, splits: dict[str, _Split]) -> None:
@@ -295,33 +306,34 @@ def _train_tokenizer(config: RunningTextConfig, train: _Split) -> Tokenizer:
     share = MAX_TOKENIZER_CHARACTERS / train.size
     if share < 1.0:
         log.info("The tokenizer is trained on %.1f%% of the training text", 100 * share)
-    start = time.monotonic()
     pieces = (piece for piece, _ in _pieces(train.parts()))
     sample = ((len(piece), piece) for piece in pieces if share >= 1.0 or hash_of_text(piece) < share * 2**64)
-    lines = reported(sample, "Reading for the tokenizer", "characters", int(train.size * min(share, 1.0)))
-    options: Any = {"running_text": True, "normalization": config.normalization}
-    tokenizer = Tokenizer.train(config.tokenizer, lines, config.vocab_size, **options)
-    seconds = time.monotonic() - start
-    log.info("Trained the %s tokenizer: %d tokens, %.1f s", config.tokenizer, tokenizer.vocab_size, seconds)
-    return tokenizer
+    return train_tokenizer(config, sample, "characters", int(train.size * min(share, 1.0)), running_text=True)
 
 
-def _write_split(folder: Path, name: str, split: _Split, tokenizer: Tokenizer, documents: bool) -> dict[str, Any]:
-    """Writes the arrays of one split; returns the counts for the manifest."""
-    writer = TokenWriter(folder, name, tokenizer.vocab_size)
-    number = characters = unknown = 0
-    batches = _batches(_pieces(split.parts()))
-    for batch in reported(batches, f"Encoding {name}", "characters", split.size):
+def _write_split(
+    folder: UnfinishedFolder, name: str, split: _Split, tokenizer: Tokenizer, documents: bool
+) -> dict[str, Any]:
+    """Writes or continues the arrays of one split; returns the counts for the manifest."""
+    counts = Counter(folder.progress(name))
+    if counts:
+        log.info("Continuing %s after %d characters", name, counts["characters"])
+    writer = TokenWriter(folder.path, name, tokenizer.vocab_size)
+    batches = _batches(itertools.islice(_pieces(split.parts()), counts["pieces"], None))
+    for batch in reported(batches, f"Encoding {name}", "characters", split.size, counts["characters"]):
         encoded = tokenizer.encode_batch([piece for piece, _ in batch])
         for (piece, part), tokens in zip(batch, encoded, strict=True):
             ids = np.asarray(tokens, np.int32)
             mark = tokenizer.marks.eos if documents and part.ends else None
             writer.append(ids, end_mark=mark, last=part.last)
-            number += part.last
-            characters += len(piece)
-            unknown += 0 if tokenizer.marks.unk is None else int((ids == tokenizer.marks.unk).sum())
+            unknown = 0 if tokenizer.marks.unk is None else int((ids == tokenizer.marks.unk).sum())
+            counts.update(pieces=1, documents=int(part.last), characters=len(piece), unknown=unknown)
+        folder.save(name, counts)
     writer.close()
+    number, characters, unknown = (counts[key] for key in ("documents", "characters", "unknown"))
+    result = {"documents": number, "characters": characters, "tokens": writer.total, "unknown": unknown}
+    folder.save(name, result, done=True)
     log.info("Prepared %s: %d documents, %d characters, %d tokens", name, number, characters, writer.total)
     if unknown:
         log.info("Unknown tokens in %s: %.3f%%", name, 100 * unknown / writer.total)
-    return {"documents": number, "characters": characters, "tokens": writer.total, "unknown": unknown}
+    return result

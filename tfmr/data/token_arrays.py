@@ -1,6 +1,7 @@
 """Sentences of token ids as two flat arrays on disk: the tokens, and where each sentence starts."""
 
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,13 +54,17 @@ class TokenArrays:
 
 
 class TokenWriter:
-    """Writes the two arrays of a `TokenArrays` as sentences are added, in constant memory."""
+    """Writes the two arrays of a `TokenArrays` as sentences are added, in constant memory.
+
+    Before `close` the files are no valid arrays, but a new writer continues them.
+    """
 
     def __init__(self, folder: Path, name: str, vocab_size: int):
-        """Creates the files; token ids must be less than `vocab_size`."""
+        """Creates the files, or continues those that are there; token ids must be less than `vocab_size`."""
         self._tokens = _ArrayFile(folder / f"{name}.tokens.npy", np.uint16 if vocab_size <= 1 << 16 else np.int32)
         self._offsets = _ArrayFile(folder / f"{name}.offsets.npy", np.int64)
-        self._offsets.append(np.zeros(1))
+        if not self._offsets.size:
+            self._offsets.append(np.zeros(1))
 
     def extend(self, sentences: Sequence[Sequence[int]]) -> None:
         """Adds sentences that do not contain EOS, and appends EOS to each."""
@@ -90,8 +95,11 @@ class _ArrayFile:
 
     def __init__(self, path: Path, dtype: type):
         self.dtype, self.size = np.dtype(dtype), 0
-        self._file = path.open("wb")
+        # Without a buffer, from which an abandoned writer could still write when another one continues the file.
+        self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
         self._write_header()
+        start = self._file.tell()
+        self.size = (self._file.seek(0, os.SEEK_END) - start) // self.dtype.itemsize
 
     def _write_header(self) -> None:
         # numpy pads the header, so that it can be overwritten when the size has more digits.
@@ -99,7 +107,9 @@ class _ArrayFile:
         np.lib.format.write_array_header_1_0(self._file, header)
 
     def append(self, values: np.ndarray) -> None:
-        self._file.write(values.astype(self.dtype).tobytes())
+        left = memoryview(values.astype(self.dtype).tobytes())
+        while left:
+            left = left[self._file.write(left) :]
         self.size += len(values)
 
     def close(self) -> None:

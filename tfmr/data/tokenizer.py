@@ -312,15 +312,18 @@ class SentencePieceTokenizer(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         """Returns the ids of one line of the source language."""
-        return [self._pieces.get(piece, UNK_ID) for piece in self._split(self._source, text)]
+        return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Returns the ids of each line of the source language."""
-        return [self.encode(text) for text in texts]
+        """Returns the ids of each line of the source language, using all cores."""
+        return self._ids(_split_with(self._source, texts))
 
     def encode_targets(self, texts: Sequence[str]) -> list[list[int]]:
-        """Returns the ids of each line of the target language."""
-        return [[self._pieces.get(piece, UNK_ID) for piece in self._split(self._target, text)] for text in texts]
+        """Returns the ids of each line of the target language, using all cores."""
+        return self._ids(_split_with(self._target, texts))
+
+    def _ids(self, lines: Iterable[Iterable[str]]) -> list[list[int]]:
+        return [[self._pieces.get(piece, UNK_ID) for piece in line] for line in lines]
 
     def decode(self, ids: TokenIds) -> str:
         """Returns the text of token ids of the target language."""
@@ -344,16 +347,16 @@ class SentencePieceTokenizer(Tokenizer):
 
     def unkept(self, text: str) -> list[str]:
         """Returns the unknown pieces of a target line, or the line itself if decoding does not restore it."""
-        unknown = [piece for piece in self._split(self._target, text) if piece not in self._pieces]
+        unknown = [piece for piece in _split_with(self._target, [text])[0] if piece not in self._pieces]
         kept = self.decode(self.encode_targets([text])[0]) == text
         return unknown or ([] if kept else [text])
 
-    def _split(self, model: Any, text: str) -> list[str]:
-        language = ""
-        if text.startswith(">>") and "<<" in text:
-            end = text.index("<<") + 2
-            language, text = text[:end], text[end:]
-        return [language, *model.encode(text, out_type=str)] if language else model.encode(text, out_type=str)
+
+def _split_with(model: Any, texts: Sequence[str]) -> list[list[str]]:
+    """Returns the pieces of each line. A language in front, such as `>>deu<<`, is a piece."""
+    ends = [text.index("<<") + 2 if text.startswith(">>") and "<<" in text else 0 for text in texts]
+    lines = model.encode([text[end:] for text, end in zip(texts, ends, strict=True)], out_type=str)
+    return [[text[:end], *line] if end else line for text, end, line in zip(texts, ends, lines, strict=True)]
 
 
 def _stages(normalizer: Any) -> list[Any]:

@@ -1,6 +1,9 @@
 """The task of machine translation."""
 
+import contextlib
 import dataclasses
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ from tfmr.translation.bleu_tokenizers import bleu_tokenizer, recommended_tokeniz
 from tfmr.translation.scores import corpus_scores, evaluate
 from tfmr.translation.translator import Translator
 
+log = logging.getLogger("tfmr")
+
 
 class Translation(TokenTask):
     """Sentence pairs, scored by loss, BLEU and chrF."""
@@ -41,6 +46,7 @@ class Translation(TokenTask):
             sources, references = sources[:translated], references[:translated]
         greedy = DecodingConfig(beam_size=1, max_source_length=config.decoding.max_source_length)
         tokenize = bleu_tokenizer(data) if sources else ""
+        warnings: set[str] = set()
 
         def validate(params: Any) -> dict[str, float]:
             # All processes run the same programs over the whole mesh, each on the rows of its own devices. Sharded
@@ -48,7 +54,7 @@ class Translation(TokenTask):
             loss = mean_loss(model, params, batches, mesh)
             values = {"loss": loss, "perplexity": perplexity(loss)}
             if sources:
-                with logical_names_on(mesh):
+                with logical_names_on(mesh), _each_logged_once(warnings):
                     translator = Translator(model, params, corpus.tokenizer, greedy, batch_sharding(mesh))
                     translations = translator.translate(sources)
                 scores = corpus_scores(translations, references, tokenize)
@@ -104,6 +110,22 @@ class Translation(TokenTask):
         nothing = TokenArrays(np.empty(0, np.int32), np.zeros(1, np.int64))
         bucket = Bucket(rows_of(data.tokens_per_batch, length), length, length)
         return PairSplit(nothing, nothing), Batch(bucket, np.empty(0, np.int64))
+
+
+@contextlib.contextmanager
+def _each_logged_once(messages: set[str]) -> Iterator[None]:
+    """Adds what is logged to `messages`, and drops messages that are among them."""
+
+    def is_new(record: logging.LogRecord) -> bool:
+        new = record.getMessage() not in messages
+        messages.add(record.getMessage())
+        return new
+
+    log.addFilter(is_new)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_new)
 
 
 def _write_lines(path: str, lines: list[str]) -> InputError | None:

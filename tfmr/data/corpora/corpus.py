@@ -90,7 +90,7 @@ class Corpus(abc.ABC):
         """Returns the number of pairs in a split; unless a subclass knows better, by reading it."""
         if split == "train" and not self.is_whole(split):
             return self._held_out.rest
-        return sum(1 for _ in self.split(split))
+        return sum(1 for _ in reported(((1, pair) for pair in self.split(split)), f"Reading {split}", "pairs", 0))
 
     @functools.cached_property
     def _lacking(self) -> list[str]:

@@ -5,7 +5,6 @@ import codecs
 import contextlib
 import glob
 import gzip
-import hashlib
 import importlib
 import io
 import itertools
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, NamedTuple
 
+from tfmr.data.files import hash_files
 from tfmr.errors import InputError, nearest
 
 _BYTE_ORDER_MARK = "\ufeff"
@@ -192,12 +192,12 @@ def split_tsv(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]:
         yield source, rest[0]
 
 
-def sha256_of_file(path: Path) -> str:
-    """Returns the sha256 of a file in hexadecimal; raises InputError if the file cannot be read."""
+def sha256_of_files(paths: Sequence[Path]) -> list[str]:
+    """Returns the sha256 of each file in hexadecimal; raises InputError if one cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise missing_file(path) from None
+        return hash_files(paths, "sha256", "Hashing the input files")
+    except FileNotFoundError as error:
+        raise missing_file(Path(error.filename)) from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        names = error.filename or ", ".join(map(str, paths))  # a file that was already open has no name
+        raise InputError(f"{names}: cannot be read ({error.strerror})") from None

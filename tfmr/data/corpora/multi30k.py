@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tfmr.config import PairsConfig
 from tfmr.data.corpora.corpus import Corpus
-from tfmr.data.corpora.lines import missing_file, read_lines, sha256_of_file
+from tfmr.data.corpora.lines import missing_file, read_lines, sha256_of_files
 from tfmr.data.corpora.text import plain_or_compressed, text_corpus
 from tfmr.data.files import remove_abandoned, replacing, write_bytes_atomically
 from tfmr.errors import InputError, nearest
@@ -100,7 +100,7 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
     record = path.with_name("checksums.json")
     recorded = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     expected = sha256 or recorded.get(path.name)
-    if expected and path.exists() and sha256_of_file(path) == expected:
+    if expected and path.exists() and sha256_of_files([path]) == [expected]:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(path.parent, f"{path.name}.tmp-*")
@@ -109,7 +109,7 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
         with replacing(path) as temporary:
             with urllib.request.urlopen(url, timeout=_TIMEOUT) as response, temporary.open("wb") as file:
                 shutil.copyfileobj(response, file)
-            found = sha256_of_file(temporary)
+            [found] = sha256_of_files([temporary])
             if expected and found != expected:
                 raise InputError(f"{url}: has sha256 {found}, expected {expected}; {_INSTEAD}")
             if not expected:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tfmr.config import PairsConfig
 from tfmr.data.corpora.corpus import READER_VERSION, Corpus, LinePair, fingerprint
-from tfmr.data.corpora.lines import find_files, missing_file, read_pairs, read_tsv, sha256_of_file
+from tfmr.data.corpora.lines import find_files, missing_file, read_pairs, read_tsv, sha256_of_files
 from tfmr.data.progress import reported
 from tfmr.errors import InputError
 
@@ -78,7 +78,9 @@ def load_text(config: PairsConfig) -> Corpus:
 
 def text_corpus(name: str, files: dict[str, list[Files]], held_out_share: float, *parts: object) -> TextCorpus:
     """Returns a corpus of files; `parts` is everything else that determines its pairs."""
-    sums = {split: [[*map(sha256_of_file, group)] for group in groups] for split, groups in files.items()}
+    paths = [path for groups in files.values() for group in groups for path in group]
+    sum_of = dict(zip(paths, sha256_of_files(paths), strict=True))
+    sums = {split: [[sum_of[path] for path in group] for group in groups] for split, groups in files.items()}
     return TextCorpus(name, fingerprint(name, READER_VERSION, *parts, sums), files, held_out_share=held_out_share)
 
 
