@@ -1,5 +1,6 @@
 """The run directory, which contains everything that belongs to a run."""
 
+import dataclasses
 import functools
 import io
 import json
@@ -138,8 +139,10 @@ class RunDirectory:
         file = self.evaluation / f"{split}.npz"
         try:
             arrays = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
-            mark = {"begin_mark": int(arrays["begin_mark"])} if "begin_mark" in arrays else {}  # missing in older runs
-            return TextSplit(arrays["tokens"], arrays["offsets"], **mark)
+            text = TextSplit(arrays["tokens"], arrays["offsets"])
+            if "begin_mark" in arrays:  # missing in older runs
+                text = dataclasses.replace(text, begin_mark=int(arrays["begin_mark"]))
+            return text
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(f"{file}: missing or damaged ({first_line(error)})") from None
 
