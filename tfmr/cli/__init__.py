@@ -75,8 +75,10 @@ def run(command: Callable[[list[str]], None], arguments: list[str]) -> None:
             raise
         _discard_output()
         sys.exit(_fail(f"standard output: cannot be written ({error.strerror}); free up space", 2))
-    except MemoryError:
-        sys.exit(_fail("out of memory; use a smaller model, smaller batches or shorter lines", 2))
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # how XLA reports it
+            raise
+        sys.exit(_fail("out of memory; use a smaller model, smaller batches, a smaller beam or shorter lines", 2))
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted", 130))
 
