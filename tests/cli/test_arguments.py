@@ -208,6 +208,8 @@ WRONG = {
     "--training.learning-rate fast": "--training.learning-rate = 'fast': must be a number",
     "--model.norm=pots": "--model.norm = 'pots': must be one of post, pre (did you mean 'post'?)",
     "--training.steps 0": "training.steps = 0: must be greater than 0",
+    "--training.steps 2147483648": "training.steps = 2147483648: must be less than 2**31",
+    "--training.seed 4294967296": "training.seed = 4294967296: must be less than 2**32",
     "--training.learning-rate inf": "training.learning_rate = inf: must be finite",
     "--training.final-learning-rate nan": "training.final_learning_rate = nan: must be 0 or greater",
     "--data.task other": "unknown option --data.task",

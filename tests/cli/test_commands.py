@@ -175,6 +175,10 @@ WRONG = {
         ["plot", "{run}", "--what", "neighbours", "--tokens", "xyxy"],
         "--tokens 'xyxy': consists of 5 tokens",
     ),
+    "a name that is too long": (["translate", "{run}", "--input", "x" * 300], "File name too long; check this path"),
+    "a name of two lines": (["translate", "{run}", "--input", "a\nb"], "a\\nb: no such file"),
+    "an empty name": (["export", "{run}", "--output="], "--output: missing"),
+    "no new name": (["import", "{config}", ""], "the name of the output is empty"),
     "one file": (["evaluate", "{run}", "--source", "{folder}/corpus.en"], "give both or neither"),
 }
 
@@ -196,6 +200,22 @@ def test_what_is_wrong_is_told_in_one_line(
     assert expected in output.err
     assert not output.out
     assert not [p for p in workspace.rglob("*") if p not in before and "tmp" in p.name], "something half-written"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")]
+)
+def test_too_little_memory_is_told_in_one_line(error: Exception, capsys: pytest.CaptureFixture[str]):
+    def fails(arguments: list[str]) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as exit_:
+        run(fails, [])
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err.startswith("error: out of memory; use ")
+    error = RuntimeError("a mistake of ours")
+    with pytest.raises(RuntimeError, match=r"^a mistake of ours$"):
+        run(fails, [])
 
 
 def test_another_architecture_is_refused(trained: str, workspace: Path, capsys: pytest.CaptureFixture[str]):

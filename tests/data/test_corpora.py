@@ -25,6 +25,7 @@ from tfmr.config import PairsConfig
 from tfmr.data.corpora import corpus as corpus_module
 from tfmr.data.corpora import grammar, load_corpus, named
 from tfmr.data.corpora import multi30k as multi30k_module
+from tfmr.data.corpora.lines import find_files
 from tfmr.errors import InputError
 
 PAIRS = [(f"source {number}", f"Ziel {number}") for number in range(250)]
@@ -256,6 +257,12 @@ def test_content_decides_what_is_decompressed(folder, load, compress):
 
 
 # Mistakes
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "text.en").symlink_to("text.en")
+    with pytest.raises(InputError, match=r"text\.en: is a link to text\.en, which does not exist$"):
+        find_files(str(tmp_path / "text.en"))
 
 
 def test_missing_files_are_named_with_the_nearest(folder, load, tmp_path):

@@ -69,10 +69,16 @@ def run(command: Callable[[list[str]], None], arguments: list[str]) -> None:
         _discard_output()  # its reader has closed it, as `head` does
         sys.exit(141)
     except OSError as error:
-        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        if error.filename is not None:  # a name that is too long, a loop of links, a disk that fails
+            sys.exit(_fail(f"{os.fsdecode(error.filename)}: {error.strerror}; check this path", 2))
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
             raise
         _discard_output()
         sys.exit(_fail(f"standard output: cannot be written ({error.strerror}); free up space", 2))
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # how XLA reports it
+            raise
+        sys.exit(_fail("out of memory; use a smaller model, smaller batches, a smaller beam or shorter lines", 2))
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted", 130))
 
@@ -93,7 +99,9 @@ def _discard_output() -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    """Prints a message as one line, whatever characters are in the names and values that it quotes."""
+    line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message)
+    print(f"error: {line}", file=sys.stderr)
     return status
 
 

@@ -1,6 +1,8 @@
 """Checks that configurations run on themselves."""
 
+import dataclasses
 import math
+from typing import Any
 
 from tfmr.errors import InputError
 
@@ -14,8 +16,13 @@ def require(condition: bool, name: str, value: object, fix: str) -> None:
 class Checks:
     """Checks of the fields of a section; each of them raises InputError "section.field = value: fix"."""
 
-    def __init__(self, section: str, config: object):
+    def __init__(self, section: str, config: Any):
+        """Takes a section and its fields. Whole numbers must fit JAX's integers, seeds its unsigned ones."""
         self._section, self._config = section, config
+        for field in dataclasses.fields(config):
+            bits = 32 if field.name == "seed" else 31
+            if isinstance(getattr(config, field.name), int):
+                self.require(field.name, getattr(config, field.name) < 2**bits, f"must be less than 2**{bits}")
 
     def require(self, name: str, condition: bool, fix: str) -> None:
         """Requires a condition on the value of a field."""

@@ -54,7 +54,7 @@ class PreparedFolder:
         try:
             manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
             sizes = manifest["files"]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, RecursionError, KeyError, TypeError):
             raise InputError(f"{directory}: not a prepared corpus (no readable manifest.json)") from None
         for name, size in sizes.items():
             path = directory / name

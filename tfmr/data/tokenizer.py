@@ -124,7 +124,7 @@ class Tokenizer:
         try:
             content = json.loads(text)
             model = content["model"]["type"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, RecursionError, KeyError, TypeError):
             raise InputError(f"{name}: not a tokenizer.json of the tokenizers library") from None
         if model == SENTENCE_PIECE:
             return SentencePieceTokenizer.from_content(content, name)

@@ -109,7 +109,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """Returns the JSON object in a file; raises InputError if the file is missing or damaged, or not an object."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file}: cannot be read as JSON ({error}); copy it again") from None
     if not isinstance(values, dict):
         raise InputError(f"{file}: contains a {type(values).__name__}; it must contain a JSON object")

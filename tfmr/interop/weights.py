@@ -165,7 +165,7 @@ def _read_config(file: str | os.PathLike, metadata: Mapping[str, str]) -> ModelC
         raise InputError(f"{file}: its metadata has no {_CONFIG}, the model's configuration; pass config=")
     try:
         return model_from_dict(json.loads(metadata[_CONFIG]))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, RecursionError, TypeError, AttributeError) as error:
         raise InputError(f"{file}: its metadata {_CONFIG} is not a model configuration ({error})") from None
 
 

@@ -101,7 +101,7 @@ def _read_amended(checkpoint: AnyPath, name: str) -> dict[str, Any] | None:
     try:
         content = json.loads((checkpoint / f"{name}.amended.json").read_text())
         return content["values"] if content["checksum"] == _text_checksum(content["values"]) else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, RecursionError, KeyError, TypeError):
         return None
 
 
@@ -155,7 +155,7 @@ TROUBLE = re.compile(
 """Tensorstore's messages when the storage fails rather than what is stored in it."""
 
 
-DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, zlib.error)
+DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RecursionError, zlib.error)
 """Exceptions that reading a damaged checkpoint raises, besides those of missing files and tensorstore's own."""
 
 

@@ -24,7 +24,7 @@ def read_metric_lines(file: AnyPath) -> list[dict[str, Any]]:
     for text in file.read_bytes().decode("utf-8", errors="replace").split("\n"):
         try:
             line = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(line, dict) and isinstance(line.get("step"), int):
             lines.append(line)

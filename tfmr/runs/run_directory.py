@@ -13,7 +13,7 @@ from tfmr.config import Config, config_from_dict, config_to_dict
 from tfmr.data.text_batches import TextSplit
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
-from tfmr.runs.storage import first_line, storage_path, write_bytes, write_text
+from tfmr.runs.storage import AnyPath, first_line, storage_path, write_bytes, write_text
 
 
 class RunDirectory:
@@ -80,7 +80,7 @@ class RunDirectory:
         """The configuration; raises InputError if the file is damaged or has unknown keys."""
         try:
             values = json.loads(self.config_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{self.config_file}: cannot be read as JSON ({error})") from None
         if not isinstance(values, dict):
             raise InputError(f"{self.config_file}: not a configuration")
@@ -114,7 +114,7 @@ class RunDirectory:
             return ""
         try:
             return str(json.loads(self.corpus_file.read_text(encoding="utf-8"))["content"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
             raise InputError(f"{self.corpus_file}: missing or damaged ({first_line(error)})") from None
 
     def has_split(self, split: str) -> bool:
@@ -153,5 +153,18 @@ class RunDirectory:
             file = self.evaluation / f"{split}.{side}.txt"
             if not file.is_file():
                 raise InputError(f"{file}: missing; choose another split, or give --source and --target files")
-            sides.append(file.read_bytes().decode("utf-8").split("\n")[:-1])
+            *lines, rest = _decoded(file).split("\n")
+            sides.append(lines)
+            if rest:
+                raise InputError(f"{file}: truncated or damaged (its last line has no end); restore it from a backup")
+        if len(sides[0]) != len(sides[1]):
+            counts = f"{len(sides[0])} source and {len(sides[1])} target lines"
+            raise InputError(f"{self.evaluation}: {split} is damaged ({counts}); restore it from a backup")
         return sides[0], sides[1]
+
+
+def _decoded(file: AnyPath) -> str:
+    try:
+        return file.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read ({first_line(error)}); restore it from a backup") from None

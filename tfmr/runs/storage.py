@@ -119,5 +119,10 @@ def writing_named(folder: AnyPath, then: Callable[[], str] | None = None) -> Ite
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the type of an error and the first line of its message."""
-    return f"{type(error).__name__}: {error}".split("\n")[0][:200]
+    """Returns the reason that an error gives, in one line."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    elif isinstance(error, KeyError):
+        text = f"no {text}"
+    return re.split(r"\n|\. See full TensorStore", text or type(error).__name__)[0][:200]

@@ -9,6 +9,7 @@ import importlib
 import io
 import itertools
 import lzma
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -158,6 +159,8 @@ def missing_file(path: Path) -> InputError:
     """Returns the error for a file that does not exist; it suggests the file with the most similar name."""
     if not path.parent.is_dir():
         return InputError(f"{path}: the folder {path.parent} does not exist")
+    if path.is_symlink():
+        return InputError(f"{path}: is a link to {os.readlink(path)}, which does not exist")
     others = sorted(other.name for other in path.parent.iterdir())
     return InputError(f"{path}: no such file{nearest(path.name, others)}")
 
