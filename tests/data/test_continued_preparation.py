@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tfmr.config import PairsConfig, RunningTextConfig
-from tfmr.data import prepare, running_text, token_arrays, unfinished_folder
+from tfmr.data import chunks, prepare, running_text, token_arrays, unfinished_folder
 from tfmr.data.corpora import lines
 from tfmr.data.corpus import prepare_corpus
 from tfmr.data.files import write_bytes_atomically
@@ -31,7 +31,7 @@ def make(request, tmp_path, monkeypatch):
     """Makes the configuration of a small corpus of any kind, with a cache of its own, whose progress is saved often."""
     monkeypatch.setattr(unfinished_folder, "_EVERY", 0.0)
     monkeypatch.setattr(os, "fsync", lambda _: None)  # for time
-    monkeypatch.setattr(prepare, "_CHUNK", 11)
+    monkeypatch.setattr(chunks, "_ITEMS", 11)
     monkeypatch.setattr(running_text, "_PIECE", 100)
     monkeypatch.setattr(running_text, "_BATCH", 400)
     folder = tmp_path / "corpus"
@@ -155,9 +155,9 @@ def test_stopped_after_each_record_it_does_nothing_twice(make, monkeypatch, capl
 _KILLED = """
 import os, signal, sys
 from tfmr.config import PairsConfig, RunningTextConfig
-from tfmr.data import prepare, running_text, unfinished_folder
+from tfmr.data import chunks, running_text, unfinished_folder
 from tfmr.data.corpus import prepare_corpus
-unfinished_folder._EVERY, prepare._CHUNK, running_text._PIECE, running_text._BATCH = 0.0, 11, 100, 400
+unfinished_folder._EVERY, chunks._ITEMS, running_text._PIECE, running_text._BATCH = 0.0, 11, 100, 400
 save = unfinished_folder.UnfinishedFolder.save
 def save_and_die(folder, stage, counts, **options):
     if stage == "validation":

@@ -2,10 +2,11 @@
 
 import math
 from collections import Counter
+from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tfmr.cli.arguments import parse
@@ -24,10 +25,14 @@ NAMES = ("a-*", "b", "c")
 
 
 @settings(deadline=None)
-@given(st.integers(1, 50), st.floats(0.01, 5.0), st.integers(0, 8))
+@given(st.integers(1, 50), st.decimals("0.01", 5, places=2), st.integers(0, 8))
+@example(50, Decimal("0.02"), 30)  # one item in each epoch, but 29 * 0.02 * 50 is 28.999999999999996
 def test_turns_use_each_item_in_turn(size, weight, epochs):
-    used = [n for epoch in range(epochs) for begin, end in turns(size, weight, epoch) for n in range(begin, end)]
+    ranges = [turns(size, float(weight), epoch) for epoch in range(epochs)]
+    used = [n for epoch in ranges for begin, end in epoch for n in range(begin, end)]
     assert used == [n % size for n in range(math.floor(epochs * weight * size))]
+    if weight * size >= 1:
+        assert all(ranges)
 
 
 def sentence(name: str, number: int) -> str:
@@ -195,6 +200,16 @@ def test_crops_are_drawn_by_weight(text):
         assert counts[entries == entry].mean() / 100 == pytest.approx(weight, rel=0.1)
 
 
+def test_crops_at_the_end_of_the_text_are_as_frequent_as_others():
+    mixture = Mixture(np.array([0, 900, 960, 1000]), (1.0, 5.0, 10.0), 0)
+    counts = np.bincount(mixture.draw(100_000, 968, np.random.default_rng(0)))  # of crops of 32
+    assert len(counts) == 969
+    for begin, end, share in (0, 900, 9 / 16), (900, 960, 3 / 16), (960, 969, 4 / 16):
+        assert counts[begin:end] == pytest.approx(share * 100_000 / (end - begin), rel=0.5)
+    shorter = mixture.draw(1000, 950, np.random.default_rng(0))
+    assert np.mean(shorter == 950) == pytest.approx(0.25, abs=0.05)  # of an entry that is shorter than a crop
+
+
 @pytest.mark.parametrize("weights", [(0.4,), (2.0,)])
 def test_a_single_text_can_have_a_weight(files, text, weights):
     config = text(files=(str(files / "b.txt"),), weights=weights, document_separator="", validation_share=0.1)
@@ -210,6 +225,7 @@ def test_a_single_text_can_have_a_weight(files, text, weights):
         ((1.0, -1.0, 1.0), "must be positive and finite"),
         ((1.0, math.nan, 1.0), "must be positive and finite"),
         ((1.0, math.inf, 1.0), "must be positive and finite"),
+        ((1.0, 2e6, 1.0), "must be at most 1000, because 1 is once in an epoch; divide all weights by the same number"),
     ],
 )
 def test_weights_that_are_refused(pairs, text, weights, message):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tfmr.config import PairsConfig
+from tfmr.data import chunks, progress, tokenizer, tokenizer_training
 from tfmr.data import prepare as prepare_module
-from tfmr.data import progress, tokenizer, tokenizer_training
 from tfmr.data.prepare import PreparedPairs, prepare_pairs
 from tfmr.data.token_arrays import TokenArrays, TokenWriter
 from tfmr.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
@@ -202,7 +202,7 @@ def test_a_bad_tokenizer_is_refused_before_any_work(make, tmp_path):
 
 def test_chunks_do_not_change_the_arrays(make, monkeypatch, tmp_path):
     whole = prepare_pairs(make())
-    monkeypatch.setattr(prepare_module, "_CHUNK", 3)
+    monkeypatch.setattr(chunks, "_ITEMS", 3)
     pieces = prepare_pairs(make(cache=str(tmp_path / "other")))
     for name in whole.manifest["files"]:
         assert (pieces.directory / name).read_bytes() == (whole.directory / name).read_bytes()
@@ -256,14 +256,14 @@ def test_no_pair_that_is_trained_on_is_kept_from_the_tokenizer(make, learned_fro
 
 def test_large_chunks_are_cut(make, monkeypatch, tmp_path):
     whole = prepare_pairs(make())
-    monkeypatch.setattr(prepare_module, "_LARGE_CHUNK", 100)
-    assert max(number for number, _ in prepare_module._chunks(iter(PAIRS))) <= 3
+    monkeypatch.setattr(chunks, "_CHARACTERS", 100)
+    assert max(map(len, chunks.in_chunks(PAIRS, lambda pair: len(pair[0]) + len(pair[1])))) <= 3
     pieces = prepare_pairs(make(cache=str(tmp_path / "other")))
     assert pieces.content_hash() == whole.content_hash()
 
 
 def test_a_log_has_lines_of_progress(make, monkeypatch, caplog):
-    monkeypatch.setattr(prepare_module, "_CHUNK", 13)
+    monkeypatch.setattr(chunks, "_ITEMS", 13)
     monkeypatch.setattr(progress, "_EVERY", 0.0)
     with caplog.at_level(logging.INFO, "tfmr"):
         prepare_pairs(make())

@@ -9,6 +9,7 @@ import pytest
 from tfmr.cli import report_picture
 from tfmr.config import PairsConfig, RunningTextConfig
 from tfmr.data import report
+from tfmr.data.corpora import lines as corpus_lines
 from tfmr.data.line_checks import LINE_CHECKS, main_script, numbers_differ, scripts_of
 from tfmr.data.prepare import prepare_pairs
 from tfmr.data.report import Findings, Hashes, quantiles
@@ -187,7 +188,7 @@ def test_memory_for_duplicates_is_bounded(monkeypatch):
     assert finding.count == pytest.approx(2000, rel=0.2)
 
 
-def test_running_text(tmp_path):
+def test_running_text(tmp_path, monkeypatch):
     good = [f"Line {number} of a text that nobody has written before." for number in range(200)]
     faults = {
         "control or invisible characters": ["A line with\x07 a bell in it."],
@@ -204,6 +205,7 @@ def test_running_text(tmp_path):
     first, second = ["Short", *good, "", "Short"], ["Short", *bad, "the end"]
     for name, lines in (("1", first), ("2", second), ("3", faults["identical to a line of validation_files"])):
         (tmp_path / name).write_text("\n".join(lines))
+    monkeypatch.setattr(corpus_lines, "_CHUNK", 70_000)  # parts of a file that end in the long line
     files = [str(tmp_path / name) for name in "123"]
     options = dict(tokenizer="characters", cache=str(tmp_path / "cache"))
     config = RunningTextConfig(files=tuple(files[:2]), validation_files=(files[2],), **options)
@@ -219,4 +221,5 @@ def test_running_text(tmp_path):
         ]
     assert made.lengths["tokens of a training document"]["max"] > 120_000
     assert made.lengths["words of a line"]["median"] == 10
+    assert made.lengths["characters of a line"]["max"] == 100_000  # the rest is not counted
     report_picture.plot_report(made)

@@ -137,7 +137,7 @@ class TestWrongFolders:
         assert "has no config.json and no tokenizer.json" in self.refused(folder)
 
     @pytest.mark.parametrize(
-        "content", ["", "{", "\x00", "[1]", '{"model": 1}', '{"data": {"corpus": 1}}', '{"model": {"width": 3}}']
+        "content", ["", "{", "\x00", "[1]", "{}", '{"model": 1}', '{"data": {"corpus": 1}}', '{"model": {"width": 3}}']
     )
     def test_a_damaged_configuration_is_named(self, folder, content):
         (folder / "config.json").write_text(content)

@@ -1,5 +1,6 @@
 """`tfmr import SOURCE RUN`: creates a run directory from an exported model, or one that another program has trained."""
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> None:
         save_params(run.best, 0, params)
         run.write_config(config)
     command = _COMMANDS.get(type(config.data), "tfmr evaluate {}")
-    print(f"created {options.run}; to use it: {command.format(options.run)}")
+    print(f"created {options.run}; to use it: {command.format(shlex.quote(options.run))}")
 
 
 def _read_folder(options: Arguments) -> _Model:

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from tfmr.analysis.labels import visible_labels
 from tfmr.data.report import Histogram, Report
 
 _NUMBERS = FuncFormatter(lambda value, _: f"{value:,.10g}")
@@ -16,7 +17,8 @@ def plot_report(report: Report) -> Figure:
     found = [finding for finding in report.findings if finding.count]
     height = 3.4 + 0.28 * max(len(found), 1)
     figure = Figure(figsize=(10, height), layout="constrained")
-    figure.suptitle(f"{report.title}: {report.total:,} {report.unit}", fontsize=11, parse_math=False)
+    (title,), fonts = visible_labels([f"{report.title}: {report.total:,} {report.unit}"], longest=100)
+    figure.suptitle(title, fontsize=11, fontfamily=fonts, parse_math=False)
     parts: Any = figure.subfigures(
         2, 1, height_ratios=[3.0, height - 3.0]
     )  # so that the labels below do not shift them

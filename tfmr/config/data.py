@@ -69,6 +69,10 @@ def check_tokenized_data(config, check: Checks, unit: str) -> None:
     check.require("held_out_share", 0.0 < config.held_out_share < 0.5, "must be in (0, 0.5)")
 
 
+_MOST_TIMES = 1000.0
+"""The largest weight. An epoch is planned as a whole, so that larger ones, such as sizes of files, need much memory."""
+
+
 def check_weights(config, check: Checks, field: str, names: Sequence[str]) -> None:
     """Checks that there is a weight for each name in a field that lists files, if there are any weights."""
     if not config.weights:
@@ -78,3 +82,5 @@ def check_weights(config, check: Checks, field: str, names: Sequence[str]) -> No
     check.require("weights", len(config.weights) == len(names), fix)
     positive = all(0.0 < weight < math.inf for weight in config.weights)
     check.require("weights", positive, f"must be positive and finite; to leave a file out, remove it from data.{field}")
+    fix = f"must be at most {_MOST_TIMES:g}, because 1 is once in an epoch; divide all weights by the same number"
+    check.require("weights", max(config.weights) <= _MOST_TIMES, fix)

@@ -30,7 +30,8 @@ def described_mixture(mixture: "Mixture | None", names: Sequence[str]) -> list[s
 
 def turns(size: int, weight: float, epoch: int) -> list[tuple[int, int]]:
     """Returns the ranges of the items 0 to `size` that an epoch uses, in order. A range has no item twice."""
-    first, end = (math.floor(number * weight * size) for number in (epoch, epoch + 1))
+    # Rounded first, because 29 * 0.02 * 50 is 28.999999999999996.
+    first, end = (math.floor(round(number * weight * size, 6)) for number in (epoch, epoch + 1))
     ranges = []
     while first < end:
         begin = first % size
@@ -90,13 +91,11 @@ class Mixture:
             for first, last in turns(end - begin, weight, epoch)
         ]
 
-    def draw(self, number: int, random: np.random.Generator) -> Int[np.ndarray, " number"]:
-        """Returns random items, each with a probability proportional to its weight."""
-        ends = np.cumsum(self._amounts())
-        drawn = random.random(number) * ends[-1]
-        entry = np.searchsorted(ends[:-1], drawn, side="right")
-        inside = (drawn - (ends - self._amounts())[entry]) / np.asarray(self.weights)[entry]
-        return np.minimum(self.boundaries[entry] + inside.astype(np.int64), self.boundaries[entry + 1] - 1)
+    def draw(self, number: int, last: int, random: np.random.Generator) -> Int[np.ndarray, " number"]:
+        """Returns random items up to `last`: of each entry in proportion to its share, all its items equally often."""
+        entry = np.searchsorted(np.cumsum(self.shares())[:-1], random.random(number), side="right")
+        begin = np.minimum(self.boundaries[entry], last)
+        return random.integers(begin, np.maximum(np.minimum(self.boundaries[entry + 1], last + 1), begin + 1))
 
     def _entries(self) -> Iterator[tuple[float, int, int]]:
         """Yields the weight of each entry, its first item, and the item after its last."""

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int, Integer
 
 from tfmr.config import PairsConfig
 from tfmr.data.blank import is_blank
+from tfmr.data.chunks import in_chunks
 from tfmr.data.corpora.corpus import Corpus, LinePair
 from tfmr.data.line_checks import LINE_CHECKS, main_script, numbers_differ, scripts_of
 from tfmr.data.pairs import PairSplit
@@ -18,7 +19,6 @@ from tfmr.data.report import (
     Report,
     count,
     hashes_of,
-    in_chunks,
     occurred_before,
     quantiles,
 )
@@ -57,7 +57,8 @@ def report_on_pairs(
     arrays = _Arrays(train, config)
     scripts = [main_script(line for lines in held_out.values() for line in lines[side]) for side in (0, 1)]
     total = position = 0
-    for chunk in in_chunks(reported(((1, pair) for pair in corpus.numbered("train")), "Checking", "pairs", len(train))):
+    items = reported(((1, item) for item in corpus.numbered("train")), "Checking", "pairs", len(train))
+    for chunk in in_chunks(items, lambda item: len(item[1][0]) + len(item[1][1])):
         blank = [any(map(is_blank, pair)) for _, pair in chunk]
         found.add("a side is empty, so it is left out", (n for (n, _), bad in zip(chunk, blank, strict=True) if bad))
         kept = [item for item, bad in zip(chunk, blank, strict=True) if not bad]

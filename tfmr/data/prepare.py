@@ -13,6 +13,7 @@ from typing import Any
 
 from tfmr.config import PairsConfig
 from tfmr.data.blank import is_blank
+from tfmr.data.chunks import in_chunks
 from tfmr.data.corpora import Corpus, load_corpus
 from tfmr.data.corpora.corpus import SPLITS, LinePair, fingerprint, is_in_sample
 from tfmr.data.corpora.lines import read_lines
@@ -39,8 +40,6 @@ MAX_TOKENIZER_PAIRS = 1_000_000
 
 _SIDES = ("source", "target")
 _TEXT_SPLITS = ("validation", "test")
-_CHUNK = 10_000  # number of pairs that are encoded at a time
-_LARGE_CHUNK = 4_000_000  # number of characters after which a chunk ends
 _MOST_CHARACTERS = 8  # per token, on average over a long line
 
 
@@ -169,6 +168,10 @@ def _is_too_long(line: str, config: PairsConfig) -> bool:
     return len(line) > _MOST_CHARACTERS * config.max_length or len(line.split()) >= config.max_length
 
 
+def _characters(pair: LinePair) -> int:
+    return len(pair[0]) + len(pair[1])
+
+
 def _is_blank(pair: LinePair) -> bool:
     return any(map(is_blank, pair))
 
@@ -206,7 +209,7 @@ def _write_split(
     writers = [TokenWriter(folder.path, f"{split}.{side}", tokenizer.vocab_size) for side in _SIDES]
     pairs = itertools.islice(corpus.split(split), counts["read"], None)
     # Chunks are read in a thread while others are encoded, on all cores.
-    with contextlib.closing(prefetch(_chunks(pairs), 2)) as chunks:
+    with contextlib.closing(prefetch(((len(chunk), chunk) for chunk in in_chunks(pairs, _characters)), 2)) as chunks:
         for chunk in reported(chunks, f"Encoding {split}", "pairs", size, counts["read"]):
             kept = [pair for pair in chunk if not _is_blank(pair)] if split == "train" else chunk
             counts.update(read=len(chunk), pairs=len(kept))
@@ -244,16 +247,3 @@ def _log_split(split: str, counts: dict[str, Any], seconds: float) -> None:
 def _append_lines(path: Path, lines: Iterable[str]) -> None:
     with path.open("a", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{line}\n" for line in lines)
-
-
-def _chunks(pairs: Iterator[LinePair]) -> Iterator[tuple[int, list[LinePair]]]:
-    """Yields lists of pairs, each with its length."""
-    chunk, characters = [], 0
-    for pair in pairs:
-        chunk.append(pair)
-        characters += len(pair[0]) + len(pair[1])
-        if len(chunk) == _CHUNK or characters >= _LARGE_CHUNK:
-            yield len(chunk), chunk
-            chunk, characters = [], 0
-    if chunk:
-        yield len(chunk), chunk

@@ -85,10 +85,13 @@ class PreparedFolder:
         try:
             sizes = json.loads(path.read_bytes())
         except (FileNotFoundError, ValueError):
+            sizes = []
+        if sum(sizes) != total:
             sizes = count()
             if sum(sizes) != total:
-                raise InputError(f"{', '.join(names)}: changed while they were being read; try again") from None
-            write_bytes_atomically(path, json.dumps(sizes).encode())
+                raise InputError(f"{', '.join(names)}: changed while they were being read; try again")
+            with contextlib.suppress(PermissionError):  # the cache may be read-only
+                write_bytes_atomically(path, json.dumps(sizes).encode())
         ends = np.cumsum([0, *(len(find_files(name)) for name in names)])
         entries = tuple(sum(sizes[first:last]) for first, last in itertools.pairwise(ends))
         return dataclasses.replace(self, entries=entries)

@@ -169,10 +169,3 @@ def quantiles(counts: Counter[Any]) -> dict[str, float]:
 def count(values: np.ndarray) -> Counter[Any]:
     """Returns how often each value occurs in an array."""
     return Counter(dict(zip(*(part.tolist() for part in np.unique(values, return_counts=True)), strict=True)))
-
-
-def in_chunks(items: Iterable[Any], size: int = 10_000) -> Iterator[list[Any]]:
-    """Yields lists of items."""
-    rest = iter(items)
-    while chunk := [*itertools.islice(rest, size)]:
-        yield chunk

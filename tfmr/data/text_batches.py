@@ -136,10 +136,11 @@ class CropsPlan(TextPlan):
         """Returns batches of `number` random crops."""
         length = self.buckets[0].target_length
         random = np.random.default_rng([self.seed, epoch])
+        last = self.tokens - length
         if self.mixture is None:
-            starts = random.integers(0, self.tokens - length + 1, number)
+            starts = random.integers(0, last + 1, number)
         else:
-            starts = np.minimum(self.mixture.draw(number, random), self.tokens - length)
+            starts = self.mixture.draw(number, last, random)
         return self._batches(starts, np.full(number, length))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from tfmr.data.blank import is_blank
+from tfmr.data.chunks import in_chunks
 from tfmr.data.corpora.lines import read_text
 from tfmr.data.line_checks import LINE_CHECKS, main_script, scripts_of
 from tfmr.data.progress import reported
@@ -20,13 +21,12 @@ from tfmr.data.report import (
     Report,
     count,
     hashes_of,
-    in_chunks,
     occurred_before,
     quantiles,
 )
 
 _LONG = 100_000
-"""Number of characters of a line that is called too long; what follows is not checked."""
+"""Number of characters of a line that is called too long; what follows is neither checked nor counted."""
 _COMPARED = 30
 """Shorter lines are not compared, because they are repeated with good reason."""
 
@@ -45,7 +45,8 @@ def report_on_text(
     script = main_script(line for _, line in itertools.islice(lines, 10_000))
     characters, words = Counter(), Counter()
     total = 0
-    for chunk in in_chunks(reported(((1, line) for line in lines), "Checking", "lines", 0)):
+    items = reported(((1, item) for item in lines), "Checking", "lines", 0)
+    for chunk in in_chunks(items, lambda item: len(item[1])):
         total += len(chunk)
         chunk = [(number, line) for number, line in chunk if not is_blank(line)]
         for what, check in LINE_CHECKS.items():
@@ -68,7 +69,7 @@ def report_on_text(
     lengths["tokens of a training document"] = quantiles(count(document_lengths))
     notes = [
         f"Blank lines are counted, but not measured. Lines of fewer than {_COMPARED} characters are not compared with "
-        "others. No check knows any language."
+        f"others. Only the first {_LONG:,} characters of a line are checked and counted. No check knows any language."
     ]
     findings = found.with_examples(((number, (line,)) for number, line in lines), lines.place)
     histograms = [_histogram("characters of a line", characters), _histogram("words of a line", words)]
@@ -105,11 +106,11 @@ class _NumberedLines:
 
 
 def _lines(texts: Iterable[str]) -> Iterator[str]:
-    """Yields the lines of a text that is read in parts. Of a long line, the middle is left out."""
+    """Yields the lines of a text that is read in parts, each cut after `_LONG` characters."""
     rest = ""
     for text in texts:
         *lines, rest = (rest + text).split("\n")
-        yield from lines
+        yield from (line[:_LONG] for line in lines)
         rest = rest[:_LONG]
     if rest:
         yield rest

@@ -23,7 +23,10 @@ def imported_config(content: str | bytes, name: str) -> Config:
     try:
         values = json.loads(content)
         values.pop("model_type", None)
-        return config_from_dict(values)
+        config = config_from_dict(values)
+        if not config.model.vocab_size:
+            raise ValueError("model.vocab_size is not set")
+        return config
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     except (ValueError, TypeError, AttributeError) as error:
