@@ -119,7 +119,7 @@ def test_an_exported_marian_translates_as_before(run, marian, tmp_path):
 @pytest.mark.parametrize(
     ("file", "changes", "message"),
     [
-        ("config.json", {"pad_token_id": 5}, "tokenizer.json: has other token ids than config.json"),
+        ("config.json", {"pad_token_id": 5}, "tokenizer.json: its token ids do not match config.json"),
         ("tokenizer.json", {"model": {"type": "Unigram"}}, "contains a Unigram model"),
         ("generation_config.json", {"num_beams": "4"}, "generation_config.json: num_beams = '4', must be"),
         ("generation_config.json", {"length_penalty": -1.0}, "generation_config.json: decoding.alpha = -1.0"),

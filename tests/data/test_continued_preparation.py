@@ -147,7 +147,8 @@ def test_stopped_after_each_record_it_does_nothing_twice(make, monkeypatch, capl
     assert len(trained) == 2
     complete = ["tokenizer", "train", "validation", *(["test"] if "test.source.txt" in whole else [])]
     for number in range(1, len(complete) + 1):
-        assert f"Continuing a preparation that was stopped; complete: {', '.join(complete[:number])}\n" in caplog.text
+        stages = ", ".join(complete[:number])
+        assert f"Continuing a preparation that was stopped; already complete: {stages}\n" in caplog.text
     for split in ("train", "validation"):
         assert f"Continuing {split} after " in caplog.text
 
@@ -177,7 +178,7 @@ def test_a_killed_process(make, monkeypatch, caplog):
     assert left == {".part", ".lock"}
     with caplog.at_level(logging.INFO, "tfmr"):
         assert content(prepare_corpus(make("killed"))) == whole
-    assert "stopped; complete: tokenizer, train\n" in caplog.text
+    assert "stopped; already complete: tokenizer, train\n" in caplog.text
 
 
 def cut(path):

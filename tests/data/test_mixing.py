@@ -225,7 +225,10 @@ def test_a_single_text_can_have_a_weight(files, text, weights):
         ((1.0, -1.0, 1.0), "must be positive and finite"),
         ((1.0, math.nan, 1.0), "must be positive and finite"),
         ((1.0, math.inf, 1.0), "must be positive and finite"),
-        ((1.0, 2e6, 1.0), "must be at most 1000, because 1 is once in an epoch; divide all weights by the same number"),
+        (
+            (1.0, 2e6, 1.0),
+            "must be at most 1000, because 1 means once per epoch; divide all weights by the same number",
+        ),
     ],
 )
 def test_weights_that_are_refused(pairs, text, weights, message):

@@ -22,35 +22,37 @@ GOOD = [
 ]
 LONG = " and the old man with the dog".removeprefix(" ") + " and the old man with the dog" * 12
 FAULTS = {
-    "a side is empty, so it is left out": [("the dog sleeps", " \u200b"), ("", "")],
-    "longer than data.max_length = 60 tokens, so it is left out": [(LONG, " und der alte Mann mit dem Hund" * 13)],
+    "a side is empty, so the pair is left out": [("the dog sleeps", " \u200b"), ("", "")],
+    "longer than data.max_length = 60 tokens, so the pair is left out": [
+        (LONG, " und der alte Mann mit dem Hund" * 13)
+    ],
     "lengths are out of proportion": [("the old man sees the small birds and the other birds", "der")],
-    "source and target are exchanged (by language)": [GOOD[7][::-1]],
+    "source and target are swapped (by language)": [GOOD[7][::-1]],
     "only the source looks like the other language": [("der alte Koch sieht dem alten Hund", "der alte Mann mit Hund")],
     "only the target looks like the other language": [("the small birds with 3 men", "the small birds with 3 men.")],
     "the target is a copy of the source": [("Anna 1995", "Anna 1995")],
     "numbers in digits differ": [("the dog sees 1,200 cats", "der Hund sieht 12 Kater"), ("at 3 of 4", "von 4 um 5")],
     "source has control or invisible characters": [("the \u00addog", "der Hund"), ("the\x85 cat", "der Kater")],
     "target has control or invisible characters": [("the tiny birds", "die\u2028 Vögel")],
-    "source has U+FFFD, for bytes that were not decoded": [("the h\ufffdrse", "der Hengst")],
+    "source has U+FFFD, where bytes could not be decoded": [("the h\ufffdrse", "der Hengst")],
     "target has mojibake": [
         ("the birds, though", "die V\u00c3\u00b6gel"),
         ("the old dog with the cat", "der \u00e2\u20ac\u0153Hund"),
     ],
     "target has HTML markup": [("the bold dog", "der <b>Hund</b>"), ("the dog & cat", "Hund &amp; Kater")],
     "source has a URL": [("see https://dog", "siehe der Hund")],
-    "target has letters that are not Latin, as in most lines": [("the dog of Minsk", "der Hund \u0430us Minsk")],
+    "target has letters that are not Latin, unlike most lines": [("the dog of Minsk", "der Hund \u0430us Minsk")],
     "identical to an earlier pair": [GOOD[3], GOOD[3], GOOD[4]],
-    "an earlier source with another target": [(GOOD[5][0], "der alte Mann sieht 5 der kleinen Vögel")],
-    "identical to a pair of validation": [("the validation dog", "der Prüfhund")],
-    "a source of validation with another target": [("the second validation dog", "der andere Prüfhund")],
-    "identical to a pair of test": [("the test dog", "der Testhund")],
+    "an earlier source with a different target": [(GOOD[5][0], "der alte Mann sieht 5 der kleinen Vögel")],
+    "identical to a pair in validation": [("the validation dog", "der Prüfhund")],
+    "a source from validation with a different target": [("the second validation dog", "der andere Prüfhund")],
+    "identical to a pair in test": [("the test dog", "der Testhund")],
 }
 NOT_FAULTS = [("1 000 dogs and 2,5 cats, 3.14", "3.14 Hunde 1.000 und 2,5"), ("five dogs of 20", "5 Hunde, zwanzig")]
 """Numbers that are written in other ways, and in words on one side (one finding of its own)."""
 HELD_OUT = {
-    "validation": [FAULTS["identical to a pair of validation"][0], ("the second validation dog", "der Prüfhund 2")],
-    "test": FAULTS["identical to a pair of test"],
+    "validation": [FAULTS["identical to a pair in validation"][0], ("the second validation dog", "der Prüfhund 2")],
+    "test": FAULTS["identical to a pair in test"],
 }
 TRAIN = [*GOOD, NOT_FAULTS[0], *(pair for pairs in FAULTS.values() for pair in pairs)]
 
@@ -111,16 +113,16 @@ def test_a_corpus_without_faults(tmp_path):
     report_picture.plot_report(made)
 
 
-def test_scripts_tell_exchanged_sides(tmp_path):
+def test_scripts_tell_swapped_sides(tmp_path):
     pairs = [(f"the dog {n}", f"собака {n}") for n in range(50)]
     made = report_on(
         tmp_path, train=[*pairs, ("кошка 7", "the cat 7"), ("a c", "кот cat")], validation=pairs[:1], test=pairs[1:2]
     )
     found = counts(made)
-    assert found["source and target are exchanged (by script)"] == 1
-    assert found["source has letters that are not Latin, as in most lines"] == 1
-    assert found["target has letters that are not Cyrillic, as in most lines"] == 2
-    assert found["identical to a pair of validation"] == found["identical to a pair of test"] == 1
+    assert found["source and target are swapped (by script)"] == 1
+    assert found["source has letters that are not Latin, unlike most lines"] == 1
+    assert found["target has letters that are not Cyrillic, unlike most lines"] == 2
+    assert found["identical to a pair in validation"] == found["identical to a pair in test"] == 1
 
 
 @pytest.mark.parametrize(
@@ -192,18 +194,18 @@ def test_running_text(tmp_path, monkeypatch):
     good = [f"Line {number} of a text that nobody has written before." for number in range(200)]
     faults = {
         "control or invisible characters": ["A line with\x07 a bell in it."],
-        "U+FFFD, for bytes that were not decoded": ["A ring \ufffd"],
+        "U+FFFD, where bytes could not be decoded": ["A ring \ufffd"],
         "mojibake": ["A r\u00c3\u00bcng"],
         "HTML markup": ["<p>A ring</p>"],
         "a URL": ["www.ring.org"],
-        "letters that are not Latin, as in most lines": ["A ring, кольцо"],
+        "letters that are not Latin, unlike most lines": ["A ring, кольцо"],
         "100,000 characters or more": ["x " * 60_000],
         "identical to an earlier line": [good[5], good[5]],
-        "identical to a line of validation_files": ["This line is also in the text for validation."],
+        "identical to a line in validation_files": ["This line is also in the text for validation."],
     }
     bad = [line for lines in faults.values() for line in lines]
     first, second = ["Short", *good, "", "Short"], ["Short", *bad, "the end"]
-    for name, lines in (("1", first), ("2", second), ("3", faults["identical to a line of validation_files"])):
+    for name, lines in (("1", first), ("2", second), ("3", faults["identical to a line in validation_files"])):
         (tmp_path / name).write_text("\n".join(lines))
     monkeypatch.setattr(corpus_lines, "_CHUNK", 70_000)  # parts of a file that end in the long line
     files = [str(tmp_path / name) for name in "123"]
@@ -219,7 +221,7 @@ def test_running_text(tmp_path, monkeypatch):
         assert [example["place"] for example in finding.examples] == [
             f"line {first_line + n} of {files[1]}" for n in range(len(lines))
         ]
-    assert made.lengths["tokens of a training document"]["max"] > 120_000
-    assert made.lengths["words of a line"]["median"] == 10
-    assert made.lengths["characters of a line"]["max"] == 100_000  # the rest is not counted
+    assert made.lengths["tokens per training document"]["max"] > 120_000
+    assert made.lengths["words per line"]["median"] == 10
+    assert made.lengths["characters per line"]["max"] == 100_000  # the rest is not counted
     report_picture.plot_report(made)

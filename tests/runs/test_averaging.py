@@ -82,10 +82,12 @@ def test_the_average_of_the_same_is_the_same(make_run, template):
 
 def test_what_is_not_there_is_named(make_run):
     run = make_run({})
-    with pytest.raises(InputError, match=r"has 0 checkpoints \(available: none\), fewer than the 1"):
+    with pytest.raises(InputError, match=r"too few checkpoints to average: 0 instead of 1 \(available: none\)"):
         average_checkpoints(run)
     run = make_run({3: 3, 6: 6})
-    with pytest.raises(InputError, match=r"has 2 checkpoints \(available: 3, 6\), fewer than the 5 .*keep_last"):
+    with pytest.raises(
+        InputError, match=r"too few checkpoints to average: 2 instead of 5 \(available: 3, 6\).*keep_last"
+    ):
         average_checkpoints(run, last=5)
     with pytest.raises(InputError, match=r"has no checkpoint 4, 5 to average \(available: 3, 6\)"):
         average_checkpoints(run, steps=[3, 5, 4])

@@ -16,7 +16,7 @@ NESTED = "[" * 100_000
 @pytest.mark.parametrize(
     ("content", "expected"),
     {
-        "the last line is cut": (b"a\nb", "has no end"),
+        "the last line is cut": (b"a\nb", "last line is incomplete"),
         "a line is missing": (b"a\n", "2 source and 1 target lines"),
         "not UTF-8": (b"a\nb\xff\n", "can't decode byte 0xff"),
     }.values(),

@@ -151,8 +151,8 @@ def _config_for(model: ModelConfig, source: str) -> Config:
     """Returns the configuration of a run for a model of which only the shape is known."""
     if type(model) not in PairsConfig.models:
         raise InputError(
-            f"{source}: contains a model that is not for translation, but not how its data was prepared; export it "
-            "again with --format tfmr"
+            f"{source}: is not a translation model and does not say how its data was prepared; export it again with "
+            "--format tfmr"
         )
     longest = PairsConfig.max_length
     return Config(

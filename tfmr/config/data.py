@@ -82,5 +82,5 @@ def check_weights(config, check: Checks, field: str, names: Sequence[str]) -> No
     check.require("weights", len(config.weights) == len(names), fix)
     positive = all(0.0 < weight < math.inf for weight in config.weights)
     check.require("weights", positive, f"must be positive and finite; to leave a file out, remove it from data.{field}")
-    fix = f"must be at most {_MOST_TIMES:g}, because 1 is once in an epoch; divide all weights by the same number"
+    fix = f"must be at most {_MOST_TIMES:g}, because 1 means once per epoch; divide all weights by the same number"
     check.require("weights", max(config.weights) <= _MOST_TIMES, fix)

@@ -39,9 +39,9 @@ class PairsConfig(DataConfig):
     """For corpus text: the translations of source_file, line by line, one file for each source file. Empty: source_file
     is a TSV file."""
     weights: tuple[float, ...] = ()
-    """How often an epoch has the training pairs of each name in source_file, to mix corpora: 1 is once; 0.25 is a
-    quarter of them, a different one in each epoch until all have been used. One weight for each name; a pattern is one
-    name. Empty: once."""
+    """How often the training pairs of each name in source_file are used in an epoch, to mix corpora: 1 is once; 0.25 is
+    a quarter of them, a different one in each epoch until all have been used. One weight for each name; a pattern is
+    one name. Empty: once."""
     held_out_share: float = 0.01
     """Share of the training pairs that is held out for validation, and again for testing, if the corpus has no such
     split. Pairs are chosen by their content, and at most 1000 are used for each split. Small corpora need a larger

@@ -23,9 +23,9 @@ class RunningTextConfig(DataConfig):
     validation_files: tuple[str, ...] = ()
     """Text files to validate on. Empty: hold out a part of `files`."""
     weights: tuple[float, ...] = ()
-    """How often an epoch has the training text of each name in files, to mix corpora: 1 is once; 0.25 is a quarter of
-    it, and the next epoch continues where this one stops. One weight for each name; a pattern is one name. Empty:
-    once."""
+    """How often the training text of each name in files is used in an epoch, to mix corpora: 1 is once; 0.25 is a
+    quarter of it, and the next epoch continues where this one stops. One weight for each name; a pattern is one name.
+    Empty: once."""
     held_out_share: float = 0.01
     """Share of the passages, of about 4000 characters each, that is held out if there are no validation_files. Passages
     are chosen by their content, and at most 1000 are used. Small texts need a larger share."""

@@ -11,7 +11,7 @@ LINE_CHECKS: dict[str, Callable[[str], object]] = {
     "control or invisible characters": re.compile(
         "[\\x00-\\x08\\x0a-\\x1f\\x7f-\\x9f\\u00ad\\u200b\\u2028-\\u202e\\u2060\\u2066-\\u2069\\ufeff]"
     ).search,
-    "U+FFFD, for bytes that were not decoded": re.compile("\ufffd").search,
+    "U+FFFD, where bytes could not be decoded": re.compile("\ufffd").search,
     # What UTF-8 looks like if it is read as Latin-1 or Windows-1252, such as \xc3\xbc for \xfc.
     "mojibake": re.compile(
         "[\u00c2\u00c3\u00d0\u00d1][\\x80-\\xbf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc]"
@@ -58,6 +58,11 @@ def main_script(lines: Iterable[str]) -> str:
     """Returns the script of which most lines have letters; empty if there are no letters."""
     counts = Counter(script for line in lines for script in scripts_of(line))
     return max(counts, key=lambda script: counts[script], default="")
+
+
+def letters_not_of(script: str) -> str:
+    """Returns what a line has if it has letters of other scripts than the main one."""
+    return f"letters that are not {script}, unlike most lines" if script else "letters, unlike most lines"
 
 
 def numbers_differ(source: str, target: str) -> bool:

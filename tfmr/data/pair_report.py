@@ -9,7 +9,7 @@ from tfmr.config import PairsConfig
 from tfmr.data.blank import is_blank
 from tfmr.data.chunks import in_chunks
 from tfmr.data.corpora.corpus import Corpus, LinePair
-from tfmr.data.line_checks import LINE_CHECKS, main_script, numbers_differ, scripts_of
+from tfmr.data.line_checks import LINE_CHECKS, letters_not_of, main_script, numbers_differ, scripts_of
 from tfmr.data.pairs import PairSplit
 from tfmr.data.progress import reported
 from tfmr.data.report import (
@@ -35,10 +35,11 @@ _EVIDENCE_OF_TOKEN = 3.0
 
 _SIDES = ("source", "target")
 _NOTES = [
-    f"Out of proportion: the ratio of target to source tokens is {_OUT_OF_PROPORTION:g} times more or less than its "
-    f"median, and a side has at least {_ENOUGH_TOKENS} tokens.",
+    f"Out of proportion: the ratio of target to source tokens is more than {_OUT_OF_PROPORTION:g} times its median, or "
+    f"less than 1/{_OUT_OF_PROPORTION:g} of it, and a side has at least {_ENOUGH_TOKENS} tokens.",
     "Looks like the other language: by the frequencies of its tokens on both sides of the corpus, it is much more "
-    "probable on the other side. This finds lines in the wrong one of the two languages, but no third language.",
+    "probable on the other side. This finds lines in the wrong one of the two languages, but not lines in a third "
+    "language.",
 ]
 
 
@@ -60,7 +61,9 @@ def report_on_pairs(
     items = reported(((1, item) for item in corpus.numbered("train")), "Checking", "pairs", len(train))
     for chunk in in_chunks(items, lambda item: len(item[1][0]) + len(item[1][1])):
         blank = [any(map(is_blank, pair)) for _, pair in chunk]
-        found.add("a side is empty, so it is left out", (n for (n, _), bad in zip(chunk, blank, strict=True) if bad))
+        found.add(
+            "a side is empty, so the pair is left out", (n for (n, _), bad in zip(chunk, blank, strict=True) if bad)
+        )
         kept = [item for item, bad in zip(chunk, blank, strict=True) if not bad]
         numbers, pairs = [number for number, _ in kept], [pair for _, pair in kept]
         here = slice(position, position + len(pairs))
@@ -75,7 +78,7 @@ def report_on_pairs(
     _add_duplicates(found, hashes, held_out)
     lengths = {name: quantiles(counts) for name, counts in sorted(sizes.items())}
     lengths |= {f"{name}, tokens with EOS": quantiles(count(arrays.lengths[side])) for side, name in enumerate(_SIDES)}
-    lengths["target per source tokens"] = quantiles(count(arrays.ratios.round(2)))
+    lengths["target tokens per source token"] = quantiles(count(arrays.ratios.round(2)))
     title = f"The training pairs of {corpus.name}, {config.source_language} to {config.target_language}"
     findings = found.with_examples(corpus.numbered("train"), lambda number: corpus.place("train", number))
     return Report(title, "pairs", total, lengths, findings, _NOTES, arrays.histograms())
@@ -88,14 +91,12 @@ def _faults_of_text(pairs: list[LinePair], scripts: list[str]) -> dict[str, list
         "numbers in digits differ": [numbers_differ(*pair) for pair in pairs],
     }
     if scripts[0] != scripts[1]:
-        exchanged = [{scripts[1]}, {scripts[0]}]
-        faults["source and target are exchanged (by script)"] = [
-            [*map(scripts_of, pair)] == exchanged for pair in pairs
-        ]
+        swapped = [{scripts[1]}, {scripts[0]}]
+        faults["source and target are swapped (by script)"] = [[*map(scripts_of, pair)] == swapped for pair in pairs]
     for side, name in enumerate(_SIDES):
         for what, check in LINE_CHECKS.items():
             faults[f"{name} has {what}"] = [bool(check(pair[side])) for pair in pairs]
-        what = f"{name} has letters that are not {scripts[side] or 'of any script'}, as in most lines"
+        what = f"{name} has {letters_not_of(scripts[side])}"
         faults[what] = [bool(scripts_of(pair[side]) - {scripts[side]}) for pair in pairs]
     return faults
 
@@ -123,10 +124,11 @@ class _Arrays:
         odd = (ratio > _OUT_OF_PROPORTION) | (ratio < 1 / _OUT_OF_PROPORTION)
         source, target = (self._evidence_of(side, here) for side in (0, 1))
         like_target, like_source = source < -_EVIDENCE, target > _EVIDENCE
+        too_long = f"longer than data.max_length = {self._max_length} tokens, so the pair is left out"
         return {
-            f"longer than data.max_length = {self._max_length} tokens, so it is left out": longest > self._max_length,
+            too_long: longest > self._max_length,
             "lengths are out of proportion": odd & (longest > _ENOUGH_TOKENS),
-            "source and target are exchanged (by language)": like_target & like_source,
+            "source and target are swapped (by language)": like_target & like_source,
             "only the source looks like the other language": like_target & ~like_source,
             "only the target looks like the other language": like_source & ~like_target,
         }
@@ -170,9 +172,9 @@ def _add_duplicates(found: Findings, hashes: Hashes, held_out: dict[str, tuple[l
     found.add("identical to an earlier pair", numbers[copies].tolist(), hashes.share)
     distinct = sources[~copies]
     several = occurred_before(distinct)
-    found.add("an earlier source with another target", numbers[~copies][several].tolist(), hashes.share)
+    found.add("an earlier source with a different target", numbers[~copies][several].tolist(), hashes.share)
     for split, lines in held_out.items():
         same = np.isin(pairs, np.array(hashes_of(map("\n".join, zip(*lines, strict=True))), np.uint64))
-        found.add(f"identical to a pair of {split}", numbers[same].tolist(), hashes.share)
+        found.add(f"identical to a pair in {split}", numbers[same].tolist(), hashes.share)
         source = np.isin(sources, np.array(hashes_of(lines[0]), np.uint64))
-        found.add(f"a source of {split} with another target", numbers[source & ~same].tolist(), hashes.share)
+        found.add(f"a source from {split} with a different target", numbers[source & ~same].tolist(), hashes.share)

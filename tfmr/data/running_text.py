@@ -270,7 +270,8 @@ def _recipe(text: _Text, given: Tokenizer | None) -> dict[str, Any]:
 
 
 def _write(folder: UnfinishedFolder, text: _Text, given: Tokenizer | None, recipe: dict[str, Any]) -> None:
-    log.info("Preparing the text of %d files", len(text.files) + len(text.validation_files))
+    files = [*text.files, *text.validation_files]
+    log.info("Preparing the text of %s", files[0] if len(files) == 1 else f"{len(files)} files")
     splits = _splits(text)
     _require_text(text, splits)
     tokenizer = tokenizer_of(folder, lambda: given or _train_tokenizer(text.config, splits["train"]))
@@ -333,7 +334,8 @@ def _write_split(
     number, characters, unknown = (counts[key] for key in ("documents", "characters", "unknown"))
     result = {"documents": number, "characters": characters, "tokens": writer.total, "unknown": unknown}
     folder.save(name, result, done=True)
-    log.info("Prepared %s: %d documents, %d characters, %d tokens", name, number, characters, writer.total)
+    documents_read = f"{number} document{'s' * (number != 1)}"
+    log.info("Prepared %s: %s, %d characters, %d tokens", name, documents_read, characters, writer.total)
     if unknown:
         log.info("Unknown tokens in %s: %.3f%%", name, 100 * unknown / writer.total)
     return result

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from tfmr.data.blank import is_blank
 from tfmr.data.chunks import in_chunks
 from tfmr.data.corpora.lines import read_text
-from tfmr.data.line_checks import LINE_CHECKS, main_script, scripts_of
+from tfmr.data.line_checks import LINE_CHECKS, letters_not_of, main_script, scripts_of
 from tfmr.data.progress import reported
 from tfmr.data.report import (
     Findings,
@@ -51,7 +51,7 @@ def report_on_text(
         chunk = [(number, line) for number, line in chunk if not is_blank(line)]
         for what, check in LINE_CHECKS.items():
             found.add(what, (number for number, line in chunk if check(line)))
-        what = f"letters that are not {script or 'of any script'}, as in most lines"
+        what = letters_not_of(script)
         found.add(what, (number for number, line in chunk if scripts_of(line) - {script}))
         found.add(f"{_LONG:,} characters or more", (number for number, line in chunk if len(line) >= _LONG))
         compared = [(number, line) for number, line in chunk if len(line) >= _COMPARED]
@@ -64,15 +64,16 @@ def report_on_text(
     if validation_files:
         others = (line for _, line in _NumberedLines(validation_files) if len(line) >= _COMPARED)
         same = np.isin(values, np.array(hashes_of(others), np.uint64))
-        found.add("identical to a line of validation_files", numbers[same].tolist(), hashes.share)
-    lengths = {"characters of a line": quantiles(characters), "words of a line": quantiles(words)}
-    lengths["tokens of a training document"] = quantiles(count(document_lengths))
+        found.add("identical to a line in validation_files", numbers[same].tolist(), hashes.share)
+    lengths = {"characters per line": quantiles(characters), "words per line": quantiles(words)}
+    lengths["tokens per training document"] = quantiles(count(document_lengths))
     notes = [
         f"Blank lines are counted, but not measured. Lines of fewer than {_COMPARED} characters are not compared with "
-        f"others. Only the first {_LONG:,} characters of a line are checked and counted. No check knows any language."
+        f"others. Only the first {_LONG:,} characters of a line are checked and counted. No check depends on the "
+        "language."
     ]
     findings = found.with_examples(((number, (line,)) for number, line in lines), lines.place)
-    histograms = [_histogram("characters of a line", characters), _histogram("words of a line", words)]
+    histograms = [_histogram("characters per line", characters), _histogram("words per line", words)]
     name = files[0].name if len(files) == 1 else f"{len(files)} files"
     return Report(f"The text of {name}", "lines", total, lengths, findings, notes, histograms)
 

@@ -47,7 +47,9 @@ class UnfinishedFolder:
         self._write()
         if self._stages:
             complete = [name for name, stage in self._stages.items() if stage.done]
-            log.info("Continuing a preparation that was stopped; complete: %s", ", ".join(complete) or "nothing")
+            log.info(
+                "Continuing a preparation that was stopped; already complete: %s", ", ".join(complete) or "nothing"
+            )
 
     def result(self, stage: str) -> dict[str, Any] | None:
         """Returns the counts of a complete stage; None if it is not complete."""

@@ -178,7 +178,7 @@ def _own_tokenizer(folder: Path, ids: Sequence[int]) -> str:
     tokenizer = Tokenizer.from_json(json.dumps(content, ensure_ascii=False), str(file))
     if list(ids) != list(range(len(ids))) or tokenizer.vocab_size > len(ids):
         raise InputError(
-            f"{file}: has other token ids than config.json; give the folder that tfmr export wrote, or vocab.json, "
+            f"{file}: its token ids do not match config.json; give the folder that tfmr export wrote, or vocab.json, "
             "source.spm and target.spm"
         )
     return tokenizer.to_json()

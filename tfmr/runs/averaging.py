@@ -63,7 +63,7 @@ def _chosen_steps(run: RunDirectory, last: int | None, steps: list[int] | None) 
         raise InputError(f"last = {last}: must be 1 or greater")
     if not there or len(there) < (last or 1):
         raise InputError(
-            f"{run.path}: has {len(there)} checkpoints (available: {listed}), fewer than the {last or 1} to average; "
-            "training.keep_last sets how many are kept"
+            f"{run.path}: has too few checkpoints to average: {len(there)} instead of {last or 1} (available: "
+            f"{listed}); training.keep_last sets how many are kept"
         )
     return there[-(last or len(there)) :]

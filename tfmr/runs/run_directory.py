@@ -156,7 +156,9 @@ class RunDirectory:
             *lines, rest = _decoded(file).split("\n")
             sides.append(lines)
             if rest:
-                raise InputError(f"{file}: truncated or damaged (its last line has no end); restore it from a backup")
+                raise InputError(
+                    f"{file}: truncated or damaged (its last line is incomplete); restore it from a backup"
+                )
         if len(sides[0]) != len(sides[1]):
             counts = f"{len(sides[0])} source and {len(sides[1])} target lines"
             raise InputError(f"{self.evaluation}: {split} is damaged ({counts}); restore it from a backup")
