@@ -11,7 +11,6 @@ from jax import Array
 from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import Float
 
-from tfmr.nn.fused_attention import LONGEST, fused_attention
 from tfmr.nn.masks import Segments
 from tfmr.nn.platform import platform
 
@@ -58,6 +57,8 @@ def _log_once(message: str) -> None:
 
 def _why_not(query: Array, key: Array, value: Array, mask: Array | Segments | None) -> str | None:
     """Returns why fused attention cannot serve, or None if it can."""
+    from tfmr.nn.fused_attention import LONGEST  # takes a tenth of a second, which programs without it save
+
     if mask is not None and not isinstance(mask, Segments):
         return "it was given a mask"
     if query.ndim != 4:
@@ -106,6 +107,8 @@ def _of_shards(
     query: Array, key: Array, value: Array, segments: tuple[Array, ...], *, causal: bool, interpret: bool
 ) -> Array:
     """Computes fused attention on every device, for its own rows and heads."""
+    from tfmr.nn.fused_attention import fused_attention
+
     sharded = jax.sharding.get_abstract_mesh().size > 1
     rows, heads = _mesh_axes() if sharded else ((), ())
     num_heads = query.shape[1] // _parts(heads)
