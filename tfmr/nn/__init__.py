@@ -12,7 +12,7 @@ from tfmr.nn.embedding import LearnedPositions, TokenEmbedding, sinusoidal_posit
 from tfmr.nn.feed_forward import PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
 from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer, LayerConfig
-from tfmr.nn.masks import look_ahead_mask, padding_mask, segment_mask
+from tfmr.nn.masks import Segments, look_ahead_mask, padding_mask, segment_mask
 from tfmr.nn.stacks import Decoder, Encoder, stack_layers, unstack_layers
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "LearnedPositions",
     "MultiHeadAttention",
     "PositionwiseFeedForward",
+    "Segments",
     "TokenEmbedding",
     "causal_attention",
     "look_ahead_mask",

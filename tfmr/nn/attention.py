@@ -1,5 +1,6 @@
 """Scaled dot-product attention, multi-head attention, and its key/value cache (section 3.2)."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,9 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
+from tfmr.nn.attention_choice import AttentionName, fused_instead
 from tfmr.nn.dropout import Dropout
-from tfmr.nn.masks import look_ahead_mask
+from tfmr.nn.masks import Segments, look_ahead_mask
 from tfmr.nn.parameters import parameter, with_rank
 from tfmr.nn.projection import project
 
@@ -59,9 +61,28 @@ def scaled_dot_product_attention(
         # Finite, so that the softmax of a fully masked row and its gradient are finite too.
         scores = jnp.where(mask, scores, jnp.finfo(dtype).min)
     weights = jax.nn.softmax(scores, axis=-1)
-    kept = weights if dropout is None else dropout(weights)
+    kept = weights if value.dtype == dtype else _rounded_softmax(scores, value.dtype)
+    kept = kept if dropout is None else dropout(kept)
     output = jnp.einsum("...hqk,...hkd->...hqd", kept.astype(value.dtype), value)
     return (output, weights) if seen is None else (jnp.where(seen, output, 0), jnp.where(seen, weights, 0))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _rounded_softmax(scores: Float[Array, "*shape"], dtype: DTypeLike) -> Float[Array, "*shape"]:
+    """Returns the weights in a narrower type, in which they are also kept for the backward pass."""
+    return jax.nn.softmax(scores, axis=-1).astype(dtype)
+
+
+@_rounded_softmax.defjvp
+def _rounded_softmax_jvp(dtype: DTypeLike, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    weights = _rounded_softmax(*primals, dtype)
+
+    @functools.partial(jax.checkpoint, prevent_cse=False)  # keeps its arguments, not their wider copy
+    def change(weights: Array, tangent: Array) -> Array:
+        weights = weights.astype(tangent.dtype)
+        return weights * (tangent - (weights * tangent).sum(axis=-1, keepdims=True))
+
+    return weights, change(weights, *tangents).astype(dtype)
 
 
 def _boolean(mask: Array) -> Array:
@@ -181,7 +202,10 @@ class MultiHeadAttention(nn.Module):
       output_init: initialiser of the output projection; None: Glorot uniform.
       attention_function: computes attention from the queries, keys and values of all heads, called like
         `scaled_dot_product_attention` with an additional argument `causal`: whether no position attends to a later one.
-        It may return None for the weights. None: `causal_attention` or `scaled_dot_product_attention`.
+        It may return None for the weights. None: as `attention` says.
+      attention: "xla": `causal_attention` or `scaled_dot_product_attention`; "auto": on TPUs `fused_attention` where it
+        can serve, see `AttentionName`. It cannot return weights, has neither dropout nor a bias, takes `Segments` but
+        no array as a mask, and has only a first derivative, in reverse mode.
 
     Raises:
       ValueError: if d_model is not a multiple of num_heads and d_k or d_v is missing.
@@ -198,6 +222,7 @@ class MultiHeadAttention(nn.Module):
     input_init: Callable[..., Any] | None = None
     output_init: Callable[..., Any] | None = None
     attention_function: Callable[..., tuple[Array, Array | None]] | None = None
+    attention: AttentionName = "xla"
 
     def setup(self):
         if self.d_model % self.num_heads and not (self.d_k and self.d_v):
@@ -231,7 +256,7 @@ class MultiHeadAttention(nn.Module):
         self,
         query_input: Float[Array, "*batch query d_model"],
         key_value_input: Float[Array, "*batch key d_model"] | None = None,
-        mask: Bool[Array, "*#batch #heads #query #key"] | None = None,
+        mask: Bool[Array, "*#batch #heads #query #key"] | Segments | None = None,
         *,
         bias: Float[Array, "*#batch #heads #query #key"] | None = None,
         deterministic: bool = True,
@@ -245,7 +270,7 @@ class MultiHeadAttention(nn.Module):
         Args:
           query_input: the sequence that the queries are computed from.
           key_value_input: the sequence that the keys and values are computed from; None: query_input.
-          mask: True where a query may attend to a key; None: everywhere.
+          mask: True where a query may attend to a key, or the segments from which this follows; None: everywhere.
           bias: added to the scores; None: nothing.
           deterministic: False applies dropout to the attention weights, with the random stream `dropout`.
           return_weights: also return the attention weights, before dropout.
@@ -253,7 +278,8 @@ class MultiHeadAttention(nn.Module):
         if key_value_input is None:
             key_value_input = query_input
         key_value = self.keys_values(key_value_input)
-        output, weights = self.attend(query_input, key_value, mask, bias=bias, deterministic=deterministic)
+        options = dict(deterministic=deterministic, return_weights=return_weights)
+        output, weights = self.attend(query_input, key_value, mask, bias=bias, **options)
         if not return_weights:
             return output
         if weights is None:
@@ -271,24 +297,43 @@ class MultiHeadAttention(nn.Module):
         self,
         query_input: Float[Array, "*batch query d_model"],
         key_value: KeyValue,
-        mask: Bool[Array, "*#batch #heads #query #key"] | None = None,
+        mask: Bool[Array, "*#batch #heads #query #key"] | Segments | None = None,
         *,
         bias: Float[Array, "*#batch #heads #query #key"] | None = None,
         deterministic: bool = True,
+        return_weights: bool = False,
     ) -> tuple[Float[Array, "*batch query d_model"], Float[Array, "*batch heads query key"] | None]:
         """Attends to keys and values from `keys_values`.
 
         Returns:
-          The output, and the attention weights, which are None if `attention_function` does not return them.
+          The output, and the attention weights, which are None if `attention_function` does not return them, or if
+          attention is fused; `return_weights` prevents that.
         """
         query = self._project(query_input, self.query_kernel, self.query_bias)
         dropout = None
         if self.dropout_rate > 0.0 and not deterministic:
             dropout = lambda weights: self.dropout(weights, deterministic=False)  # noqa: E731
+        heads = None
+        if self.attention_function is None:
+            plain_because = self._needs_weights(return_weights, bias, dropout)
+            arrays = query, key_value.key, key_value.value, mask
+            heads = fused_instead(self.attention, *arrays, causal=self.causal, plain_because=plain_because)
+        if heads is not None:
+            return self._join(heads), None
+        if isinstance(mask, Segments):
+            mask = mask.mask()
         heads, weights = self._attention(query, key_value, mask, bias=bias, causal=self.causal, dropout=dropout)
         if weights is not None:
             self.sow("intermediates", "attention_weights", weights)
         return self._join(heads), weights
+
+    def _needs_weights(self, returned: bool, bias: Array | None, dropout: Callable | None) -> str | None:
+        """Returns for what attention must compute its scores or weights as arrays, or None if it need not."""
+        if returned or self.is_mutable_collection("intermediates"):
+            return "the weights are asked for"
+        if bias is not None:
+            return "it was given a bias"
+        return None if dropout is None else "the weights have dropout"
 
     def _attention(
         self, query: Array, key_value: KeyValue, mask: Array | None, *, causal: bool, **options: Any

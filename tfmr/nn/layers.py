@@ -12,9 +12,11 @@ from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
 from tfmr.nn.attention import KeyValue, KeyValueCache, MultiHeadAttention
+from tfmr.nn.attention_choice import AttentionName
 from tfmr.nn.dropout import Dropout
 from tfmr.nn.feed_forward import Activation, PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
+from tfmr.nn.masks import Segments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +44,7 @@ class LayerConfig:
         attention and the down-projection; None: the blocks' default.
       feed_forward_dropout_rate: dropout rate inside the feed-forward network.
       attention_function: computes attention in place of the default, see `MultiHeadAttention`.
+      attention: whether attention may be fused, see `MultiHeadAttention`.
     """
 
     num_heads: int
@@ -63,6 +66,7 @@ class LayerConfig:
     residual_init: Callable[..., Any] | None = None
     feed_forward_dropout_rate: float = 0.0
     attention_function: Callable[..., tuple[Array, Array | None]] | None = None
+    attention: AttentionName = "xla"
 
 
 class TransformerLayer(nn.Module):
@@ -88,6 +92,7 @@ class TransformerLayer(nn.Module):
             input_init=config.kernel_init,
             output_init=config.residual_init,
             attention_function=config.attention_function,
+            attention=config.attention,
         )
 
     def _feed_forward(self) -> PositionwiseFeedForward:
@@ -139,7 +144,7 @@ class EncoderLayer(TransformerLayer):
         self,
         x: Float[Array, "*batch length d_model"],
         *,
-        mask: Bool[Array, "*#batch #heads #length #length"] | None = None,
+        mask: Bool[Array, "*#batch #heads #length #length"] | Segments | None = None,
         bias: Float[Array, "*#batch #heads #length #length"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch length d_model"]:
@@ -213,8 +218,8 @@ class DecoderLayer(TransformerLayer):
         x: Float[Array, "*batch target d_model"],
         memory: Float[Array, "*batch source d_model"],
         *,
-        self_mask: Bool[Array, "*#batch #heads #target #target"] | None = None,
-        cross_mask: Bool[Array, "*#batch #heads #target #source"] | None = None,
+        self_mask: Bool[Array, "*#batch #heads #target #target"] | Segments | None = None,
+        cross_mask: Bool[Array, "*#batch #heads #target #source"] | Segments | None = None,
         self_bias: Float[Array, "*#batch #heads #target #target"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch target d_model"]:

@@ -4,9 +4,25 @@ Segment 0 is padding. A padded batch has the segments {0, 1}; a packed batch num
 Masks broadcast over heads.
 """
 
+import flax.struct
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Int
+
+
+@flax.struct.dataclass
+class Segments:
+    """A mask that lets each query attend to the keys of its own segment, without the array of all pairs.
+
+    Attention that is fused computes the pairs where it needs them.
+    """
+
+    query: Int[Array, "*batch query"]
+    key: Int[Array, "*batch key"]
+
+    def mask(self) -> Bool[Array, "*batch 1 query key"]:
+        """Returns the mask as an array; see `segment_mask`."""
+        return segment_mask(self.query, self.key)
 
 
 def padding_mask(key_segments: Int[Array, "*batch key"]) -> Bool[Array, "*batch 1 1 key"]:

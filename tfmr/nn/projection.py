@@ -4,6 +4,8 @@ import jax
 from jax import Array
 from jaxtyping import Float
 
+from tfmr.nn.platform import platform
+
 
 def project(x: Float[Array, "*batch d_in"], kernel: Float[Array, "d_in d_out"]) -> Float[Array, "*batch d_out"]:
     """Returns x @ kernel.
@@ -15,7 +17,7 @@ def project(x: Float[Array, "*batch d_in"], kernel: Float[Array, "d_in d_out"]) 
     Merging the axes requires that only the first one is sharded. Otherwise, and on accelerators, which do not need it,
     this is the plain product.
     """
-    if jax.default_backend() != "cpu" or any(jax.typeof(x).sharding.spec[1:-1]):
+    if platform() != "cpu" or any(jax.typeof(x).sharding.spec[1:-1]):
         return x @ kernel
     rows = x.reshape(-1, x.shape[-1]) @ kernel
     return rows.reshape(*x.shape[:-1], kernel.shape[-1])

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from tfmr.nn.attention import KeyValueCache
 from tfmr.nn.layer_norm import LayerNorm
 from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer, LayerConfig
+from tfmr.nn.masks import Segments
 
 ACTIVATION_AXES = ("batch", "length", "activation_embed")
 
@@ -50,11 +51,11 @@ class Stack(nn.Module):
         """Returns a new layer."""
         raise NotImplementedError
 
-    def _run(self, x: Array, *, deterministic: bool, **context: Array | None) -> Array:
+    def _run(self, x: Array, *, deterministic: bool, **context: Array | Segments | None) -> Array:
         """Applies all layers to x; `context` contains the layers' other arguments, by name. None is left out."""
-        given: dict[str, Array] = {name: value for name, value in context.items() if value is not None}
+        given: dict[str, Array | Segments] = {name: value for name, value in context.items() if value is not None}
 
-        def run_layer(layer: Any, x: Array, context: dict[str, Array]) -> Array:
+        def run_layer(layer: Any, x: Array, context: dict[str, Array | Segments]) -> Array:
             x = layer(x, **context, deterministic=deterministic)
             return nn.with_logical_constraint(x, ACTIVATION_AXES) if x.ndim == 3 else x
 
@@ -106,7 +107,7 @@ class Encoder(Stack):
         self,
         x: Float[Array, "*batch length d_model"],
         *,
-        mask: Bool[Array, "*#batch #heads #length #length"] | None = None,
+        mask: Bool[Array, "*#batch #heads #length #length"] | Segments | None = None,
         bias: Float[Array, "*#batch #heads #length #length"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch length d_model"]:
@@ -146,13 +147,15 @@ class Decoder(Stack):
         x: Float[Array, "*batch target d_model"],
         memory: Float[Array, "*batch source d_model"],
         *,
-        self_mask: Bool[Array, "*#batch #heads #target #target"] | None = None,
-        cross_mask: Bool[Array, "*#batch #heads #target #source"] | None = None,
+        self_mask: Bool[Array, "*#batch #heads #target #target"] | Segments | None = None,
+        cross_mask: Bool[Array, "*#batch #heads #target #source"] | Segments | None = None,
         self_bias: Float[Array, "*#batch #heads #target #target"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch target d_model"]:
         """Returns the last layer's output. All layers get the same masks and bias."""
-        masks = dict(self_mask=self_mask, cross_mask=cross_mask, self_bias=self_bias)
+        masks: dict[str, Array | Segments | None] = dict(
+            self_mask=self_mask, cross_mask=cross_mask, self_bias=self_bias
+        )
         return self._run(x, memory=memory, **masks, deterministic=deterministic)
 
     def start_cache(self, memory: Float[Array, "*batch source d_model"], length: int) -> tuple[DecoderLayerCache, ...]:

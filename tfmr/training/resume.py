@@ -32,6 +32,7 @@ FREE = {
     "training.accumulation",
     "training.loss_chunk",
     "training.corpus_may_change",
+    "model.attention",
     "model.remat",
 }
 """Sections and fields that may change, since they do not affect what a step computes."""

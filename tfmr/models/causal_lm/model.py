@@ -11,7 +11,7 @@ from tfmr.config import CausalLMConfig
 from tfmr.models.causal_lm.account import ACCOUNT
 from tfmr.models.model import Model, register_model
 from tfmr.models.token_model import embed, layer_config, token_embedding
-from tfmr.nn import Dropout, Encoder, KeyValueCache, LearnedPositions, TokenEmbedding, segment_mask
+from tfmr.nn import Dropout, Encoder, KeyValueCache, LearnedPositions, Segments, TokenEmbedding
 
 LayerCaches = tuple[KeyValueCache, ...]
 
@@ -84,7 +84,7 @@ class CausalLM(Model):
         deterministic: bool = True,
     ) -> Float[Array, "batch length d_model"]:
         """Returns the last layer's output; the logits are its product with the output embedding."""
-        mask = None if segments is None else segment_mask(segments, segments)
+        mask = None if segments is None else Segments(segments, segments)
         return self.decoder(self._embed(tokens, positions, deterministic), mask=mask, deterministic=deterministic)
 
     def states_and_output_table(

@@ -20,9 +20,9 @@ from tfmr.nn import (
     Dropout,
     Encoder,
     LearnedPositions,
+    Segments,
     TokenEmbedding,
     padding_mask,
-    segment_mask,
 )
 from tfmr.nn.parameters import parameter
 
@@ -113,7 +113,7 @@ class Transformer(Model):
         """Returns the encoder's output, the memory that the decoder attends to."""
         embedding = self.embedding if self.config.tie_embeddings == "all" else self.source_embedding
         x = embed(source, source_positions, embedding, self.source_positions, self.dropout, deterministic=deterministic)
-        mask = None if source_segments is None else segment_mask(source_segments, source_segments)
+        mask = None if source_segments is None else Segments(source_segments, source_segments)
         return self.encoder(x, mask=mask, deterministic=deterministic)
 
     def decode(
@@ -151,8 +151,8 @@ class Transformer(Model):
         return self.decoder(
             x,
             memory,
-            self_mask=segment_mask(target_segments, target_segments),
-            cross_mask=segment_mask(target_segments, source_segments),
+            self_mask=Segments(target_segments, target_segments),
+            cross_mask=Segments(target_segments, source_segments),
             deterministic=deterministic,
         )
 
