@@ -145,7 +145,9 @@ def test_the_blocks_pull_in_jax_and_flax_only():
 
 
 def test_preparing_needs_no_jax():
-    modules = "tfmr.cli.prepare, tfmr.cli.report_picture, tfmr.data.prepare, tfmr.data.running_text"
+    modules = (
+        "tfmr.cli.prepare, tfmr.data.prepare, tfmr.data.running_text, tfmr.data.pair_report, tfmr.data.text_report"
+    )
     assert not {"jax", "flax"} & modules_after(f"import {modules}")
 
 
