@@ -129,8 +129,8 @@ def test_inspect_tells_how_long_training_takes(config: str, capsys: pytest.Captu
     out = capsys.readouterr().out
     per_step = 1e6 * value("training FLOPs per target token", out)
     assert value("training FLOPs per step", out) == pytest.approx(per_step, rel=1e-3)
-    large = ("--data.tokens-per-batch", "10000000000")
-    expected = 1e4 * per_step * 100_000 / (918e12 * 4 * 0.5) / 3600
+    large = ("--data.tokens-per-batch", "2000000000")
+    expected = 2e3 * per_step * 100_000 / (918e12 * 4 * 0.5) / 3600
     assert hours("--chip", "v6e", "--chips", "4", "--mfu", "0.5", *large) == pytest.approx(expected, rel=0.01)
     for wrong, told in {"--chip": "unknown chip", "--chips": "must be 1 or more", "--mfu": "must be in"}.items():
         assert told in error_of(["inspect", config, wrong, "0"], capsys)
