@@ -19,9 +19,8 @@ def plot_report(report: Report) -> Figure:
     figure = Figure(figsize=(10, height), layout="constrained")
     (title,), fonts = visible_labels([f"{report.title}: {report.total:,} {report.unit}"], longest=100)
     figure.suptitle(title, fontsize=11, fontfamily=fonts, parse_math=False)
-    parts: Any = figure.subfigures(
-        2, 1, height_ratios=[3.0, height - 3.0]
-    )  # so that the labels below do not shift them
+    # Figures of their own, so that the long labels below do not shift the histograms.
+    parts: Any = figure.subfigures(2, 1, height_ratios=[3.0, height - 3.0])
     axes = parts[0].subplots(1, len(report.histograms), squeeze=False)
     for axis, histogram in zip(axes.flat, report.histograms, strict=True):
         _draw(axis, histogram, report.unit)

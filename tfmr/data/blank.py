@@ -14,3 +14,8 @@ _INVISIBLE = re.compile(
 def is_blank(text: str) -> bool:
     """Returns whether a text has no visible character."""
     return _INVISIBLE.fullmatch(text) is not None
+
+
+def has_blank_side(pair: tuple[str, str]) -> bool:
+    """Returns whether a side of a sentence pair is blank, so that training leaves the pair out."""
+    return is_blank(pair[0]) or is_blank(pair[1])

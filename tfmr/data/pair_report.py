@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
 
 from tfmr.config import PairsConfig
-from tfmr.data.blank import is_blank
+from tfmr.data.blank import has_blank_side
 from tfmr.data.chunks import in_chunks
 from tfmr.data.corpora.corpus import Corpus, LinePair
 from tfmr.data.line_checks import LINE_CHECKS, letters_not_of, main_script, numbers_differ, scripts_of
 from tfmr.data.pairs import PairSplit
-from tfmr.data.progress import reported
+from tfmr.data.progress import counted
 from tfmr.data.report import (
     Findings,
     Hashes,
@@ -58,9 +58,9 @@ def report_on_pairs(
     arrays = _Arrays(train, config)
     scripts = [main_script(line for lines in held_out.values() for line in lines[side]) for side in (0, 1)]
     total = position = 0
-    items = reported(((1, item) for item in corpus.numbered("train")), "Checking", "pairs", len(train))
-    for chunk in in_chunks(items, lambda item: len(item[1][0]) + len(item[1][1])):
-        blank = [any(map(is_blank, pair)) for _, pair in chunk]
+    items = counted(corpus.numbered("train"), "Checking", "pairs", len(train))
+    for chunk in in_chunks(items, lambda item: sum(map(len, item[1]))):
+        blank = [has_blank_side(pair) for _, pair in chunk]
         found.add(
             "a side is empty, so the pair is left out", (n for (n, _), bad in zip(chunk, blank, strict=True) if bad)
         )
@@ -90,14 +90,15 @@ def _faults_of_text(pairs: list[LinePair], scripts: list[str]) -> dict[str, list
         "the target is a copy of the source": [source == target for source, target in pairs],
         "numbers in digits differ": [numbers_differ(*pair) for pair in pairs],
     }
+    found = [[*map(scripts_of, pair)] for pair in pairs]
     if scripts[0] != scripts[1]:
         swapped = [{scripts[1]}, {scripts[0]}]
-        faults["source and target are swapped (by script)"] = [[*map(scripts_of, pair)] == swapped for pair in pairs]
+        faults["source and target are swapped (by script)"] = [sides == swapped for sides in found]
     for side, name in enumerate(_SIDES):
         for what, check in LINE_CHECKS.items():
             faults[f"{name} has {what}"] = [bool(check(pair[side])) for pair in pairs]
         what = f"{name} has {letters_not_of(scripts[side])}"
-        faults[what] = [bool(scripts_of(pair[side]) - {scripts[side]}) for pair in pairs]
+        faults[what] = [bool(sides[side] - {scripts[side]}) for sides in found]
     return faults
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfmr.config import PairsConfig
-from tfmr.data.blank import is_blank
+from tfmr.data.blank import has_blank_side
 from tfmr.data.chunks import in_chunks
 from tfmr.data.corpora import Corpus, load_corpus
 from tfmr.data.corpora.corpus import SPLITS, LinePair, fingerprint, is_in_sample
@@ -103,7 +103,7 @@ def prepare_pairs(config: PairsConfig) -> PreparedPairs:
         return prepared
     assert isinstance(corpus, TextCorpus)
     return prepared.with_entries(
-        config.source_names, len(prepared.split("train")), lambda: corpus.sizes_of_files(_is_blank)
+        config.source_names, len(prepared.split("train")), lambda: corpus.sizes_of_files(has_blank_side)
     )
 
 
@@ -153,7 +153,7 @@ def _train_tokenizer(corpus: Corpus, config: PairsConfig, size: int) -> Tokenize
 def _lines_to_learn_from(corpus: Corpus, config: PairsConfig, share: float, skipped: "_Skipped") -> Iterator[str]:
     """Yields the lines of a share of the training pairs, without those that training is certain to leave out."""
     for number, pair in corpus.numbered("train"):
-        if not is_in_sample(pair, share) or _is_blank(pair):
+        if not is_in_sample(pair, share) or has_blank_side(pair):
             continue
         if any(_is_too_long(line, config) for line in pair):
             skipped.add(number, pair)
@@ -166,14 +166,6 @@ def _is_too_long(line: str, config: PairsConfig) -> bool:
     if config.tokenizer == "characters":
         return len(line) >= config.max_length
     return len(line) > _MOST_CHARACTERS * config.max_length or len(line.split()) >= config.max_length
-
-
-def _characters(pair: LinePair) -> int:
-    return len(pair[0]) + len(pair[1])
-
-
-def _is_blank(pair: LinePair) -> bool:
-    return any(map(is_blank, pair))
 
 
 class _Skipped:
@@ -209,9 +201,10 @@ def _write_split(
     writers = [TokenWriter(folder.path, f"{split}.{side}", tokenizer.vocab_size) for side in _SIDES]
     pairs = itertools.islice(corpus.split(split), counts["read"], None)
     # Chunks are read in a thread while others are encoded, on all cores.
-    with contextlib.closing(prefetch(((len(chunk), chunk) for chunk in in_chunks(pairs, _characters)), 2)) as chunks:
+    sized = ((len(chunk), chunk) for chunk in in_chunks(pairs, lambda pair: sum(map(len, pair))))
+    with contextlib.closing(prefetch(sized, 2)) as chunks:
         for chunk in reported(chunks, f"Encoding {split}", "pairs", size, counts["read"]):
-            kept = [pair for pair in chunk if not _is_blank(pair)] if split == "train" else chunk
+            kept = [pair for pair in chunk if not has_blank_side(pair)] if split == "train" else chunk
             counts.update(read=len(chunk), pairs=len(kept))
             for number, (side, writer) in enumerate(zip(_SIDES, writers, strict=True)):
                 lines = [pair[number] for pair in kept]

@@ -40,6 +40,11 @@ def reported(items: Iterable[tuple[int, T]], stage: str, unit: str, total: int, 
         _clear()
 
 
+def counted(items: Iterable[T], stage: str, unit: str, total: int = 0) -> Iterator[T]:
+    """Yields items, and reports their number as `reported` does."""
+    return reported(((1, item) for item in items), stage, unit, total)
+
+
 @contextlib.contextmanager
 def timed(stage: str) -> Iterator[None]:
     """Reports how long its context has been running, for work whose progress is not known."""

@@ -13,7 +13,7 @@ from tfmr.data.blank import is_blank
 from tfmr.data.chunks import in_chunks
 from tfmr.data.corpora.lines import read_text
 from tfmr.data.line_checks import LINE_CHECKS, letters_not_of, main_script, scripts_of
-from tfmr.data.progress import reported
+from tfmr.data.progress import counted
 from tfmr.data.report import (
     Findings,
     Hashes,
@@ -45,7 +45,7 @@ def report_on_text(
     script = main_script(line for _, line in itertools.islice(lines, 10_000))
     characters, words = Counter(), Counter()
     total = 0
-    items = reported(((1, item) for item in lines), "Checking", "lines", 0)
+    items = counted(lines, "Checking", "lines")
     for chunk in in_chunks(items, lambda item: len(item[1])):
         total += len(chunk)
         chunk = [(number, line) for number, line in chunk if not is_blank(line)]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
-from tfmr.data.progress import reported
+from tfmr.data.progress import counted
 from tfmr.errors import InputError
 
 log = logging.getLogger("tfmr")
@@ -90,7 +90,7 @@ class Corpus(abc.ABC):
         """Returns the number of pairs in a split; unless a subclass knows better, by reading it."""
         if split == "train" and not self.is_whole(split):
             return self._held_out.rest
-        return sum(1 for _ in reported(((1, pair) for pair in self.split(split)), f"Reading {split}", "pairs", 0))
+        return sum(1 for _ in counted(self.split(split), f"Reading {split}", "pairs"))
 
     @functools.cached_property
     def _lacking(self) -> list[str]:
@@ -101,7 +101,7 @@ class Corpus(abc.ABC):
         """The splits that are missing: distinct pairs in the order of the training pairs."""
         found = {split: Smallest[LinePair](MAX_HELD_OUT) for split in self._lacking}
         total = rest = 0
-        for pair in reported(((1, pair) for pair in self.read("train")), "Reading", "pairs", 0):
+        for pair in counted(self.read("train"), "Reading", "pairs"):
             total += 1
             side = side_of(pair, self.held_out_share)
             if side in found:

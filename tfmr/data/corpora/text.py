@@ -7,7 +7,7 @@ from pathlib import Path
 from tfmr.config import PairsConfig
 from tfmr.data.corpora.corpus import READER_VERSION, Corpus, LinePair, fingerprint
 from tfmr.data.corpora.lines import find_files, missing_file, read_pairs, read_tsv, sha256_of_files
-from tfmr.data.progress import reported
+from tfmr.data.progress import counted
 from tfmr.errors import InputError
 
 _STEMS = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
@@ -53,7 +53,7 @@ class TextCorpus(Corpus):
         return [
             sum(
                 not (self.is_held_out(pair) or is_left_out(pair))
-                for pair in reported(((1, pair) for pair in _read(files)), f"Counting {files[0].name}", "pairs", 0)
+                for pair in counted(_read(files), f"Counting {files[0].name}", "pairs")
             )
             for files in self.files["train"]
         ]
