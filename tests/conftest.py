@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +11,10 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
+
+# A shell starts background jobs with SIGINT ignored. The processes that tests start and interrupt must not inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before jax is imported, and for the processes that tests start. Most of the time goes into compiling programs that run
 # once or twice, so their machine code is not optimised. What the tests look at stays: the passes before that choose

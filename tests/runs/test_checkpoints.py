@@ -372,6 +372,7 @@ def test_another_architecture_is_not_damage(run):
     assert state_steps(run) == [3, 5]
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_harmless_or_found(run):
     save(run, 3)
     folder, like = run.checkpoints / "3", start()

@@ -145,6 +145,7 @@ def test_a_finished_run_holds_everything(finished):
     assert_same(params(finished, "best"), params(finished, str(best), moving_average=True))
 
 
+@pytest.mark.slow
 def test_stopped_again_and_again_it_ends_the_same(base, finished, tmp_path):
     config = changed(base, keep_last=3)
     config = dataclasses.replace(config, workdir=str(tmp_path / "run"))
@@ -166,6 +167,7 @@ def test_stopped_again_and_again_it_ends_the_same(base, finished, tmp_path):
         assert_same(params(run, str(step)), params(finished, str(step)))
 
 
+@pytest.mark.slow
 def test_killed_anywhere_it_ends_the_same(base, finished, tmp_path):
     # checkpoint_every=1: the kill may well fall into a save.
     config = dataclasses.replace(changed(base, checkpoint_every=1, keep_last=3), workdir=str(tmp_path / "run"))
@@ -300,6 +302,7 @@ def test_a_second_process_is_refused(base, tmp_path):
     assert os.listdir(tmp_path / "run") == []
 
 
+@pytest.mark.slow
 def test_a_signal_in_an_evaluation_ends_it_and_it_is_repeated(base, finished, tmp_path, in_evaluation):
     config = dataclasses.replace(changed(base, checkpoint_every=0), workdir=str(tmp_path / "run"))
     run = RunDirectory(tmp_path / "run")
@@ -391,6 +394,7 @@ def test_cosine_keeps_its_number_of_steps(base, tmp_path):
     assert state_steps(run) == [4]
 
 
+@pytest.mark.slow
 def test_a_bucket_is_a_run_directory_too(base, finished, tmp_path, monkeypatch):
     fake_bucket.install(monkeypatch, tmp_path)
     config = dataclasses.replace(changed(base, keep_last=3), workdir="gs://bucket/runs/one")
