@@ -141,7 +141,9 @@ def _training(
     optimizer = make_optimizer(training, schedule)
     mesh = make_mesh(MeshConfig())
     state, sharding = make_sharded_state(model, optimizer, jax.random.key(0), mesh, ema=False)
-    train_step = make_train_step(model, optimizer, schedule, training, chunk=loss_chunk(training, mesh))
+    train_step = make_train_step(
+        model, optimizer, schedule, training, chunk=loss_chunk(training, mesh, model.config.vocab_size)
+    )
     step = compile_for_mesh(train_step, mesh, sharding)
     arrays = [jax.device_put(batch) for batch, _ in batches]
     session = SimpleNamespace(n_units=len(batches), warm=warm, state=state)

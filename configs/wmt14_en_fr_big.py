@@ -2,36 +2,43 @@
 
     python train.py configs/wmt14_en_fr_big.py --data.dir FOLDER
 
-FOLDER is the folder in which tensorflow-datasets finds or saves the archives of wmt14_translate/fr-en. The paper trains
-for 300 000 steps of about 25 000 source and 25 000 target tokens on 8 GPUs, and averages the last 20 checkpoints, which
-are 10 minutes apart: `tfmr average RUN --last 20`.
+FOLDER is the folder in which tensorflow-datasets finds or saves the archives of wmt14_translate/fr-en. The batch is for
+8 GPUs or a TPU v5e-8, with 32 packed rows of 256 source and 256 target tokens on each device; docs/launch.md has the
+batches and learning rates of larger slices. The model sees as many tokens as the paper's: 300,000 updates of about
+25,000 source and 25,000 target tokens. `tfmr average RUN --last 20` averages the last checkpoints, as the paper does.
 """
+
+import dataclasses
 
 from tfmr import Config, DecodingConfig, PairsConfig, TrainingConfig
 from tfmr.config.presets import transformer_big
+
+TOKENS_PER_BATCH = 8 * 32 * 256
 
 
 def get_config() -> Config:
     """Returns the configuration."""
     return Config(
-        model=transformer_big(dropout_rate=0.1),
+        model=dataclasses.replace(transformer_big(dropout_rate=0.1), dtype="bfloat16"),
         data=PairsConfig(
             corpus="wmt14_translate/fr-en",
             source_language="en",
             target_language="fr",
             tokenizer="wordpiece",
             vocab_size=32_000,
-            tokens_per_batch=25_000,
-            num_buckets=16,
+            batching="packed",
+            max_length=256,
+            tokens_per_batch=TOKENS_PER_BATCH,
         ),
         training=TrainingConfig(
-            steps=300_000,
-            schedule="noam",
+            steps=300_000 * 25_000 // TOKENS_PER_BATCH,
+            schedule="inverse_sqrt",
+            learning_rate=5e-4,
             warmup_steps=4000,
             label_smoothing=0.1,
             log_every=100,
             evaluate_every=5000,
-            checkpoint_every=1500,
+            checkpoint_every=1000,
             keep_last=20,
         ),
         decoding=DecodingConfig(beam_size=4, alpha=0.6),

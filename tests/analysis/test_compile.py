@@ -28,7 +28,7 @@ PARAMETERS = sum(x.size for x in jax.tree.leaves(start_state(MODEL, training_con
 def compiled(*shape, **training):
     config = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, **training))
     inputs = step_inputs(config, mesh_of(*shape))
-    return inputs, compile_step(inputs)
+    return inputs, compile_step(inputs, None)
 
 
 def sums(step, kind):

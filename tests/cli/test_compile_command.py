@@ -59,7 +59,7 @@ def test_tpus_that_are_not_here(config: str, capsys: pytest.CaptureFixture[str])
 WRONG = {
     "no topology": ([], "name the chips, as in: tfmr compile"),
     "no value": (["--topology"], "--topology: needs a value"),
-    "unknown chip": (["--topology", "v5x:4x4"], "choose one of v4, v5e, v5p, v6e, cpu"),
+    "unknown chip": (["--topology", "v5x:4x4"], "choose one of v4, v5e, v5p, v6e, a100, h100, h200, cpu"),
     "no shape": (["--topology", "v5e"], "must give the shape of the v5e devices, as in v5e:16x16"),
     "wrong shape": (["--topology", "v5p:4x4"], "the shape of the v5p devices, as in v5p:4x4x4"),
     "too many": (["--topology", "cpu:99"], "this process has only 8 CPU devices"),
@@ -104,7 +104,7 @@ def test_a_step_that_does_not_fit_ends_with_what_to_change(
 
     monkeypatch.setattr(command, "parse_topology", lambda topology: ("toy", (8,)))
     monkeypatch.setattr(command, "_prepare_environment", lambda chip, shape: None)
-    monkeypatch.setattr(command, "topology_devices", lambda chip, shape: __import__("jax").devices())
+    monkeypatch.setattr("tfmr.analysis.topologies.topology_devices", lambda chip, shape: __import__("jax").devices())
     for memory in (10**9, 10**4):
         monkeypatch.setitem(CHIPS, "toy", Chip("toy", 1e12, memory, 1e9, 1e9))
         if memory == 10**9:

@@ -84,8 +84,18 @@ def test_xla_serves_what_the_kernel_cannot():
     assert of_block(dropped, x, mask)
     assert not of_block(dropped, x, mask, deterministic=False)
     assert not of_block(block, jnp.ones((1, 1025, 8)), None)
+    assert of_block(block, jnp.ones((1, 1152, 8)), None)
     assert not of_block(block, x[0], None)
     assert not of_block(block.clone(dtype=jnp.float16), x, mask)
+
+
+def test_what_cudnn_cannot_serve_is_left_to_xla():
+    narrow = jnp.ones((2, 4, 5, 8), jnp.bfloat16)
+    options = dict(causal=True, plain_because=None)
+    assert fused_instead("cudnn", narrow, narrow, narrow, None, **options) is not None
+    for x in (narrow.astype(jnp.float32), narrow[..., :4], jnp.ones((2, 4, 5, 136), jnp.bfloat16)):
+        assert fused_instead("cudnn", x, x, x, None, **options) is None
+    assert fused_instead("cudnn", narrow, narrow, jnp.ones((2, 4, 5, 16), jnp.bfloat16), None, **options) is None
 
 
 def test_rows_that_cannot_be_divided_over_the_mesh_are_left_to_xla():
@@ -97,13 +107,13 @@ def test_rows_that_cannot_be_divided_over_the_mesh_are_left_to_xla():
 def test_the_log_of_a_tpu_says_once_which_attention_runs(monkeypatch, caplog):
     monkeypatch.setattr(attention_choice, "platform", lambda: "tpu")
     monkeypatch.setattr(jax, "device_count", lambda: 1)
-    monkeypatch.setattr(attention_choice, "_of_shards", lambda query, *_, **__: query)
+    monkeypatch.setattr(attention_choice, "_of_shards", lambda kernel, query, *_: query)
     attention_choice._log_once.cache_clear()
     query = jnp.ones((2, 4, 5, 8))
     with caplog.at_level(logging.INFO, "tfmr"):
         for reason in (None, "the weights have dropout") * 2:
             fused_instead("auto", query, query, query, None, causal=True, plain_because=reason)
     assert [record.getMessage() for record in caplog.records] == [
-        "attention: fused",
+        "attention: fused_attention",
         "attention: XLA, since the weights have dropout",
     ]

@@ -1,4 +1,4 @@
-"""The TPU kernel, interpreted on the CPU, against a float64 reference, and compiled for TPUs."""
+"""The kernels, interpreted on the CPU, against a float64 reference, and compiled for TPUs."""
 
 import os
 import subprocess
@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from tfmr.nn import fused_attention as fused
+from tfmr.nn.cudnn_attention import cudnn_attention
 from tfmr.nn.fused_attention import fused_attention
+from tfmr.nn.long_attention import long_attention
 
 
 class Case(NamedTuple):
@@ -83,12 +85,12 @@ def reference(query, key, value, gradient, segments, case):
     return [x.swapaxes(1, 2).reshape(case.rows, x.shape[2], -1) for x in results]
 
 
-def computed(query, key, value, gradient, segments, case):
+def computed(query, key, value, gradient, segments, case, kernel=fused_attention):
     """Returns the output and the three gradients of the kernel."""
     options = dict(num_heads=case.heads, causal=case.causal, interpret=True)
 
     def run(*arrays):
-        output, pull_back = jax.vjp(lambda *x: fused_attention(*x, *segments, **options), *arrays)
+        output, pull_back = jax.vjp(lambda *x: kernel(*x, *segments, **options), *arrays)
         return output, *pull_back(gradient)
 
     return jax.jit(run)(query, key, value)
@@ -101,6 +103,23 @@ def test_values_and_gradients(case):
     for found, expected in zip(computed(*arrays, segments, case), reference(*arrays, segments, case), strict=True):
         assert found.dtype == case.dtype
         np.testing.assert_allclose(np.asarray(found, np.float64), expected, atol=tolerance, rtol=tolerance)
+
+
+LONG = {
+    "packed": Case(2, 256, 256),
+    "look-ahead in packed rows": Case(1, 384, 384, causal=True),
+    "look-ahead without segments": Case(1, 256, 256, segments="none", causal=True),
+    "attention to another sequence, and queries without keys": Case(1, 128, 384),
+}
+
+
+@pytest.mark.parametrize("kernel", [long_attention, cudnn_attention])
+@pytest.mark.parametrize("case", LONG.values(), ids=LONG)
+def test_values_and_gradients_of_the_other_kernels(case, kernel):
+    arrays, segments = inputs_of(case)
+    results = computed(*arrays, segments, case, kernel=kernel)
+    for found, expected in zip(results, reference(*arrays, segments, case), strict=True):
+        np.testing.assert_allclose(np.asarray(found, np.float64), expected, atol=2e-5, rtol=2e-5)
 
 
 def test_a_query_without_keys_gives_0_and_has_no_gradient():
@@ -171,10 +190,12 @@ import jax, jax.numpy as jnp
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 from tfmr.nn.fused_attention import fused_attention
+from tfmr.nn.long_attention import long_attention
 
 def step(query, key, value, query_segments, key_segments, gradient):
     def attend(*x):
-        return fused_attention(*x, query_segments, key_segments, num_heads=heads, causal=causal)
+        kernel = fused_attention if queries <= 1024 else long_attention
+        return kernel(*x, query_segments, key_segments, num_heads=heads, causal=causal)
     output, pull_back = jax.vjp(attend, query, key, value)
     return output, pull_back(gradient)
 
@@ -182,6 +203,7 @@ cases = [
     (8, 256, 256, 16, 64, True, "bfloat16"),
     (4, 37, 90, 8, 64, False, "bfloat16"),
     (2, 520, 520, 3, 80, True, "float32"),
+    (2, 2048, 2048, 4, 64, True, "bfloat16"),
 ]
 for name in ("v5e:2x2", "v5p:2x2x1", "v6e:2x2"):
     sharding = SingleDeviceSharding(topologies.get_topology_desc(platform="tpu", topology_name=name).devices[0])

@@ -3,6 +3,7 @@
 import functools
 import logging
 import re
+from types import SimpleNamespace
 
 import flax.linen as nn
 import jax
@@ -40,7 +41,7 @@ def longer_run(
     config = training_config(accumulation=accumulation, label_smoothing=label_smoothing, ema_decay=ema_decay)
     mesh = mesh_of(*shape)
     state, sharding = start_state(model, config, mesh)
-    step = compile_for_mesh(make_step(model, config, loss_chunk(config, mesh)), mesh, sharding)
+    step = compile_for_mesh(make_step(model, config, loss_chunk(config, mesh, model.config.vocab_size)), mesh, sharding)
     states, metrics = [jax.device_get(state)], []
     for number in range(steps):
         state, values = step(state, to_devices(random_batch(seed=number), mesh))
@@ -327,4 +328,7 @@ def test_a_batch_is_split_over_data_and_fsdp():
     source = to_devices(random_batch(), mesh)["source"]
     assert source.sharding.shard_shape(source.shape) == (4, 8)
     np.testing.assert_array_equal(source, random_batch()["source"])
-    assert loss_chunk(training_config(loss_chunk=10), mesh) == 40
+    assert loss_chunk(training_config(loss_chunk=10), mesh, 100) == 40
+    assert loss_chunk(training_config(loss_chunk=0), mesh, 100) == 4 * 512
+    tpu = SimpleNamespace(devices=np.array([SimpleNamespace(platform="tpu")]), shape=mesh.shape)
+    assert loss_chunk(training_config(loss_chunk=0), tpu, 32_768) == 4 * 2048

@@ -18,23 +18,27 @@ class Chip:
     """Bytes per second between main memory and chip."""
     link_bandwidth: float
     """Bytes per second that a chip sends over all its links: half of the bidirectional bandwidth. 0 if unused."""
+    clock: float = 0.0
+    """Cycles per second of a TPU, in which its compiler estimates times; 0 for other chips."""
 
 
 CHIPS = {
     chip.name: chip
     for chip in (
         # Google Cloud's pages "TPU v4", "TPU v5e", "TPU v5p", "TPU v6e"; links: 600, 400, 1200, 800 GB/s bidirectional.
-        Chip("v4", 275e12, 32 * 2**30, 1200e9, 300e9),
-        Chip("v5e", 197e12, 16 * 2**30, 819e9, 200e9),
-        Chip("v5p", 459e12, 95 * 2**30, 2765e9, 600e9),
-        Chip("v6e", 918e12, 32 * 2**30, 1638e9, 400e9),
+        Chip("v4", 275e12, 32 * 2**30, 1200e9, 300e9, 1.05e9),
+        Chip("v5e", 197e12, 16 * 2**30, 819e9, 200e9, 1.5e9),
+        Chip("v5p", 459e12, 95 * 2**30, 2765e9, 600e9, 1.75e9),
+        Chip("v6e", 918e12, 32 * 2**30, 1638e9, 400e9, 1.75e9),
         # NVIDIA's data sheets, without sparsity. The P100 is the paper's GPU.
         Chip("p100", 10.6e12, 16 * 2**30, 732e9, 80e9),
         Chip("a100", 312e12, 80 * 10**9, 2039e9, 300e9),
         Chip("h100", 989e12, 80 * 10**9, 3350e9, 450e9),
+        Chip("h200", 989e12, 141 * 10**9, 4800e9, 450e9),
     )
 }
 TPUS = ("v4", "v5e", "v5p", "v6e")
+GPUS = ("a100", "h100", "h200")
 
 
 def chip_named(name: str) -> Chip:

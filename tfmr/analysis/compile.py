@@ -8,7 +8,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from tfmr.analysis.chips import Chip
 from tfmr.analysis.collectives import Collective, collectives
+from tfmr.analysis.cycles import cycles_by_part
 from tfmr.analysis.matrix_products import matrix_product_flops
 from tfmr.analysis.memory_traffic import memory_traffic
 from tfmr.config import Config
@@ -59,6 +61,8 @@ class CompiledStep:
     memory_traffic: int
     """Bytes read from and written to main memory; see `memory_traffic`."""
     collectives: list[Collective]
+    cycles: dict[str, float]
+    """The TPU compiler's estimate for each part of the step, see `cycles_by_part`; empty for other chips."""
     seconds: float
     """Duration of the compilation."""
 
@@ -82,8 +86,12 @@ def step_inputs(config: Config, mesh: Mesh) -> StepInputs:
     return StepInputs(config, mesh, longest.bucket, state, sharding, batch)
 
 
-def compile_step(inputs: StepInputs) -> CompiledStep:
+def compile_step(inputs: StepInputs, chip: Chip | None) -> CompiledStep:
     """Compiles the training step for the devices of its mesh, which need not be present.
+
+    Args:
+      inputs: the inputs of the step.
+      chip: the kind of these devices; None: unknown.
 
     Raises:
       InputError: if the step needs more memory than a chip has.
@@ -91,7 +99,7 @@ def compile_step(inputs: StepInputs) -> CompiledStep:
     config, mesh = inputs.config, inputs.mesh
     schedule = make_schedule(config.training, config.model.d_model)
     optimizer = make_optimizer(config.training, schedule)
-    chunk = loss_chunk(config.training, mesh)
+    chunk = loss_chunk(config.training, mesh, config.model.vocab_size)
     loss = task_for(config).loss
     step = make_train_step(build_model(config.model), optimizer, schedule, config.training, chunk=chunk, loss=loss)
     start = time.perf_counter()
@@ -105,11 +113,12 @@ def compile_step(inputs: StepInputs) -> CompiledStep:
             raise
         raise InputError(f"the step does not fit in memory: {_first_sentences(str(error))}") from None
     seconds = time.perf_counter() - start
-    return _read(compiled, matrix_product_flops(traced.jaxpr) / mesh.size, seconds)
+    return _read(compiled, matrix_product_flops(traced.jaxpr) / mesh.size, seconds, chip)
 
 
-def _read(compiled: Any, matrix_flops: float, seconds: float) -> CompiledStep:
+def _read(compiled: Any, matrix_flops: float, seconds: float, chip: Chip | None) -> CompiledStep:
     memory, costs, text = compiled.memory_analysis(), compiled.cost_analysis(), compiled.as_text()
+    communication = collectives(text)
     new_results = memory.output_size_in_bytes - memory.alias_size_in_bytes
     code = memory.generated_code_size_in_bytes
     return CompiledStep(
@@ -120,7 +129,8 @@ def _read(compiled: Any, matrix_flops: float, seconds: float) -> CompiledStep:
         compiler_flops=costs["flops"],
         bytes_accessed=costs["bytes accessed"],
         memory_traffic=memory_traffic(text),
-        collectives=collectives(text),
+        collectives=communication,
+        cycles=cycles_by_part(text, communication, chip) if chip is not None and chip.clock else {},
         seconds=seconds,
     )
 

@@ -19,19 +19,7 @@ def memory_traffic(text: str) -> int:
     """
     program = parse_program(text)
     runs = program.runs()
-    return sum(runs[name] * _bytes_of(program, name) for name in _control_flow(program))
-
-
-def _control_flow(program: Program) -> set[str]:
-    """Returns the computations whose instructions run one by one, which excludes fusions and reductions."""
-    found, new = set(), [program.entry]
-    while new:
-        name = new.pop()
-        found.add(name)
-        for instruction in program.computations.get(name, ()):
-            if instruction.operation in ("while", "conditional", "call"):
-                new += [called for called in instruction.called if called not in found]
-    return found
+    return sum(runs[name] * _bytes_of(program, name) for name in program.control_flow())
 
 
 def _bytes_of(program: Program, computation: str) -> int:

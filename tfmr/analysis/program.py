@@ -64,6 +64,17 @@ class Program:
         visit(self.entry, 1)
         return runs
 
+    def control_flow(self) -> set[str]:
+        """Returns the names of the computations whose instructions run one by one: not those inside fusions."""
+        found, new = set(), [self.entry]
+        while new:
+            name = new.pop()
+            found.add(name)
+            for instruction in self.computations.get(name, ()):
+                if instruction.operation in ("while", "conditional", "call"):
+                    new += [called for called in instruction.called if called not in found]
+        return found
+
     def fused(self) -> set[str]:
         """Returns the names of the computations inside fusions."""
         everything = [i for instructions in self.computations.values() for i in instructions]

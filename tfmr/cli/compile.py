@@ -2,8 +2,8 @@
 
 import importlib.util
 import os
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 
 from tfmr.cli.arguments import parse, print_options, split_options
 from tfmr.cli.config_file import parse_config, with_vocabulary
@@ -18,7 +18,8 @@ class Options:
     """The chips to compile for. All other options belong to the config."""
 
     topology: str
-    """Chip and shape: v4:4x4x4, v5e:16x16, v5p:4x4x4, v6e:16x16, or cpu:8 for eight CPU devices on this machine."""
+    """Chip and shape: v4:4x4x4, v5e:16x16, v5p:4x4x4, v6e:16x16; the number of GPUs: a100:8, h100:8, h200:8; or cpu:8
+    for eight CPU devices on this machine."""
 
 
 def main(arguments: list[str]) -> None:
@@ -43,16 +44,16 @@ def main(arguments: list[str]) -> None:
 
 def parse_topology(topology: str) -> tuple[str, tuple[int, ...]]:
     """Returns the chip's name and the shape of `v5e:16x16`; raises InputError if it is not a topology."""
-    from tfmr.analysis.chips import TPUS
+    from tfmr.analysis.chips import GPUS, TPUS
 
     name, _, shape = topology.partition(":")
-    known = (*TPUS, "cpu")
+    known = (*TPUS, *GPUS, "cpu")
     if name not in known:
         raise InputError(
             f"--topology {topology}: unknown chip {name!r}{nearest(name, known)}; choose one of {', '.join(known)}"
         )
     sizes = shape.split("x")
-    dimensions = {"cpu": 1, "v5e": 2, "v6e": 2}.get(name, 3)
+    dimensions = 1 if name not in TPUS else 2 if name in ("v5e", "v6e") else 3
     if len(sizes) != dimensions or not all(size.isdigit() and int(size) > 0 for size in sizes):
         example = {1: "8", 2: "16x16", 3: "4x4x4"}[dimensions]
         raise InputError(f"--topology {topology}: must give the shape of the {name} devices, as in {name}:{example}")
@@ -60,11 +61,16 @@ def parse_topology(topology: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _prepare_environment(chip: str, shape: tuple[int, ...]) -> None:
-    """Sets the number of CPU devices, or the variables of the TPU compiler, before jax starts a backend."""
+    """Sets the number of CPU devices, or what the compiler of the chip reads, before jax starts a backend."""
+    from tfmr.analysis.chips import GPUS
+
     if chip == "cpu":
         flag = "--xla_force_host_platform_device_count"
         if flag not in os.environ.get("XLA_FLAGS", ""):
             os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}={shape[0]}"
+        return
+    if chip in GPUS:
+        _prepare_for_gpus()
         return
     if importlib.util.find_spec("libtpu") is None:
         raise InputError("compiling for TPUs needs libtpu, but no TPU: pip install 'tfmr[tpu]'")
@@ -74,34 +80,30 @@ def _prepare_environment(chip: str, shape: tuple[int, ...]) -> None:
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "true")
 
 
-def topology_devices(chip: str, shape: tuple[int, ...]) -> list[Any]:
-    """Returns the devices of a topology; raises InputError if no topology has this shape."""
-    import jax
-    from jax.experimental import topologies
-
-    name = f"{chip}:{'x'.join(map(str, shape))}"
-    if chip == "cpu":
-        devices = jax.devices("cpu")
-        if len(devices) < shape[0]:
-            raise InputError(f"--topology {name}: this process has only {len(devices)} CPU devices; check XLA_FLAGS")
-        return devices[: shape[0]]
-    try:
-        return list(topologies.get_topology_desc(platform="tpu", topology_name=name).devices)
-    except Exception as error:
-        raise InputError(f"--topology {name}: {str(error).splitlines()[0]}") from None
+def _prepare_for_gpus() -> None:
+    if importlib.util.find_spec("jax_cuda12_plugin") is None:
+        of_jax = version("jaxlib")
+        packages = f"jax-cuda12-plugin=={of_jax} jax-cuda12-pjrt=={of_jax}"
+        raise InputError(f"compiling for GPUs needs their compiler, but no GPU: pip install --no-deps {packages}")
+    # Without a GPU, kernels cannot be timed against each other.
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_autotune_level=0"
 
 
 def _compile(config: Config, chip: str, shape: tuple[int, ...]) -> None:
-    from tfmr.analysis.chips import CHIPS
+    from tfmr.analysis.chips import CHIPS, GPUS
     from tfmr.analysis.compile import compile_step, step_inputs
+    from tfmr.analysis.topologies import topology_devices
     from tfmr.cli.compile_report import print_compiled, print_inputs
     from tfmr.training.sharding import make_mesh
 
+    if chip in GPUS and getattr(config.model, "attention", "xla") != "xla":
+        config = replace(config, model=replace(config.model, attention="xla"))  # pyright: ignore[reportCallIssue]
+        print("attention  computed by XLA here: cuDNN's kernel, which training uses, cannot be compiled without a GPU")
     inputs = step_inputs(config, make_mesh(config.mesh, topology_devices(chip, shape)))
     known = CHIPS.get(chip)
     print_inputs(inputs, known)
     try:
-        step = compile_step(inputs)
+        step = compile_step(inputs, known)
     except InputError as error:
         raise InputError(f"{error} {WHAT_TO_CHANGE}") from None
     print_compiled(inputs, step, known)

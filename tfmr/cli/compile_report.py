@@ -47,6 +47,8 @@ def print_compiled(inputs: StepInputs, step: CompiledStep, chip: Chip | None) ->
     print(f"  {'main memory traffic in bytes':32}{step.memory_traffic:12.3e}   reads and writes; loops counted in full")
     _print_collectives(step.collectives)
     if chip is not None:
+        if step.cycles:
+            _print_cycles(step.cycles, chip, model_flops)
         _print_roofline(inputs, step, chip, model_flops)
 
 
@@ -69,6 +71,19 @@ def _print_collectives(found: list[Collective]) -> None:
         print(f"  {kind:30}{group:6}{count:8.0f}{size:15.4f}{sent:20.4f}")
     if not found:
         print("  none")
+
+
+def _print_cycles(cycles: dict[str, float], chip: Chip, model_flops: float) -> None:
+    total = sum(cycles.values())
+    print(f"\n{'estimate of the TPU compiler':32}{'Mcycles':>8}{'ms':>10}{'share':>8}")
+    for part, of_part in {**cycles, "step": total}.items():
+        milliseconds = 1e3 * of_part / chip.clock
+        print(f"  {part:30}{of_part / 1e6:8.2f}{milliseconds:10.2f}{100 * of_part / total:7.1f}%")
+    share = model_flops / (total / chip.clock * chip.flops)
+    print(f"  MFU {100 * share:.1f}% at {chip.clock / 1e9:g} GHz, in the compiler's model of the chip, not measured.")
+    print(
+        "  It has no estimate for kernels and collectives; those are counted by their FLOPs and bytes, without overlap."
+    )
 
 
 def _print_roofline(inputs: StepInputs, step: CompiledStep, chip: Chip, model_flops: float) -> None:

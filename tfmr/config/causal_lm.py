@@ -57,10 +57,10 @@ class CausalLMConfig(ModelConfig):
     """Compile a single layer and scan it over stacked parameters. Compiles deep models faster, but runs slower."""
     remat: bool = False
     """Recompute each layer in the backward pass instead of storing its activations."""
-    attention: Literal["auto", "xla", "pallas"] = "auto"
-    """What computes attention. auto: on TPUs, a kernel that keeps the scores on the chip, if rows have at most 1024
-    tokens and the weights have no dropout; otherwise XLA. xla: always XLA. pallas: the kernel wherever it can serve;
-    devices other than TPUs interpret it, slowly, for tests."""
+    attention: Literal["auto", "xla", "pallas", "cudnn"] = "auto"
+    """What computes attention. auto: a kernel that keeps the scores on the chip, pallas on TPUs and cudnn on GPUs, if
+    it can serve (the weights must not have dropout); otherwise XLA. xla: always XLA. On other devices than its own, a
+    kernel is only for tests."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Data type of the computation. Parameters, softmax and norms stay in float32."""
 

@@ -38,8 +38,9 @@ class TrainingConfig:
     """Number of microbatches per batch. Their gradients are accumulated for a single update."""
     label_smoothing: float = 0.1
     """Probability mass that is spread uniformly over the vocabulary (section 5.4)."""
-    loss_chunk: int = 512
-    """Target tokens per device for which logits are computed at a time."""
+    loss_chunk: int = 0
+    """Target tokens per device for which logits are computed at a time. 0: 512 on a CPU, and on other chips as many as
+    have 256 MiB of logits."""
     ema_decay: float = 0.0
     """Decay of the exponential moving average of the parameters. 0 disables it."""
     log_every: int = 20
@@ -66,10 +67,10 @@ class TrainingConfig:
 
     def __post_init__(self):
         check = Checks("training", self)
-        check.positive("steps", "learning_rate", "adam_epsilon", "accumulation", "loss_chunk", "log_every", "keep_last")
+        check.positive("steps", "learning_rate", "adam_epsilon", "accumulation", "log_every", "keep_last")
         check.share("adam_b1", "adam_b2", "label_smoothing", "ema_decay")
         check.at_least_zero("warmup_steps", "weight_decay", "gradient_clip", "evaluate_every", "checkpoint_every")
-        check.at_least_zero("final_learning_rate", "keep_every", "patience", "seed")
+        check.at_least_zero("final_learning_rate", "loss_chunk", "keep_every", "patience", "seed")
         check.require("bleu_sentences", self.bleu_sentences >= -1, "must be -1 (all) or greater")
         measured = self.best_metric not in ("bleu", "chrf") or self.bleu_sentences != 0
         check.require("best_metric", measured, "requires training.bleu_sentences to be nonzero")

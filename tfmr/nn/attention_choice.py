@@ -2,6 +2,7 @@
 
 import functools
 import logging
+from collections.abc import Callable
 from typing import Literal
 
 import flax.linen as nn
@@ -16,9 +17,12 @@ from tfmr.nn.platform import platform
 
 log = logging.getLogger("tfmr")
 
-AttentionName = Literal["auto", "xla", "pallas"]
-"""auto: pallas on TPUs where it can serve; xla everywhere else. xla: always. pallas: `fused_attention` where it can
-serve, which is interpreted on other platforms than a TPU, for tests."""
+AttentionName = Literal["auto", "xla", "pallas", "cudnn"]
+"""auto: pallas on TPUs and cudnn on GPUs where they can serve; xla everywhere else. xla: always. pallas:
+`fused_attention`, or for long rows `long_attention`. cudnn: `cudnn_attention`. On other platforms than its own, a
+kernel is interpreted, for tests."""
+
+_KERNELS = {"tpu": "pallas", "gpu": "cudnn"}
 
 
 def fused_instead(
@@ -31,23 +35,25 @@ def fused_instead(
     causal: bool,
     plain_because: str | None,
 ) -> Float[Array, "*batch heads query d_v"] | None:
-    """Returns the output of fused attention, or None if XLA must compute it. On TPUs the log says why, once.
+    """Returns the output of a kernel, or None if XLA must compute it. On TPUs and GPUs the log says why, once.
 
     Args:
       name: the configured attention.
       query, key, value, mask, causal: see `MultiHeadAttention.attend`.
       plain_because: a reason of the caller's for which only XLA can serve; None: there is none.
     """
-    on_tpu = platform() == "tpu"
-    if name == "xla" or (name == "auto" and not on_tpu):
+    of_platform = _KERNELS.get(platform())
+    kind = of_platform if name == "auto" else name
+    if kind is None or kind == "xla":
         return None
-    reason = plain_because or _why_not(query, key, value, mask)
-    if on_tpu:
-        _log_once(f"attention: XLA, since {reason}" if reason else "attention: fused")
+    reason = plain_because or _why_not(kind, query, key, value, mask)
+    if of_platform:
+        _log_once(f"attention: XLA, since {reason}" if reason else f"attention: {_kernel(kind, query, key).__name__}")
     if reason:
         return None
     segments = () if mask is None else (mask.query, mask.key)  # pyright: ignore[reportAttributeAccessIssue]
-    return _of_shards(query, key, value, segments, causal=causal, interpret=not on_tpu)
+    kernel = functools.partial(_kernel(kind, query, key), causal=causal, interpret=kind != of_platform)
+    return _of_shards(kernel, query, key, value, segments)
 
 
 @functools.cache
@@ -55,29 +61,54 @@ def _log_once(message: str) -> None:
     log.info(message)
 
 
-def _why_not(query: Array, key: Array, value: Array, mask: Array | Segments | None) -> str | None:
-    """Returns why fused attention cannot serve, or None if it can."""
-    from tfmr.nn.fused_attention import LONGEST  # takes a tenth of a second, which programs without it save
-
+def _why_not(kind: str, query: Array, key: Array, value: Array, mask: Array | Segments | None) -> str | None:
+    """Returns why a kernel cannot serve, or None if it can."""
     if mask is not None and not isinstance(mask, Segments):
         return "it was given a mask"
     if query.ndim != 4:
         return f"the queries have {query.ndim} axes"
     if not all(isinstance(size, int) for x in (query, key) for size in x.shape):
         return "the sizes are symbolic"
-    if (longest := max(query.shape[-2], key.shape[-2])) > LONGEST:
-        return f"rows of {longest} tokens are longer than {LONGEST}"
-    if not query.dtype == key.dtype == value.dtype or query.dtype not in (jnp.bfloat16, jnp.float32):
+    types = {"pallas": (jnp.bfloat16, jnp.float32), "cudnn": (jnp.bfloat16, jnp.float16)}[kind]
+    if not query.dtype == key.dtype == value.dtype or query.dtype not in types:
         return f"the type is {query.dtype}"
+    reason = (_why_not_pallas if kind == "pallas" else _why_not_cudnn)(query, key, value)
+    return reason or _why_not_on_mesh(query.shape[0], query.shape[1])
+
+
+def _why_not_pallas(query: Array, key: Array, value: Array) -> str | None:
+    from tfmr.nn.fused_attention import LONGEST  # takes a tenth of a second, which programs without it save
+
+    lengths = query.shape[-2], key.shape[-2]
+    if max(lengths) > LONGEST and any(length % 128 for length in lengths):
+        return f"rows of {max(lengths)} tokens are longer than {LONGEST} and no multiple of 128"
     if jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
         return "jax_enable_x64 is set"
-    return _why_not_on_mesh(query.shape[0], query.shape[1])
+    return None
+
+
+def _why_not_cudnn(query: Array, key: Array, value: Array) -> str | None:
+    width = query.shape[-1]
+    if width != value.shape[-1] or width % 8 or width > 128:
+        return f"heads are {width} and {value.shape[-1]} wide: they must be equal, a multiple of 8, and at most 128"
+    return None
+
+
+def _kernel(kind: str, query: Array, key: Array) -> Callable[..., Array]:
+    if kind == "cudnn":
+        from tfmr.nn.cudnn_attention import cudnn_attention
+
+        return cudnn_attention
+    from tfmr.nn.fused_attention import LONGEST, fused_attention
+    from tfmr.nn.long_attention import long_attention
+
+    return long_attention if max(query.shape[-2], key.shape[-2]) > LONGEST else fused_attention
 
 
 def _why_not_on_mesh(rows: int, heads: int) -> str | None:
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty:
-        several = platform() == "tpu" and jax.device_count() > 1
+        several = platform() in _KERNELS and jax.device_count() > 1
         return "no mesh is set, and the arrays may lie on several devices" if several else None
     if any(kind != AxisType.Auto for kind in mesh.axis_types):
         return "the axes of the mesh are not Auto"
@@ -104,19 +135,12 @@ def _parts(axes: tuple[str, ...]) -> int:
 
 
 def _of_shards(
-    query: Array, key: Array, value: Array, segments: tuple[Array, ...], *, causal: bool, interpret: bool
+    kernel: Callable[..., Array], query: Array, key: Array, value: Array, segments: tuple[Array, ...]
 ) -> Array:
-    """Computes fused attention on every device, for its own rows and heads."""
-    from tfmr.nn.fused_attention import fused_attention
-
+    """Runs a kernel on every device, for its own rows and heads."""
     sharded = jax.sharding.get_abstract_mesh().size > 1
     rows, heads = _mesh_axes() if sharded else ((), ())
-    num_heads = query.shape[1] // _parts(heads)
-
-    def attend(query: Array, key: Array, value: Array, *segments: Array) -> Array:
-        options = dict(num_heads=num_heads, causal=causal, interpret=interpret)
-        return fused_attention(query, key, value, *segments, **options)
-
+    attend = functools.partial(kernel, num_heads=query.shape[1] // _parts(heads))
     if sharded:
         arrays = (PartitionSpec(rows, None, heads),) * 3 + (PartitionSpec(rows, None),) * len(segments)
         attend = jax.shard_map(attend, in_specs=arrays, out_specs=arrays[0], check_vma=False)

@@ -195,6 +195,7 @@ def _call(kernel: Callable, name: str, arrays: Sequence[Array], results: Sequenc
             in_specs=[block(x) for x in arrays],
             out_specs=[block(x) for x in results],
             compiler_params=pltpu.CompilerParams(dimension_semantics=("parallel", "parallel")),
+            cost_estimate=_cost(arrays, results, shape),
             interpret=shape.interpret,
             name=name,
         )(*arrays)
@@ -204,6 +205,22 @@ def _call(kernel: Callable, name: str, arrays: Sequence[Array], results: Sequenc
         raise TypeError("fused attention has no second derivative: set attention = 'xla'")
 
     return call(*arrays)
+
+
+def _cost(arrays: Sequence[Array], results: Sequence[Any], shape: _Shape) -> pl.CostEstimate:
+    """Returns what the compiler and `tfmr compile` take a kernel's work to be."""
+    query, key = arrays[:2]
+    ends = _blocks(query.shape[1])
+    scores = sum((end - start) * (end if shape.causal else key.shape[1]) for start, end in ends)
+    scores *= shape.heads * query.shape[0]
+    # Of each product with the scores, all lanes that heads share are computed. The backward pass has two with values.
+    of_keys, of_values = (1, 1) if len(arrays) == 5 else (3, 2)
+    lanes = shape.together * (of_keys * shape.d_k + of_values * shape.d_v)
+    return pl.CostEstimate(
+        flops=2 * scores * lanes,
+        transcendentals=scores,
+        bytes_accessed=sum(x.size * x.dtype.itemsize for x in (*arrays, *results)),
+    )
 
 
 def _forward_kernel(query, key, value, query_segments, key_segments, output, logsumexp, *, shape: _Shape, groups: int):

@@ -114,7 +114,7 @@ def _train(task: Task, config: Config, hosts: Hosts, run: RunDirectory) -> RunDi
     # Hosts take different times to compile, and the first program that runs on all of them has a short timeout (30 s
     # with gloo).
     hosts.agree("ready", {})
-    chunk = loss_chunk(training, mesh)
+    chunk = loss_chunk(training, mesh, config.model.vocab_size)
     train_step = make_train_step(model, optimizer, schedule, training, chunk=chunk, loss=task.loss)
     loop = _Loop(
         config=config,

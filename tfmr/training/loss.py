@@ -105,6 +105,7 @@ def _num_pieces(batch: int, length: int, chunk: int) -> int:
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(4, 5))
+@jax.named_scope("loss")
 def _sums(
     states: Array, table: Array, targets: Array, weights: Array, label_smoothing: float, pieces: int
 ) -> tuple[Array, Array]:
@@ -121,6 +122,7 @@ def _sums(
 
 
 @_sums.defjvp
+@jax.named_scope("loss")
 def _sums_and_tangents(
     label_smoothing: float, pieces: int, primals: tuple[Array, ...], tangents: tuple[Any, ...]
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:

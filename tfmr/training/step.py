@@ -21,6 +21,10 @@ from tfmr.training.state import TrainState
 
 Metrics = dict[str, Array]
 
+_LOGITS_BYTES = 2**28
+"""Bytes of logits, in float32, that exist at a time on an accelerator. With fewer, the sum of the output table's
+gradient is read and written more often; more of them only take memory."""
+
 
 def make_train_step(
     model: Model,
@@ -67,14 +71,16 @@ def make_train_step(
         if axis_name is not None:
             sums, gradient = jax.lax.psum((sums, gradient), axis_name)
         tokens = jnp.maximum(sums.tokens, 1.0)
-        gradient = jax.tree.map(lambda g: g / tokens, gradient)
-        gradient_norm = optax.tree.norm(gradient)
-        finite = jnp.isfinite(sums.loss) & jnp.isfinite(gradient_norm)
-        following = jax.tree.map(
-            lambda updated, skipped: jnp.where(finite, updated, skipped),
-            _updated(state, gradient, optimizer, config.ema_decay),
-            _skipped(state),
-        )
+        with jax.named_scope("optimizer"):
+            # The norm before the division: its pass over the gradient then does not write the divided one.
+            gradient_norm = optax.tree.norm(gradient) / tokens
+            gradient = jax.tree.map(lambda g: g / tokens, gradient)
+            finite = jnp.isfinite(sums.loss) & jnp.isfinite(gradient_norm)
+            following = jax.tree.map(
+                lambda updated, skipped: jnp.where(finite, updated, skipped),
+                _updated(state, gradient, optimizer, config.ema_decay),
+                _skipped(state),
+            )
         metrics = {
             "loss": sums.loss / tokens,
             "cross_entropy": sums.cross_entropy / tokens,
@@ -133,6 +139,9 @@ def jit_for_sharding(step: Callable, state_sharding: TrainState) -> Any:
     return jax.jit(step, donate_argnums=0, in_shardings=(state_sharding, None), out_shardings=(state_sharding, None))
 
 
-def loss_chunk(config: TrainingConfig, mesh: Mesh) -> int:
+def loss_chunk(config: TrainingConfig, mesh: Mesh, vocab_size: int) -> int:
     """Returns the number of target tokens over all devices for which logits exist at a time."""
-    return config.loss_chunk * batch_parts(mesh)
+    # 512 tokens have logits that stay in a CPU's cache.
+    on_cpu = mesh.devices.flat[0].platform == "cpu"
+    automatic = 512 if on_cpu else max(1, _LOGITS_BYTES // (4 * vocab_size))
+    return (config.loss_chunk or automatic) * batch_parts(mesh)
