@@ -331,4 +331,4 @@ def test_a_batch_is_split_over_data_and_fsdp():
     assert loss_chunk(training_config(loss_chunk=10), mesh, 100) == 40
     assert loss_chunk(training_config(loss_chunk=0), mesh, 100) == 4 * 512
     tpu = SimpleNamespace(devices=np.array([SimpleNamespace(platform="tpu")]), shape=mesh.shape)
-    assert loss_chunk(training_config(loss_chunk=0), tpu, 32_768) == 4 * 2048
+    assert loss_chunk(training_config(loss_chunk=0), tpu, 32_768) == 4 * 4096

@@ -55,9 +55,10 @@ class CompiledStep:
     matrix_flops: float
     """FLOPs of all matrix products of a step including loops and recomputation, divided by the number of chips."""
     compiler_flops: float
-    """The compiler's count of all FLOPs, which counts the body of a loop once."""
+    """The compiler's count of all FLOPs, which counts the body of a loop once; 0 if it has none."""
     bytes_accessed: float
-    """The compiler's count of bytes read and written in any memory, which counts the body of a loop once."""
+    """The compiler's count of bytes read and written in any memory, which counts the body of a loop once; 0 if it has
+    none."""
     memory_traffic: int
     """Bytes read from and written to main memory; see `memory_traffic`."""
     collectives: list[Collective]
@@ -117,7 +118,7 @@ def compile_step(inputs: StepInputs, chip: Chip | None) -> CompiledStep:
 
 
 def _read(compiled: Any, matrix_flops: float, seconds: float, chip: Chip | None) -> CompiledStep:
-    memory, costs, text = compiled.memory_analysis(), compiled.cost_analysis(), compiled.as_text()
+    memory, costs, text = compiled.memory_analysis(), compiled.cost_analysis() or {}, compiled.as_text()
     communication = collectives(text)
     new_results = memory.output_size_in_bytes - memory.alias_size_in_bytes
     code = memory.generated_code_size_in_bytes
@@ -126,8 +127,8 @@ def _read(compiled: Any, matrix_flops: float, seconds: float, chip: Chip | None)
         temporaries=memory.temp_size_in_bytes,
         peak=memory.argument_size_in_bytes + new_results + memory.temp_size_in_bytes + code,
         matrix_flops=matrix_flops,
-        compiler_flops=costs["flops"],
-        bytes_accessed=costs["bytes accessed"],
+        compiler_flops=costs.get("flops", 0.0),
+        bytes_accessed=costs.get("bytes accessed", 0.0),
         memory_traffic=memory_traffic(text),
         collectives=communication,
         cycles=cycles_by_part(text, communication, chip) if chip is not None and chip.clock else {},

@@ -85,6 +85,7 @@ def _prepare_for_gpus() -> None:
         of_jax = version("jaxlib")
         packages = f"jax-cuda12-plugin=={of_jax} jax-cuda12-pjrt=={of_jax}"
         raise InputError(f"compiling for GPUs needs their compiler, but no GPU: pip install --no-deps {packages}")
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # a program for absent GPUs cannot be read back
     # Without a GPU, kernels cannot be timed against each other.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_autotune_level=0"
 

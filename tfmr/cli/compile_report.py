@@ -42,8 +42,11 @@ def print_compiled(inputs: StepInputs, step: CompiledStep, chip: Chip | None) ->
     model_flops = 3 * inputs.bucket.rows * sum(forward.values()) / inputs.mesh.size
     print(f"  {'FLOPs required by the model':32}{model_flops:12.3e}   3 x forward, only rows with data")
     print(f"  {'FLOPs of matrix products':32}{step.matrix_flops:12.3e}   including empty rows and recomputation")
-    print(f"  {'FLOPs (compiler)':32}{step.compiler_flops:12.3e}   all operations; loop bodies counted once")
-    print(f"  {'bytes accessed (compiler)':32}{step.bytes_accessed:12.3e}   in any memory; loop bodies counted once")
+    if step.compiler_flops:
+        print(f"  {'FLOPs (compiler)':32}{step.compiler_flops:12.3e}   all operations; loop bodies counted once")
+        print(
+            f"  {'bytes accessed (compiler)':32}{step.bytes_accessed:12.3e}   in any memory; loop bodies counted once"
+        )
     print(f"  {'main memory traffic in bytes':32}{step.memory_traffic:12.3e}   reads and writes; loops counted in full")
     _print_collectives(step.collectives)
     if chip is not None:

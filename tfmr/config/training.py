@@ -40,7 +40,7 @@ class TrainingConfig:
     """Probability mass that is spread uniformly over the vocabulary (section 5.4)."""
     loss_chunk: int = 0
     """Target tokens per device for which logits are computed at a time. 0: 512 on a CPU, and on other chips as many as
-    have 256 MiB of logits."""
+    have 512 MiB of logits."""
     ema_decay: float = 0.0
     """Decay of the exponential moving average of the parameters. 0 disables it."""
     log_every: int = 20

@@ -203,8 +203,8 @@ class MultiHeadAttention(nn.Module):
       attention_function: computes attention from the queries, keys and values of all heads, called like
         `scaled_dot_product_attention` with an additional argument `causal`: whether no position attends to a later one.
         It may return None for the weights. None: as `attention` says.
-      attention: "xla": `causal_attention` or `scaled_dot_product_attention`; "auto": a kernel on TPUs and GPUs where
-        one can serve, see `AttentionName`. Kernels cannot return weights, have neither dropout nor a bias, take `Segments`
+      attention: "xla": `causal_attention` or `scaled_dot_product_attention`; "auto": a kernel on TPUs and GPUs if one
+        can serve, see `AttentionName`. Kernels cannot return weights, have neither dropout nor a bias, take `Segments`
         but no array as a mask, and have only a first derivative, in reverse mode.
 
     Raises:

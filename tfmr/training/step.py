@@ -21,7 +21,7 @@ from tfmr.training.state import TrainState
 
 Metrics = dict[str, Array]
 
-_LOGITS_BYTES = 2**28
+_LOGITS_BYTES = 2**29
 """Bytes of logits, in float32, that exist at a time on an accelerator. With fewer, the sum of the output table's
 gradient is read and written more often; more of them only take memory."""
 
