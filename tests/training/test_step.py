@@ -3,7 +3,6 @@
 import functools
 import logging
 import re
-from types import SimpleNamespace
 
 import flax.linen as nn
 import jax
@@ -17,7 +16,7 @@ from tiny import VOCAB, mesh_of, random_batch, start_state, tiny_model, training
 from tfmr.data.tokenizer import BOS_ID, EOS_ID
 from tfmr.training.optimizer import make_optimizer, make_schedule
 from tfmr.training.sharding import LOGICAL_AXIS_RULES, batch_parts, to_devices
-from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step
+from tfmr.training.step import automatic_chunk, compile_for_mesh, loss_chunk, make_train_step
 
 MESHES = {"data": (8, 1, 1), "fsdp": (1, 8, 1), "tensor": (1, 1, 8), "all": (2, 2, 2)}
 
@@ -330,5 +329,4 @@ def test_a_batch_is_split_over_data_and_fsdp():
     np.testing.assert_array_equal(source, random_batch()["source"])
     assert loss_chunk(training_config(loss_chunk=10), mesh, 100) == 40
     assert loss_chunk(training_config(loss_chunk=0), mesh, 100) == 4 * 512
-    tpu = SimpleNamespace(devices=np.array([SimpleNamespace(platform="tpu")]), shape=mesh.shape)
-    assert loss_chunk(training_config(loss_chunk=0), tpu, 32_768) == 4 * 4096
+    assert automatic_chunk("tpu", 32_768) == 4096

@@ -141,7 +141,10 @@ def jit_for_sharding(step: Callable, state_sharding: TrainState) -> Any:
 
 def loss_chunk(config: TrainingConfig, mesh: Mesh, vocab_size: int) -> int:
     """Returns the number of target tokens over all devices for which logits exist at a time."""
+    return (config.loss_chunk or automatic_chunk(mesh.devices.flat[0].platform, vocab_size)) * batch_parts(mesh)
+
+
+def automatic_chunk(platform: str, vocab_size: int) -> int:
+    """Returns the number of target tokens of a device for which logits exist at a time, if the config sets none."""
     # 512 tokens have logits that stay in a CPU's cache.
-    on_cpu = mesh.devices.flat[0].platform == "cpu"
-    automatic = 512 if on_cpu else max(1, _LOGITS_BYTES // (4 * vocab_size))
-    return (config.loss_chunk or automatic) * batch_parts(mesh)
+    return 512 if platform == "cpu" else max(1, _LOGITS_BYTES // (4 * vocab_size))
