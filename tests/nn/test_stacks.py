@@ -84,6 +84,24 @@ def test_scan_and_remat_are_the_loop_with_its_gradients(loop, options):
         assert relative_error(found, wanted) < 1e-5
 
 
+def test_on_accelerators_a_scan_keeps_only_what_is_dear_to_compute(loop, monkeypatch):
+    make, params, (_, expected) = loop
+    params, inputs = stack_layers(params), [X] if make is encoder else [X, MEMORY]
+
+    def kept():
+        backward = jax.eval_shape(
+            lambda p: jax.vjp(lambda p: make(scan=True).apply({"params": p}, *inputs), p)[1], params
+        )
+        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(backward))
+
+    everything = kept()
+    monkeypatch.setattr("tfmr.nn.stacks.platform", lambda: "tpu")
+    assert kept() < 0.7 * everything
+    _, gradients = value_and_gradients(make, {"scan": True}, params)
+    for found, wanted in zip(*map(jax.tree.leaves, (unstack_layers(gradients), expected)), strict=True):
+        assert relative_error(found, wanted) < 1e-5
+
+
 class DropoutLayer(nn.Module):
     """Adds a learned vector after dropout."""
 

@@ -21,9 +21,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 from jaxtyping import Bool, Float, Int
+
+from tfmr.nn.platform import KEPT_BY_KERNELS
 
 LONGEST = 1024
 """The most queries or keys of a row. The kernel has code for every block of 256 x 256 scores: with more of them it
@@ -139,7 +142,9 @@ def _attention(query: Array, key: Array, value: Array, query_segments: Array, ke
 
 
 def _forward_rule(query: Array, key: Array, value: Array, query_segments: Array, key_segments: Array, shape: _Shape):
-    output, logsumexp = _forward(query, key, value, query_segments, key_segments, shape)
+    output, logsumexp = (
+        checkpoint_name(x, KEPT_BY_KERNELS) for x in _forward(query, key, value, query_segments, key_segments, shape)
+    )
     return output, (query, key, value, query_segments, key_segments, output, logsumexp)
 
 

@@ -1,6 +1,9 @@
-"""The platform that a program is traced for."""
+"""The platform that a program is traced for, and what is agreed upon for it."""
 
 import jax
+
+KEPT_BY_KERNELS = "kept_by_kernels"
+"""The name, for policies of `jax.checkpoint`, of what kernels compute forward and need backward."""
 
 
 def platform() -> str:

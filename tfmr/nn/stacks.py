@@ -18,8 +18,14 @@ from tfmr.nn.attention import KeyValueCache
 from tfmr.nn.layer_norm import LayerNorm
 from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer, LayerConfig
 from tfmr.nn.masks import Segments
+from tfmr.nn.platform import KEPT_BY_KERNELS, platform
 
 ACTIVATION_AXES = ("batch", "length", "activation_embed")
+
+# XLA recomputes what is cheap in the backward pass of a loop over layers, but keeps everything that a scan computes.
+_KEPT_IN_A_SCAN = jax.checkpoint_policies.save_from_both_policies(
+    jax.checkpoint_policies.dots_saveable, jax.checkpoint_policies.save_only_these_names(KEPT_BY_KERNELS)
+)
 
 
 class Stack(nn.Module):
@@ -62,6 +68,8 @@ class Stack(nn.Module):
         x = x.astype(self.config.dtype)  # the type of every layer's output, as a scan requires
         if self.remat:
             run_layer = nn.remat(run_layer, prevent_cse=not self.scan)
+        elif self.scan and platform() != "cpu":
+            run_layer = nn.remat(run_layer, prevent_cse=False, policy=_KEPT_IN_A_SCAN)
         if self.scan:
             scanned: Any = nn.scan(
                 lambda layer, x, context: (run_layer(layer, x, context), None),
