@@ -4,6 +4,7 @@ import importlib.util
 import os
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from typing import Any
 
 from tfmr.cli.arguments import parse, print_options, split_options
 from tfmr.cli.config_file import parse_config, with_vocabulary
@@ -98,7 +99,8 @@ def _compile(config: Config, chip: str, shape: tuple[int, ...]) -> None:
     from tfmr.training.sharding import make_mesh
 
     if chip in GPUS and getattr(config.model, "attention", "xla") != "xla":
-        config = replace(config, model=replace(config.model, attention="xla"))  # pyright: ignore[reportCallIssue]
+        model: Any = config.model
+        config = replace(config, model=replace(model, attention="xla"))
         print("attention  computed by XLA here: cuDNN's kernel, which training uses, cannot be compiled without a GPU")
     inputs = step_inputs(config, make_mesh(config.mesh, topology_devices(chip, shape)))
     known = CHIPS.get(chip)

@@ -25,8 +25,9 @@ def cudnn_attention(
     computation to XLA.
     """
     heads = [x.reshape(*x.shape[:2], num_heads, -1) for x in (query, key, value)]
-    has_segments = query_segments is not None and key_segments is not None
-    mask = segment_mask(query_segments, key_segments) if has_segments else None
+    mask = None
+    if query_segments is not None and key_segments is not None:
+        mask = segment_mask(query_segments, key_segments)
     implementation = "xla" if interpret else "cudnn"
     output = jax.nn.dot_product_attention(*heads, mask=mask, is_causal=causal, implementation=implementation)
     output = output.reshape(*query.shape[:2], -1)

@@ -1,5 +1,7 @@
 """Scaled dot-product attention on TPUs for rows that are too long for `fused_attention`: JAX's splash attention."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -38,7 +40,7 @@ def long_attention(
         block_kv_dkv_compute=of_keys,
         use_fused_bwd_kernel=True,
     )
-    attend = splash.make_splash_mha_single_device(
+    attend: Any = splash.make_splash_mha_single_device(
         masks.MultiHeadMask([mask] * num_heads), block_sizes=blocks, interpret=interpret
     )
 
