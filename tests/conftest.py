@@ -12,7 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-# A shell starts background jobs with SIGINT ignored. The processes that tests start and interrupt must not inherit that.
+# A shell starts background jobs with SIGINT ignored; processes that tests start and interrupt must not inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
