@@ -1,5 +1,7 @@
 """A model and batches small enough to compile in a second."""
 
+import dataclasses
+
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
@@ -55,6 +57,22 @@ def mesh_of(*shape: int) -> Mesh:
     """A mesh over the first devices of the machine; `shape` is (data, fsdp, tensor)."""
     devices = jax.devices()[: int(np.prod(shape))]
     return jax.make_mesh(shape, MESH_AXES, axis_types=(AxisType.Auto,) * 3, devices=devices)
+
+
+@dataclasses.dataclass(frozen=True)
+class AbsentDevice:
+    """What a mesh must know of a device that this machine does not have."""
+
+    id: int
+    device_kind: str
+    platform: str
+    process_index: int = 0
+
+
+def mesh_of_absent(device_kind: str, platform: str, *shape: int) -> Mesh:
+    """A mesh of devices that this machine does not have; `shape` is (data, fsdp, tensor)."""
+    devices = [AbsentDevice(number, device_kind, platform) for number in range(int(np.prod(shape)))]
+    return Mesh(np.array(devices).reshape(shape), MESH_AXES)
 
 
 def start_state(model: Transformer, config: TrainingConfig, mesh: Mesh | None = None):

@@ -86,4 +86,5 @@ def write_recipe(file: Path, config: Config) -> None:
 
 def numbers(run: RunDirectory) -> list[dict]:
     """The lines of metrics.jsonl without what depends on the clock."""
-    return [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in read_metric_lines(run.metrics_file)]
+    lines, by_clock = read_metric_lines(run.metrics_file), ("tokens_per_second", "mfu")
+    return [{name: value for name, value in line.items() if name not in by_clock} for line in lines]

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from tfmr.analysis.chips import CHIPS
 from tfmr.analysis.collectives import collectives
 from tfmr.analysis.cycles import cycles_by_part
+from tfmr.models.chips import CHIPS
 
 # As the TPU compiler writes it: 100 FLOPs and 32 bytes a cycle, 4 bytes sent a cycle.
 CHIP = dataclasses.replace(CHIPS["v5e"], clock=1e9, flops=1e11, hbm_bandwidth=32e9, link_bandwidth=4e9)

@@ -100,7 +100,7 @@ def test_without_libtpu_it_says_what_to_install(
 def test_a_step_that_does_not_fit_ends_with_what_to_change(
     config: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    from tfmr.analysis.chips import CHIPS, Chip
+    from tfmr.models.chips import CHIPS, Chip
 
     monkeypatch.setattr(command, "parse_topology", lambda topology: ("toy", (8,)))
     monkeypatch.setattr(command, "_prepare_environment", lambda chip, shape: None)

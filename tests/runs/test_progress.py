@@ -36,6 +36,8 @@ def test_compiling_is_not_taken_for_speed(clock: list[float], capsys: pytest.Cap
     clock[0] += 0.5
     shown.show(1, {"loss": 2.0, "tokens_per_second": 8.0})
     assert capsys.readouterr().err == "step 1/100  loss 2.0000  8 tokens/s  0:50 left\n"
+    shown.show(100, {"loss": 2.0, "tokens_per_second": 8.0, "mfu": 0.4126})
+    assert capsys.readouterr().err == "step 100/100  loss 2.0000  8 tokens/s  MFU 41.3%  0:00 left\n"
 
 
 def test_jax_tells_when_it_compiles():
@@ -64,9 +66,10 @@ class Writer(MetricsWriter):
 
     def __init__(self):
         self.rates: dict[int, float] = {}
+        self.utilisations: dict[int, float] = {}
 
     def write(self, step, values):
-        self.rates[step] = values["tokens_per_second"]
+        self.rates[step], self.utilisations[step] = values["tokens_per_second"], values["mfu"]
 
 
 @pytest.mark.parametrize("waits", [True, False], ids=["dispatch runs the step", "dispatch returns at once"])
@@ -86,7 +89,8 @@ def test_the_rate_is_that_of_the_steps_even_before_an_evaluation(
         if waits:
             clock[0] = ready_at
         values = {"loss": 3.0, "tokens": 100.0, "skipped_in_a_row": 0.0}
-        reader.read_previous(step, {name: Metric(clock, value, ready_at) for name, value in values.items()})
+        metrics = {name: Metric(clock, value, ready_at) for name, value in values.items()}
+        reader.read_previous(step, metrics, 0.008)  # a token; 0.8 s a step
         if step in (4, 8):
             reader.finish()
             clock[0] += 1000.0  # the evaluation
@@ -94,3 +98,4 @@ def test_the_rate_is_that_of_the_steps_even_before_an_evaluation(
     assert list(writer.rates) == list(range(log_every, 9, log_every))
     assert all(24.0 < rate < 51.0 for rate in writer.rates.values()), writer.rates
     assert [writer.rates[step] for step in (4, 8)] == pytest.approx([50.0, 50.0])
+    assert [writer.utilisations[step] for step in (4, 8)] == pytest.approx([0.4, 0.4])

@@ -23,6 +23,7 @@ import fake_bucket
 import jax
 import numpy as np
 import pytest
+from test_profile import profiled_steps
 from tiny_run import before_batch, numbers, tiny_run, train, write_recipe, write_words
 
 from tfmr.analysis.learning_curves import read_metrics as read_curves
@@ -30,6 +31,8 @@ from tfmr.config import DecodingConfig, MeshConfig, PairsConfig
 from tfmr.data.pairs import PairSplit
 from tfmr.data.prepare import prepare_pairs
 from tfmr.errors import InputError
+from tfmr.models.account import training_flops_per_token
+from tfmr.models.chips import DEVICE_KINDS
 from tfmr.runs.lock import locked
 from tfmr.runs.metrics import read_metric_lines
 from tfmr.runs.parameters import load_run, read_params, state_steps
@@ -612,6 +615,29 @@ def test_a_mesh_that_does_not_divide_the_model_is_refused(base, tmp_path):
     with pytest.raises(InputError, match=r"mesh = .*'tensor': 8.*\(16, 2, 8\) cannot be sharded"):
         train(config)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_profile_and_the_utilisation_leave_the_numbers_as_they_are(
+    copy_at_step, finished, monkeypatch, capsys, caplog
+):
+    assert not any("mfu" in line for line in read_metric_lines(finished.metrics_file))
+    monkeypatch.setitem(DEVICE_KINDS, jax.devices()[0].device_kind, "v5e")
+    config, run = copy_at_step(36, profile_steps="38:39")
+    train(config)
+    assert_same_end(run, finished)
+    assert profiled_steps(run.profile) == {38, 39}
+    assert f"profile: {run.profile}; open it" in capsys.readouterr().err
+    lines = read_metric_lines(run.metrics_file)
+    assert {line["step"] for line in lines if "mfu" in line} == {37, 38, 39, 40}
+    # The rows of the shapes are 4 to 24 tokens long.
+    shortest, longest = (training_flops_per_token(config.model, length, length) for length in (4, 24))
+    for line in lines:
+        if "mfu" in line:
+            flops = line["mfu"] * jax.device_count() * 197e12 / line["tokens_per_second"]
+            assert shortest < flops < longest * 1.0001
+    with caplog.at_level(logging.INFO, "tfmr"):
+        train(config)
+    assert "training.profile_steps = '38:39': no profile, since training continues after step 40" in caplog.text
 
 
 def test_early_stopping_counts_evaluations_also_across_a_stop(base, tmp_path, monkeypatch, capsys):

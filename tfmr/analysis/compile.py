@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from tfmr.analysis.chips import Chip
 from tfmr.analysis.collectives import Collective, collectives
 from tfmr.analysis.cycles import cycles_by_part
 from tfmr.analysis.matrix_products import matrix_product_flops
@@ -17,6 +16,7 @@ from tfmr.config import Config
 from tfmr.data.batching import Bucket
 from tfmr.errors import InputError
 from tfmr.models import build_model
+from tfmr.models.chips import Chip
 from tfmr.training.optimizer import make_optimizer, make_schedule
 from tfmr.training.sharding import batch_parts, batch_sharding, logical_names_on
 from tfmr.training.state import TrainState, abstract_state

@@ -8,9 +8,9 @@ and its bytes at the bandwidth of the main memory, a collective its bytes at the
 import re
 from collections import defaultdict
 
-from tfmr.analysis.chips import Chip
 from tfmr.analysis.collectives import Collective
 from tfmr.analysis.program import Instruction, first, parse_program, sizes_in_bytes
+from tfmr.models.chips import Chip
 
 PARTS = {
     "normalization": r"norm\b",

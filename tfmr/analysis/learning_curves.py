@@ -78,6 +78,7 @@ PANELS = (
     Panel("learning rate", ("learning_rate",), smooth=False),
     Panel("gradient norm", ("gradient_norm",), scale="log"),
     Panel("tokens per second", ("tokens_per_second",)),
+    Panel("model FLOP utilisation", ("mfu",)),
 )
 
 

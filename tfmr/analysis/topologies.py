@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tfmr.analysis.chips import CHIPS, GPUS
 from tfmr.errors import InputError
+from tfmr.models.chips import CHIPS, GPUS
 
 _GPUS_OF_A_HOST = 8
 

@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
 
 def parse_topology(topology: str) -> tuple[str, tuple[int, ...]]:
     """Returns the chip's name and the shape of `v5e:16x16`; raises InputError if it is not a topology."""
-    from tfmr.analysis.chips import GPUS, TPUS
+    from tfmr.models.chips import GPUS, TPUS
 
     name, _, shape = topology.partition(":")
     known = (*TPUS, *GPUS, "cpu")
@@ -63,7 +63,7 @@ def parse_topology(topology: str) -> tuple[str, tuple[int, ...]]:
 
 def _prepare_environment(chip: str, shape: tuple[int, ...]) -> None:
     """Sets the number of CPU devices, or what the compiler of the chip reads, before jax starts a backend."""
-    from tfmr.analysis.chips import GPUS
+    from tfmr.models.chips import GPUS
 
     if chip == "cpu":
         flag = "--xla_force_host_platform_device_count"
@@ -92,10 +92,10 @@ def _prepare_for_gpus() -> None:
 
 
 def _compile(config: Config, chip: str, shape: tuple[int, ...]) -> None:
-    from tfmr.analysis.chips import CHIPS, GPUS
     from tfmr.analysis.compile import compile_step, step_inputs
     from tfmr.analysis.topologies import topology_devices
     from tfmr.cli.compile_report import print_compiled, print_inputs
+    from tfmr.models.chips import CHIPS, GPUS
     from tfmr.training.sharding import make_mesh
 
     if chip in GPUS and getattr(config.model, "attention", "xla") != "xla":

@@ -5,10 +5,10 @@ from collections import defaultdict
 
 import jax
 
-from tfmr.analysis.chips import Chip, roofline
 from tfmr.analysis.collectives import Collective
 from tfmr.analysis.compile import CompiledStep, StepInputs, bytes_per_chip
 from tfmr.models.account import forward_flops
+from tfmr.models.chips import Chip, roofline
 
 GIB = 2**30
 

@@ -17,7 +17,7 @@ class Options:
     """The hardware for which training time is estimated. All other options belong to the config."""
 
     chip: str = "v5e"
-    """The accelerator: v4, v5e, v5p, v6e, p100 (the paper's, float32), a100 or h100."""
+    """The accelerator: v4, v5e, v5p, v6e, p100 (the paper's, float32), a100, h100 or h200."""
     chips: int = 8
     """Number of accelerators."""
     mfu: float = 0.4
@@ -35,8 +35,8 @@ def main(arguments: list[str]) -> None:
     own, rest = split_options(Options, arguments)
     options = parse(Options, own, prog=PROG)
     config = with_vocabulary(_config(rest))
-    from tfmr.analysis.chips import chip_named
     from tfmr.models.account import parameter_table
+    from tfmr.models.chips import chip_named
 
     chip_named(options.chip)  # raises before anything is printed
     table = parameter_table(config.model)
@@ -86,8 +86,8 @@ def _print_memory(config: Config) -> None:
 
 
 def _print_training(config: Config, options: Options) -> None:
-    from tfmr.analysis.chips import chip_named, training_seconds
     from tfmr.models.account import training_flops_per_token
+    from tfmr.models.chips import chip_named, training_seconds
 
     chip = chip_named(options.chip)
     tokens, (source, target) = config.data.tokens_per_batch, config.data.typical_lengths

@@ -1,5 +1,6 @@
 """Optimizer, schedule, evaluation and checkpoints."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,6 +57,9 @@ class TrainingConfig:
     """Number of newest checkpoints to keep."""
     keep_every: int = 0
     """Steps between checkpoints that are kept permanently, for averaging or as a history. 0 disables it."""
+    profile_steps: str = ""
+    """FIRST:LAST, such as 50:54: steps during which the devices are profiled. The profile is written to profile/ in the
+    run directory, where xprof or TensorBoard opens it. Empty: none."""
     best_metric: str = "loss"
     """Validation metric that selects the best checkpoint: loss or, for translation only, bleu or chrf."""
     patience: int = 0
@@ -79,3 +83,12 @@ class TrainingConfig:
         decays = self.schedule != "cosine" or self.warmup_steps < self.steps
         fix = f"must be less than training.steps = {self.steps} for the cosine schedule"
         check.require("warmup_steps", decays, fix)
+        first, last = self.profiled or (0, 0)
+        fix = f"must be FIRST:LAST, such as 50:54, with 1 <= FIRST <= LAST <= training.steps = {self.steps}"
+        check.require("profile_steps", not self.profile_steps or 1 <= first <= last <= self.steps, fix)
+
+    @property
+    def profiled(self) -> tuple[int, int] | None:
+        """The first and the last step to profile; None: no step."""
+        match = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", self.profile_steps)
+        return (int(match[1]), int(match[2])) if match else None

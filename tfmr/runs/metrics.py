@@ -139,15 +139,16 @@ class Progress:
         self._last_line = -math.inf
 
     def show(self, step: int, values: Values) -> None:
-        """Shows the step, the loss, tokens per second, and the time left without further compilation."""
+        """Shows the step, the loss, tokens per second, MFU if known, and the time left without further compilation."""
         now = time.monotonic()
         if not self._terminal and now - self._last_line < 30.0 and step != self._steps:
             return
         self._last_line = now
         left = (working_time() - self._start) / max(step - self._first, 1) * (self._steps - step)
+        mfu = f"  MFU {100 * values['mfu']:.1f}%" if "mfu" in values else ""
         text = (
             f"step {step}/{self._steps}  loss {values['loss']:.4f}  "
-            f"{values['tokens_per_second']:,.0f} tokens/s  {_duration(left)} left"
+            f"{values['tokens_per_second']:,.0f} tokens/s{mfu}  {_duration(left)} left"
         )
         self._write(f"\r\x1b[2K{text}" if self._terminal else f"{text}\n")
 

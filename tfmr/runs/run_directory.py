@@ -31,6 +31,7 @@ class RunDirectory:
       checkpoints: the newest complete states, by step.
       best: the parameters of the best evaluation.
       averaged: the average computed by `tfmr average`.
+      profile: the profile of a few steps (`training.profile_steps`), as xprof reads it.
       damaged: damaged checkpoints that were set aside when training continued, by step.
     """
 
@@ -45,6 +46,7 @@ class RunDirectory:
         self.checkpoints = path / "checkpoints"
         self.best = path / "best"
         self.averaged = path / "averaged"
+        self.profile = path / "profile"
         self.damaged = path / "damaged"
 
     @classmethod

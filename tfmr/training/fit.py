@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import numpy as np
 
 from tfmr.config import Config, DistributedConfig
-from tfmr.data.batching import BatchPlan, with_rows
+from tfmr.data.batching import BatchPlan, Bucket, with_rows
 from tfmr.data.corpus import Corpus, Split, prepare_corpus
 from tfmr.data.loader import Cursor, batches_from, prefetch
 from tfmr.errors import InputError
@@ -27,12 +28,15 @@ from tfmr.runs.working_time import working_time
 from tfmr.training import distributed
 from tfmr.training.hosts import Hosts, join
 from tfmr.training.optimizer import make_optimizer, make_schedule
+from tfmr.training.profile import Profile
 from tfmr.training.resume import check_may_train, check_same_run, corpus_has_changed, what_must_agree
 from tfmr.training.sharding import batch_parts, make_mesh, rows_here, to_devices
 from tfmr.training.signals import Interrupted, StopSignals
+from tfmr.training.start_lines import start_lines
 from tfmr.training.state import TrainState, checkpoint_items, checkpoint_targets, make_sharded_state, state_from_items
 from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step
 from tfmr.training.task import Task
+from tfmr.training.utilisation import seconds_at_peak
 
 log = logging.getLogger("tfmr")
 
@@ -121,17 +125,15 @@ def _train(task: Task, config: Config, hosts: Hosts, run: RunDirectory) -> RunDi
         run=run,
         step=compile_for_mesh(train_step, mesh, sharding),
         batches=lambda cursor: _device_batches(plan, split, cursor, mesh, training.accumulation),
+        seconds_at_peak=seconds_at_peak(config.model, mesh),
         validation=task.validation(model, corpus, config, mesh),
         checkpointer=Checkpointer(run, training.keep_last, training.keep_every),
         hosts=hosts,
         corpus=corpus.content_hash(),
         corpus_has_changed=has_changed,
     )
-    size = f"{sum(x.size for x in jax.tree.leaves(state.params)):,}"
-    log.info(
-        "%s: %s parameters; %d batches per epoch in %d shapes, %.1f%% padding, %d examples left out",
-        *(run.path, size, len(plan.epoch(0)), len(plan.buckets), 100 * plan.padding_share(), plan.left_out),
-    )
+    for line in start_lines(config, mesh, plan, state.params):
+        log.info("%s: %s", run.path, line)
     loop.run_to_the_end(state, sharding)
     return run
 
@@ -156,11 +158,11 @@ def _await(run: RunDirectory) -> None:
 
 def _device_batches(
     plan: BatchPlan, split: Split, cursor: Cursor, mesh: jax.sharding.Mesh, accumulation: int
-) -> Iterator[tuple[dict, Cursor]]:
+) -> Iterator[tuple[dict, Cursor, Bucket]]:
     multiple = batch_parts(mesh) * accumulation
     for batch, following in batches_from(plan, cursor):
         arrays = split.arrays(batch, rows_multiple=multiple, rows_of=functools.partial(rows_here, mesh))
-        yield to_devices(arrays, mesh, with_rows(batch.bucket, multiple).rows), following
+        yield to_devices(arrays, mesh, with_rows(batch.bucket, multiple).rows), following, batch.bucket
 
 
 @dataclasses.dataclass
@@ -193,7 +195,9 @@ class _Loop:
     config: Config
     run: RunDirectory
     step: Callable
-    batches: Callable[[Cursor], Iterator[tuple[dict, Cursor]]]
+    batches: Callable[[Cursor], Iterator[tuple[dict, Cursor, Bucket]]]
+    seconds_at_peak: Callable[[Bucket], float]
+    """See `utilisation.seconds_at_peak`."""
     validation: Callable[[Any], dict[str, float]]
     checkpointer: Checkpointer
     hosts: Hosts
@@ -221,11 +225,27 @@ class _Loop:
         progress = Progress(first_step, self.config.training.steps, shown=self.hosts.is_first)
         if changed:
             writer.write(first_step, {"corpus_changed": 1})
+        profile = self._profile(first_step, progress)
         # The last checkpoint is complete only when it is closed.
-        with StopSignals(self.hosts) as signals, contextlib.closing(self.checkpointer), contextlib.closing(writer):
-            self._steps(state, first_step, standing, writer, progress, signals)
+        with (
+            StopSignals(self.hosts) as signals,
+            contextlib.closing(profile),
+            contextlib.closing(self.checkpointer),
+            contextlib.closing(writer),
+        ):
+            self._steps(state, first_step, standing, writer, progress, signals, profile)
 
-    def _steps(self, state, first_step, standing, writer, progress, signals) -> None:
+    def _profile(self, first_step: int, progress: Progress) -> Profile:
+        steps = self.config.training.profiled if self.hosts.is_first else None
+        if steps is not None and first_step >= steps[0]:
+            log.info(
+                "training.profile_steps = %r: no profile, since training continues after step %d; choose later steps",
+                *(self.config.training.profile_steps, first_step),
+            )
+            steps = None
+        return Profile(steps, self.run.profile, progress.print)
+
+    def _steps(self, state, first_step, standing, writer, progress, signals, profile) -> None:
         training = self.config.training
         reader = _MetricsReader(writer, progress, training.log_every, self.checkpointer.latest_step)
         step, stop, had_ended = first_step, 0, not standing.to_evaluate
@@ -234,17 +254,25 @@ class _Loop:
             if standing.to_evaluate:
                 stop = self._evaluate(step, state, standing, writer, progress, signals)
             while not stop and not self._has_ended(step, standing):
-                batch, standing.place = next(batches)
+                batch, standing.place, bucket = next(batches)
                 shape = tuple(array.shape for array in jax.tree.leaves(batch))
                 if shape not in compiled:
                     reader.finish()  # measures the last step without the compilation of the next one
                     compiled.add(shape)
-                state, metrics = self.step(state, batch)
+                if profile.starts_at(step + 1):
+                    reader.finish()  # the steps before do not belong to the profile
+                    profile.start()
+                with profile.step(step + 1):
+                    state, metrics = self.step(state, batch)
                 step += 1
                 self.hosts.at_step(step)
                 stop = signals.stop_now()
                 self.checkpointer.raise_failed_save()
-                reader.read_previous(step, metrics)
+                reader.read_previous(step, metrics, self.seconds_at_peak(bucket))
+                if profile.ends_at(step):
+                    reader.finish()
+                    profile.close()
+                    reader.restart_clock()
                 standing.to_evaluate = step == training.steps or _is_due(step, training.evaluate_every)
                 if stop or self._is_to_save(step, standing):
                     reader.finish()
@@ -332,40 +360,47 @@ class _MetricsReader:
         self._progress = progress
         self._log_every = log_every
         self._latest_step = latest_step
-        self._waiting: tuple[int, dict] | None = None
+        self._waiting: tuple[int, dict, float] | None = None
         self.restart_clock()
 
     def restart_clock(self) -> None:
-        """Excludes the time since the last step from tokens per second."""
-        self._tokens, self._since = 0.0, working_time()
-        self._all_tokens, self._start = self._tokens, self._since
+        """Excludes the time since the last step from tokens per second and MFU."""
+        # The number of tokens, and the seconds that they would take at the peak of the chips.
+        self._work, self._since = np.zeros(2), working_time()
+        self._all_work, self._start = self._work, self._since
 
-    def read_previous(self, step: int, metrics: dict) -> None:
-        """Takes the metrics of the step that was just dispatched, and reads those of the previous step."""
+    def read_previous(self, step: int, metrics: dict, seconds_at_peak: float = 0.0) -> None:
+        """Takes the metrics of the step that was just dispatched, and reads those of the previous step.
+
+        `seconds_at_peak` is what each of its tokens would take at the peak of the chips; 0 if that is not known.
+        """
         self._read()
-        self._waiting = (step, metrics)
+        self._waiting = (step, metrics, seconds_at_peak)
 
     def finish(self) -> None:
         """Reads the metrics of the last dispatched step."""
         # The step before may have been read only when this one had ended, and the time in between is not a step's.
         if self._waiting is not None:
-            self._tokens, self._since = self._all_tokens, self._start
+            self._work, self._since = self._all_work, self._start
         self._read()
 
     def _read(self) -> None:
         if self._waiting is None:
             return
-        step, metrics = self._waiting
+        step, metrics, seconds_at_peak = self._waiting
         self._waiting = None
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         tokens = values.pop("tokens")
-        self._tokens, self._all_tokens = self._tokens + tokens, self._all_tokens + tokens
+        work = np.array([tokens, tokens * seconds_at_peak])
+        self._work, self._all_work = self._work + work, self._all_work + work
         self._report_skipped(step, int(values.pop("skipped_in_a_row")))
         if step % self._log_every:
             return
         now = working_time()
-        values["tokens_per_second"] = self._tokens / max(now - self._since, 1e-9)
-        self._tokens, self._since = 0.0, now
+        values["tokens_per_second"], utilisation = (self._work / max(now - self._since, 1e-9)).tolist()
+        if utilisation > 0:
+            values["mfu"] = utilisation
+        self._work, self._since = np.zeros(2), now
         self._writer.write(step, values)
         self._progress.show(step, values)
 

@@ -28,6 +28,7 @@ FREE = {
     "training.checkpoint_every",
     "training.keep_last",
     "training.keep_every",
+    "training.profile_steps",
     "training.patience",
     "training.accumulation",
     "training.loss_chunk",

@@ -3,9 +3,9 @@
 import pytest
 
 from tfmr.analysis import training_flops_per_token
-from tfmr.analysis.chips import CHIPS, Chip, chip_named, roofline, training_seconds
 from tfmr.errors import InputError
 from tfmr.models import transformer_base
+from tfmr.models.chips import CHIPS, Chip, chip_named, roofline, training_seconds
 
 
 def test_times_are_work_over_speed():

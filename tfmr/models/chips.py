@@ -41,6 +41,32 @@ TPUS = ("v4", "v5e", "v5p", "v6e")
 GPUS = ("a100", "h100", "h200")
 
 
+DEVICE_KINDS = {
+    "TPU v4": "v4",
+    "TPU v5 lite": "v5e",
+    "TPU v5e": "v5e",
+    "TPU v5": "v5p",
+    "TPU v5p": "v5p",
+    "TPU v6 lite": "v6e",
+    "TPU v6e": "v6e",
+    "Tesla P100-SXM2-16GB": "p100",
+    "NVIDIA A100-SXM4-40GB": "a100",
+    "NVIDIA A100-SXM4-80GB": "a100",
+    "NVIDIA A100-PCIE-40GB": "a100",
+    "NVIDIA A100 80GB PCIe": "a100",
+    "NVIDIA H100 80GB HBM3": "h100",
+    "NVIDIA H200": "h200",
+}
+"""The chips by what JAX calls them (`device_kind`), if their peak FLOP/s is that of the table. The PCIe and NVL models
+of the H100 are slower, and so is a part of a GPU, which has another name."""
+
+
+def chip_of_kind(device_kind: str) -> Chip | None:
+    """Returns the chip that JAX calls by this name, or None if its peak is not known."""
+    name = DEVICE_KINDS.get(device_kind)
+    return None if name is None else CHIPS[name]
+
+
 def chip_named(name: str) -> Chip:
     """Returns a chip by name; raises InputError with the nearest known name if the name is unknown."""
     if name not in CHIPS:
