@@ -27,7 +27,7 @@ def test_a_token_takes_six_operations_a_weight_and_its_attention():
 class NoAccount(ModelConfig):
     """A kind of model that says nothing about its cost."""
 
-    longest_sequence = None
+    longest_sequence = None  # pyright: ignore[reportAssignmentType]
 
 
 def test_what_is_not_known_is_not_guessed():

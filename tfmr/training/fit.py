@@ -132,8 +132,9 @@ def _train(task: Task, config: Config, hosts: Hosts, run: RunDirectory) -> RunDi
         corpus=corpus.content_hash(),
         corpus_has_changed=has_changed,
     )
-    for line in start_lines(config, mesh, plan, state.params):
-        log.info("%s: %s", run.path, line)
+    work, devices = start_lines(config, mesh, plan, state.params)
+    log.info("%s: %s", run.path, work)
+    log.info("%s", devices)
     loop.run_to_the_end(state, sharding)
     return run
 

@@ -9,7 +9,7 @@ from tfmr.config import Config
 from tfmr.data.batching import BatchPlan
 
 
-def start_lines(config: Config, mesh: Mesh, plan: BatchPlan, params: Any) -> list[str]:
+def start_lines(config: Config, mesh: Mesh, plan: BatchPlan, params: Any) -> tuple[str, str]:
     """Returns a line about the work, and one about the devices that do it."""
     leaves = jax.tree.leaves(params)
     size = sum(x.size for x in leaves)
@@ -23,7 +23,7 @@ def start_lines(config: Config, mesh: Mesh, plan: BatchPlan, params: Any) -> lis
     parts = [_devices(mesh), "mesh " + " x ".join(f"{name} {size}" for name, size in mesh.shape.items())]
     parts += [_attention(config.model, mesh)]
     parts += [f"computation in {getattr(config.model, 'dtype', 'float32')}, parameters in {types}"]
-    return [work, "; ".join(part for part in parts if part)]
+    return work, "; ".join(part for part in parts if part)
 
 
 def _devices(mesh: Mesh) -> str:
