@@ -70,6 +70,8 @@ def changed(name: str, kind: Any, value: Any) -> Any:
     """Another value of a field's type."""
     if kind is bool:
         return not value
+    if name == "training.profile_steps":
+        return "1:2"
     if get_origin(kind) is Literal:
         return get_args(kind)[get_args(kind).index(value) - 1]
     if get_origin(kind) is tuple:

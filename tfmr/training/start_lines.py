@@ -36,6 +36,6 @@ def _attention(model: Any, mesh: Mesh) -> str:
     name = getattr(model, "attention", "")
     if name == "auto":
         # Whether a kernel can serve depends on the arrays: `attention_choice` logs it when the step is traced.
-        on_tpu = mesh.devices.flat[0].platform == "tpu"
-        name = "auto (fused where it can serve)" if on_tpu else "auto (xla)"
+        may_be_fused = mesh.devices.flat[0].platform in ("tpu", "gpu")
+        name = "auto (fused where a kernel can serve)" if may_be_fused else "auto (xla)"
     return f"attention {name}" if name else ""
