@@ -13,31 +13,31 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leaves memory to PyTorch
 
-import argparse  # noqa: E402
-import dataclasses  # noqa: E402
-import functools  # noqa: E402
-import importlib.util  # noqa: E402
-import json  # noqa: E402
-import statistics  # noqa: E402
-import tempfile  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Callable, Iterator  # noqa: E402
-from typing import Any, get_args  # noqa: E402
+import argparse
+import dataclasses
+import functools
+import importlib.util
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
 
-import jax  # noqa: E402
-import numpy as np  # noqa: E402
-from flax.traverse_util import flatten_dict  # noqa: E402
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict
 
-from tfmr.analysis.chips import CHIPS, Chip  # noqa: E402
-from tfmr.config import DecodingConfig, MeshConfig, TrainingConfig  # noqa: E402
-from tfmr.config.presets import gpt2_small, transformer_base, transformer_big  # noqa: E402
-from tfmr.models import build_model, init_params  # noqa: E402
-from tfmr.models.account import training_flops_per_token  # noqa: E402
-from tfmr.nn.attention_choice import AttentionName  # noqa: E402
-from tfmr.training.optimizer import make_optimizer, make_schedule  # noqa: E402
-from tfmr.training.sharding import logical_names_on, make_mesh, to_devices  # noqa: E402
-from tfmr.training.state import make_sharded_state  # noqa: E402
-from tfmr.training.step import jit_for_sharding, loss_chunk, make_train_step  # noqa: E402
+from tfmr.analysis.chips import CHIPS, Chip
+from tfmr.config import DecodingConfig, MeshConfig, TrainingConfig
+from tfmr.config.presets import gpt2_small, transformer_base, transformer_big
+from tfmr.models import build_model, init_params
+from tfmr.models.account import training_flops_per_token
+from tfmr.nn.attention_choice import AttentionName
+from tfmr.training.optimizer import make_optimizer, make_schedule
+from tfmr.training.sharding import logical_names_on, make_mesh, to_devices
+from tfmr.training.state import make_sharded_state
+from tfmr.training.step import jit_for_sharding, loss_chunk, make_train_step
 
 TRAINING = TrainingConfig(schedule="constant", learning_rate=1e-4, warmup_steps=0, label_smoothing=0.1)
 BATCHES, WARM_UP, BLOCKS = 4, 4, 5
@@ -347,8 +347,10 @@ def decoding_row(name: str, decode: Callable[[int], Any], beam: int, tokens: int
 
 def chip_of(device: Any) -> Chip | None:
     """Returns the chip of a device, found by its kind such as `NVIDIA H100 80GB HBM3` or `TPU v5 lite`; else None."""
-    kind = device.device_kind.lower().replace(" lite", "e").replace("tpu v5", "tpu v5p").replace("v5pe", "v5e")
-    kind = kind.replace("v5pp", "v5p").replace("tpu v6", "tpu v6e").replace("v6ee", "v6e")
+    kind = device.device_kind.lower()
+    tpus = {"tpu v5 lite": "v5e", "tpu v5": "v5p", "tpu v6 lite": "v6e", "tpu v6": "v6e"}
+    if kind in tpus:
+        return CHIPS.get(tpus[kind])
     return next((chip for name, chip in CHIPS.items() if name in kind), None)
 
 

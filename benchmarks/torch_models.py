@@ -222,7 +222,7 @@ def on_device(batch: Mapping[str, np.ndarray], device: str) -> dict[str, Tensor]
 
 
 def marian_generate(config: TransformerConfig, source: np.ndarray, length: int, device: str) -> Any:
-    """Returns `decode(beam) -> token ids`, Hugging Face's Marian of this size generating `length` tokens for each row."""
+    """Returns `decode(beam) -> token ids`, Hugging Face's Marian of this size with outputs of `length` tokens."""
     from transformers import GenerationConfig, MarianConfig, MarianMTModel
 
     both = dict(attention_heads=config.num_heads, ffn_dim=config.d_ff)
