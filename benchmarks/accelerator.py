@@ -194,7 +194,7 @@ def torch_system(work: Workload, device: str, *, compiled: bool) -> System:
 
     model = build_model(work.config)
     params = jax.device_get(jax.jit(lambda: init_params(model, jax.random.key(0)))())
-    flat = flatten_dict(params)
+    flat: dict[tuple[str, ...], Any] = flatten_dict(params)
     step = torch_models.training_step(work.config, TRAINING, flat, device, compiled=compiled)
     batches = [torch_models.on_device(batch, device) for batch in work.batches]
     torch_models.peak_bytes(device, reset=True)
