@@ -28,11 +28,11 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from tfmr.analysis.chips import CHIPS, Chip
 from tfmr.config import DecodingConfig, MeshConfig, TrainingConfig
 from tfmr.config.presets import gpt2_small, transformer_base, transformer_big
 from tfmr.models import build_model, init_params
 from tfmr.models.account import training_flops_per_token
+from tfmr.models.chips import Chip, chip_of_kind
 from tfmr.nn.attention_choice import AttentionName
 from tfmr.training.optimizer import make_optimizer, make_schedule
 from tfmr.training.sharding import logical_names_on, make_mesh, to_devices
@@ -73,7 +73,8 @@ class System:
     """Starts the update on batch i and returns its loss, perhaps before it is computed."""
     wait: Callable[[Any], None]
     """Waits for a loss and all work before it."""
-    peak_bytes: int | None
+    peak_bytes: Callable[[], int | None]
+    """Returns the most memory that the steps take, once one has run."""
     parameters: int
     losses: list[float] = dataclasses.field(default_factory=list)
     steps: int = 0
@@ -159,7 +160,9 @@ def our_system(work: Workload, attention: str, programs: dict[str, str]) -> Syst
     mesh = make_mesh(MeshConfig(), jax.devices()[:1])
     state, sharding = make_sharded_state(model, optimizer, jax.random.key(0), mesh, ema=False)
     batches = [to_devices(batch, mesh) for batch in work.batches]
-    step = make_train_step(model, optimizer, schedule, TRAINING, chunk=loss_chunk(TRAINING, mesh))
+    step = make_train_step(
+        model, optimizer, schedule, TRAINING, chunk=loss_chunk(TRAINING, mesh, model.config.vocab_size)
+    )
     with logical_names_on(mesh):
         lowered = jit_for_sharding(step, sharding).lower(state, batches[0])
     same = programs.setdefault(lowered.as_text(), attention)
@@ -175,7 +178,7 @@ def our_system(work: Workload, attention: str, programs: dict[str, str]) -> Syst
         state, metrics = compiled(state, batches[i % BATCHES])
         return metrics["loss"]
 
-    return System(f"tfmr {attention}", run, lambda loss: jax.block_until_ready(loss), peak or None, size)
+    return System(f"tfmr {attention}", run, lambda loss: jax.block_until_ready(loss), lambda: peak or None, size)
 
 
 def torch_device() -> str | None:
@@ -198,8 +201,8 @@ def torch_system(work: Workload, device: str, *, compiled: bool) -> System:
     step = torch_models.training_step(work.config, TRAINING, flat, device, compiled=compiled)
     batches = [torch_models.on_device(batch, device) for batch in work.batches]
     torch_models.peak_bytes(device, reset=True)
-    step(batches[0]).item()  # compiles
-    peak, size = torch_models.peak_bytes(device), sum(x.size for x in flat.values())
+    size = sum(x.size for x in flat.values())
+    peak = functools.partial(torch_models.peak_bytes, device)
     wait = lambda loss: torch_models.synchronize(device)  # noqa: E731
     return System("torch", lambda i: step(batches[i % BATCHES]), wait, peak, size)
 
@@ -249,7 +252,7 @@ def training_row(work: Workload, system: System, chip: Chip | None) -> dict:
         tokens_per_second=work.tokens / seconds,
         share_of_peak=chip and work.flops / seconds / chip.flops,
         step_ms=1e3 * seconds,
-        peak_gib=system.peak_bytes and system.peak_bytes / 2**30,
+        peak_gib=(peak := system.peak_bytes()) and peak / 2**30,
         parameters=system.parameters,
         first_losses=[round(loss, 4) for loss in system.losses],
         block_ms=[1e3 * each for each in system.seconds],
@@ -345,15 +348,6 @@ def decoding_row(name: str, decode: Callable[[int], Any], beam: int, tokens: int
     return dict(workload=work, system=name, tokens_per_second=rate, step_ms=1e3 * statistics.median(seconds))
 
 
-def chip_of(device: Any) -> Chip | None:
-    """Returns the chip of a device, found by its kind such as `NVIDIA H100 80GB HBM3` or `TPU v5 lite`; else None."""
-    kind = device.device_kind.lower()
-    tpus = {"tpu v5 lite": "v5e", "tpu v5": "v5p", "tpu v6 lite": "v6e", "tpu v6": "v6e"}
-    if kind in tpus:
-        return CHIPS.get(tpus[kind])
-    return next((chip for name, chip in CHIPS.items() if name in kind), None)
-
-
 def table(rows: list[dict]) -> str:
     """Returns the rows as a table of text."""
     columns = dict(
@@ -382,7 +376,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1, help="multiply the rows of a batch, on large chips (1)")
     args = parser.parse_args()
     budget, device = Budget(args.seconds), jax.devices()[0]
-    chip = chip_of(device)
+    chip = chip_of_kind(device.device_kind)
     result: dict[str, Any] = dict(device=device.device_kind, chip=chip and chip.name, jax=jax.__version__, rows=[])
 
     def keep(rows: list[dict]) -> None:
