@@ -4,10 +4,12 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType, PartitionSpec
 
 from tfmr.analysis import forward_flops
 from tfmr.analysis.matrix_products import matrix_product_flops
 from tfmr.models import Transformer, TransformerConfig
+from tfmr.nn.fused_attention import fused_attention
 
 SMALL = TransformerConfig(
     vocab_size=37, num_encoder_layers=2, num_decoder_layers=3, d_model=10, d_ff=23, num_heads=3, d_k=5, d_v=7
@@ -54,3 +56,24 @@ def test_loops_repeat_and_of_branches_the_dearest_counts():
     one = 2 * 4 * 8 * 8
     assert matrix_product_flops(jax.make_jaxpr(jax.jit(repeated))(x)) == 5 * one
     assert matrix_product_flops(jax.make_jaxpr(branched)(x)) == 2 * one
+
+
+def test_what_devices_compute_each_is_added_up():
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:4])
+    rows = PartitionSpec("data")
+    product = jax.shard_map(lambda x, y: x @ y, mesh=mesh, in_specs=(rows, PartitionSpec()), out_specs=rows)
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((8, 6), (6, 5))]
+    assert matrix_product_flops(jax.make_jaxpr(product)(*shapes)) == 2 * 8 * 6 * 5
+
+
+def test_kernels_count():
+    rows, length, heads, width = 3, 128, 2, 128  # neither joined nor padded
+    x = jax.ShapeDtypeStruct((rows, length, heads * width), jnp.float32)
+
+    def loss(*arrays):
+        return fused_attention(*arrays, num_heads=heads, interpret=True).sum()
+
+    product = 2 * rows * heads * length * length * width
+    assert matrix_product_flops(jax.make_jaxpr(loss)(x, x, x)) == 2 * product
+    # Backward: the scores again, and the gradients of weights, queries, keys and values.
+    assert matrix_product_flops(jax.make_jaxpr(jax.grad(loss, argnums=(0, 1, 2)))(x, x, x)) == (2 + 5) * product
