@@ -178,7 +178,7 @@ WRONG = {
     "a name that is too long": (["translate", "{run}", "--input", "x" * 300], "File name too long; check this path"),
     "a name of two lines": (["translate", "{run}", "--input", "a\nb"], "a\\nb: no such file"),
     "an empty name": (["export", "{run}", "--output="], "--output: missing"),
-    "no new name": (["import", "{config}", ""], "the name of the output is empty"),
+    "no new name": (["import", "{config}", ""], "the output path is empty"),
     "one file": (["evaluate", "{run}", "--source", "{folder}/corpus.en"], "give both or neither"),
 }
 

@@ -282,7 +282,7 @@ def test_impossible_settings_are_refused(folder, load):
     refused(lambda: load(), "data.dir", "data.source_file")
     refused(lambda: load(dir=str(folder), source_file=str(folder / "test.en")), "cannot be combined")
     refused(lambda: load(dir=str(folder), target_language="en"), "different")
-    refused(lambda: load(dir=str(folder), target_language="../de"), "file endings")
+    refused(lambda: load(dir=str(folder), target_language="../de"), "file name extensions")
 
 
 @pytest.mark.parametrize(("longer", "shorter"), [("en", "de"), ("de", "en")])

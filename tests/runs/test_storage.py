@@ -17,7 +17,7 @@ def test_another_kind_of_folder_is_refused():
 
 def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
-    with pytest.raises(InputError, match=r"^gs://bucket/run: gs:// needs: pip install gcsfs \("):
+    with pytest.raises(InputError, match=r"^gs://bucket/run: gs:// paths require gcsfs \(.*\); run: pip install gcsfs"):
         RunDirectory.open("gs://bucket/run")
 
 
@@ -27,7 +27,9 @@ def test_a_local_path_is_a_local_path(tmp_path):
 
 
 def test_a_name_that_the_locale_cannot_read_is_told():
-    with pytest.raises(InputError, match=r"gr\\udcc3\\udcb6sse'.*not UTF-8 in this locale.*set PYTHONUTF8=1"):
+    with pytest.raises(
+        InputError, match=r"gr\\udcc3\\udcb6sse'.*cannot be encoded as UTF-8 in this locale.*set PYTHONUTF8=1"
+    ):
         RunDirectory("runs/gr\udcc3\udcb6sse")
 
 

@@ -74,7 +74,7 @@ def _prepare_environment(chip: str, shape: tuple[int, ...]) -> None:
         _prepare_for_gpus()
         return
     if importlib.util.find_spec("libtpu") is None:
-        raise InputError("compiling for TPUs needs libtpu, but no TPU: pip install 'tfmr[tpu]'")
+        raise InputError("compiling for TPUs requires libtpu (but not a TPU); run: pip install 'tfmr[tpu]'")
     os.environ.update(TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost", TPU_WORKER_ID="0")
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-16")
     # Only a chip belongs to a single process. Without one, several programs can use the library.
@@ -85,7 +85,9 @@ def _prepare_for_gpus() -> None:
     if importlib.util.find_spec("jax_cuda12_plugin") is None:
         of_jax = version("jaxlib")
         packages = f"jax-cuda12-plugin=={of_jax} jax-cuda12-pjrt=={of_jax}"
-        raise InputError(f"compiling for GPUs needs their compiler, but no GPU: pip install --no-deps {packages}")
+        raise InputError(
+            f"compiling for GPUs requires JAX's CUDA plugin (but not a GPU); run: pip install --no-deps {packages}"
+        )
     os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # a program for absent GPUs cannot be read back
     # Without a GPU, kernels cannot be timed against each other.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_autotune_level=0"

@@ -43,7 +43,8 @@ def main(arguments: list[str]) -> None:
     with new_folder(options.report) as folder:
         corpus: Any = prepare_corpus(config.data)
         if not hasattr(corpus, "report"):
-            raise InputError(f"--report = {options.report!r}: there are no reports on data of this kind")
+            kind = type(config.data).__name__
+            raise InputError(f"--report = {options.report!r}: not supported for {kind}; omit this option")
         report: Report = corpus.report(config.data)
         (folder / "report.txt").write_text(report.to_text() + "\n", encoding="utf-8")
         (folder / "report.json").write_text(

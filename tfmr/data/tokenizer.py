@@ -394,7 +394,7 @@ def _given_marks(given: Any, ids: Collection[int], name: str) -> Marks:
         if field != "begins" and not (value in known or (value is None and field in ("pad", "unk")))
     ]
     if wrong:
-        raise InputError(f"{name}: marks = {given!r}: no token has the id of {', '.join(wrong)}")
+        raise InputError(f"{name}: marks = {given!r}: no token has the id given for {', '.join(wrong)}")
     return marks
 
 

@@ -85,7 +85,7 @@ def output_folder(path: str) -> AnyPath:
 def check_new_path(path: str) -> None:
     """Raises InputError if a file or folder already exists or cannot be created. Leaves nothing behind."""
     if not path:
-        raise InputError("the name of the output is empty; give a path that does not exist")
+        raise InputError("the output path is empty; give a path that does not exist yet")
     if Path(path).exists():
         raise InputError(f"{path}: already exists; remove it or choose another path")
     try:

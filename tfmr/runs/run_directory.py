@@ -85,7 +85,7 @@ class RunDirectory:
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{self.config_file}: cannot be read as JSON ({error})") from None
         if not isinstance(values, dict):
-            raise InputError(f"{self.config_file}: not a configuration")
+            raise InputError(f"{self.config_file}: must be a JSON object; restore it from a backup")
         if "model_type" in values:
             raise InputError(
                 f"{self.path}: contains a model of type {values['model_type']!r}, and is not a run directory; see "

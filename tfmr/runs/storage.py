@@ -39,7 +39,9 @@ def storage_path(path: str | os.PathLike) -> AnyPath:
     try:
         remote.exists()
     except ImportError as error:
-        raise InputError(f"{text}: {scheme}:// needs: pip install {REMOTE[scheme]} ({error})") from None
+        raise InputError(
+            f"{text}: {scheme}:// paths require {REMOTE[scheme]} ({error}); run: pip install {REMOTE[scheme]}"
+        ) from None
     except Exception as error:  # each store has its own
         raise InputError(f"{text}: the object store does not respond ({first_line(error)}); try again") from error
     return remote
@@ -51,8 +53,8 @@ def _check_encodable(path: str | os.PathLike) -> None:
         full.encode("utf-8")
     except UnicodeEncodeError:  # tensorstore, which writes the checkpoints, takes no other names
         raise InputError(
-            f"{full!a}: contains a name that is not UTF-8 in this locale ({sys.getfilesystemencoding()}); set "
-            "PYTHONUTF8=1 or LC_ALL=C.UTF-8 in the environment, or rename it"
+            f"{full!a}: cannot be encoded as UTF-8 in this locale ({sys.getfilesystemencoding()}); set "
+            "PYTHONUTF8=1 or LC_ALL=C.UTF-8 in the environment, or rename the file or folder"
         ) from None
 
 

@@ -118,7 +118,8 @@ def _train(task: Task, config: Config, hosts: Hosts, run: RunDirectory) -> RunDi
     # Hosts take different times to compile, and the first program that runs on all of them has a short timeout (30 s
     # with gloo).
     hosts.agree("ready", {})
-    chunk = loss_chunk(training, mesh, config.model.vocab_size)
+    # A model of another kind may have no vocabulary; its loss needs no pieces.
+    chunk = loss_chunk(training, mesh, getattr(config.model, "vocab_size", 1))
     train_step = make_train_step(model, optimizer, schedule, training, chunk=chunk, loss=task.loss)
     loop = _Loop(
         config=config,

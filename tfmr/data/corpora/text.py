@@ -105,7 +105,8 @@ def _files_of_folder(config: PairsConfig) -> dict[str, list[Files]]:
     languages = (config.source_language, config.target_language)
     if any("/" in language or "\\" in language for language in languages) or languages[0] == languages[1]:
         raise InputError(
-            f"data.source_language, data.target_language = {languages}: must be two different file endings"
+            f"data.source_language, data.target_language = {languages}: must be two different file name extensions, "
+            "without slashes, such as en and de"
         )
     folder = Path(config.dir).expanduser()
     found = {split: _files_of_split(folder, stems, languages) for split, stems in _STEMS.items()}
