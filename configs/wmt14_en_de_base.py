@@ -4,8 +4,8 @@
 
 FOLDER is the folder in which tensorflow-datasets finds or saves the archives of wmt14_translate/de-en. The batch is for
 8 GPUs or a TPU v5e-8, with 96 packed rows of 256 source and 256 target tokens on each device; docs/launch.md has the
-batches and learning rates of larger slices. The model sees as many tokens as the paper's: 100,000 updates of about 25
-000 source and 25,000 target tokens. `tfmr average RUN --last 5` averages the last checkpoints, as the paper does.
+batches and learning rates of larger slices. The model sees as many tokens as the paper's: 100,000 updates of about
+25,000 source and 25,000 target tokens. `tfmr average RUN --last 5` averages the last checkpoints, as the paper does.
 """
 
 import dataclasses

@@ -9,6 +9,8 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ke
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 from jaxtyping import Float, Int
 
+from tfmr.nn.masks import segment_mask
+
 BLOCKS = (512, 256, 128)
 """Lengths of a block of queries or keys, the preferred one first. The lengths of rows must be multiples of one."""
 
@@ -48,14 +50,14 @@ def long_attention(
         return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
 
     arrays = heads(query * (query.shape[-1] // num_heads) ** -0.5), heads(key), heads(value)
+
+    def joined(output: Array) -> Array:
+        return output.swapaxes(1, 2).reshape(*query.shape[:2], -1)
+
     if query_segments is None or key_segments is None:
-        output = jax.vmap(attend)(*arrays)
-    else:
-        ids = splash.SegmentIds(query_segments.astype(jnp.int32), key_segments.astype(jnp.int32))
-        output = jax.vmap(lambda *x: attend(*x[:3], segment_ids=x[3]))(*arrays, ids)
-    output = output.swapaxes(1, 2).reshape(*query.shape[:2], -1)
-    if query_segments is None or key_segments is None:
-        return output
+        return joined(jax.vmap(attend)(*arrays))
+    ids = splash.SegmentIds(query_segments.astype(jnp.int32), key_segments.astype(jnp.int32))
+    output = joined(jax.vmap(lambda *x: attend(*x[:3], segment_ids=x[3]))(*arrays, ids))
     # Splash attention returns the mean of all values for a query without any key.
-    seen = (query_segments[:, :, None] == key_segments[:, None, :]).any(axis=2)
+    seen = segment_mask(query_segments, key_segments).any(axis=(1, 3))
     return jnp.where(seen[:, :, None], output, 0)

@@ -1,4 +1,4 @@
-"""The platform that a program is traced for, and what is agreed upon for it."""
+"""The platform that a program is traced for, and the name under which kernels keep results for the backward pass."""
 
 import jax
 
