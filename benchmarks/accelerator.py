@@ -37,7 +37,7 @@ from tfmr.nn.attention_choice import AttentionName
 from tfmr.training.optimizer import make_optimizer, make_schedule
 from tfmr.training.sharding import logical_names_on, make_mesh, to_devices
 from tfmr.training.state import make_sharded_state
-from tfmr.training.step import jit_for_sharding, loss_chunk, make_train_step
+from tfmr.training.step import jit_for_sharding, make_train_step
 
 TRAINING = TrainingConfig(schedule="constant", learning_rate=1e-4, warmup_steps=0, label_smoothing=0.1)
 BATCHES, WARM_UP, BLOCKS = 4, 4, 5
@@ -160,9 +160,7 @@ def our_system(work: Workload, attention: str, programs: dict[str, str]) -> Syst
     mesh = make_mesh(MeshConfig(), jax.devices()[:1])
     state, sharding = make_sharded_state(model, optimizer, jax.random.key(0), mesh, ema=False)
     batches = [to_devices(batch, mesh) for batch in work.batches]
-    step = make_train_step(
-        model, optimizer, schedule, TRAINING, chunk=loss_chunk(TRAINING, mesh, model.config.vocab_size)
-    )
+    step = make_train_step(model, optimizer, schedule, TRAINING)
     with logical_names_on(mesh):
         lowered = jit_for_sharding(step, sharding).lower(state, batches[0])
     same = programs.setdefault(lowered.as_text(), attention)

@@ -26,7 +26,7 @@ from tfmr.search import Constraints  # noqa: E402
 from tfmr.training.optimizer import make_optimizer, make_schedule  # noqa: E402
 from tfmr.training.sharding import make_mesh  # noqa: E402
 from tfmr.training.state import make_sharded_state  # noqa: E402
-from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step  # noqa: E402
+from tfmr.training.step import compile_for_mesh, make_train_step  # noqa: E402
 from tfmr.translation.search_batch import search_batch  # noqa: E402
 
 
@@ -141,9 +141,7 @@ def _training(
     optimizer = make_optimizer(training, schedule)
     mesh = make_mesh(MeshConfig())
     state, sharding = make_sharded_state(model, optimizer, jax.random.key(0), mesh, ema=False)
-    train_step = make_train_step(
-        model, optimizer, schedule, training, chunk=loss_chunk(training, mesh, model.config.vocab_size)
-    )
+    train_step = make_train_step(model, optimizer, schedule, training)
     step = compile_for_mesh(train_step, mesh, sharding)
     arrays = [jax.device_put(batch) for batch, _ in batches]
     session = SimpleNamespace(n_units=len(batches), warm=warm, state=state)

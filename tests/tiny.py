@@ -24,7 +24,8 @@ def tiny_model(**changes) -> Transformer:
 
 def training_config(**changes) -> TrainingConfig:
     """Ten times the usual steps' size, so that wrong updates show."""
-    return TrainingConfig(**{"schedule": "constant", "learning_rate": 0.01, "warmup_steps": 2, **changes})
+    usual = {"schedule": "constant", "learning_rate": 0.01, "warmup_steps": 2, "loss_chunk": 64}
+    return TrainingConfig(**usual | changes)
 
 
 def random_batch(rows: int = 16, source: int = 8, target: int = 12, seed: int = 0) -> dict[str, np.ndarray]:

@@ -7,15 +7,17 @@ from jax import lax
 from jax.sharding import AxisType, PartitionSpec
 
 from tfmr.analysis.collectives import Collective, collectives
+from tfmr.analysis.program import parse_program
 
 
 def compiled(function, shape=(8,)):
-    """Returns the text of a function of each device's f32[16,32] on a mesh."""
+    """Returns the program of a function of each device's f32[16,32] on a mesh."""
     names = ("a", "b")[: len(shape)]
     mesh = jax.make_mesh(shape, names, axis_types=(AxisType.Auto,) * len(shape))
     everywhere = PartitionSpec(names)
     mapped = jax.shard_map(function, mesh=mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False)
-    return jax.jit(mapped).lower(jax.ShapeDtypeStruct((16 * 8, 32), jnp.float32)).compile().as_text()
+    text = jax.jit(mapped).lower(jax.ShapeDtypeStruct((16 * 8, 32), jnp.float32)).compile().as_text()
+    return parse_program(text)
 
 
 SIZE = 16 * 32 * 4
@@ -105,7 +107,7 @@ ENTRY %main (a: bf16[64,512]) -> f32[100] {
 
 
 def test_the_text_of_a_tpu_program():
-    assert collectives(TPU_PROGRAM) == [
+    assert collectives(parse_program(TPU_PROGRAM)) == [
         Collective("all-gather", 256 * 512 * 2, 4, 1),
         Collective("reduce-scatter", 512 * 256 * 2, 4, 1),
         Collective("all-reduce", 101 * 4, 16, 6),

@@ -1,4 +1,4 @@
-"""The cycles of a step by parts, added up by hand."""
+"""The cycles and kernels of a step, added up by hand."""
 
 import dataclasses
 
@@ -6,6 +6,8 @@ import pytest
 
 from tfmr.analysis.collectives import collectives
 from tfmr.analysis.cycles import cycles_by_part
+from tfmr.analysis.kernels import kernels
+from tfmr.analysis.program import parse_program
 from tfmr.models.chips import CHIPS
 
 # As the TPU compiler writes it: 100 FLOPs and 32 bytes a cycle, 4 bytes sent a cycle.
@@ -49,8 +51,8 @@ ENTRY %main (x: f32[64,64]) -> f32[64,64] {
 
 
 def test_every_instruction_counts_once_in_its_part():
-    array = 4 * 64 * 64
-    assert cycles_by_part(PROGRAM, collectives(PROGRAM), CHIP) == pytest.approx(
+    program, array = parse_program(PROGRAM), 4 * 64 * 64
+    assert cycles_by_part(program, collectives(program), CHIP) == pytest.approx(
         {
             "attention": 2 * array / 32 + 900_000 / 100,
             "collectives": 2 * 3 / 4 * array / 4,
@@ -63,4 +65,28 @@ def test_every_instruction_counts_once_in_its_part():
 
 
 def test_a_program_without_estimates_has_no_parts():
-    assert cycles_by_part(PROGRAM.replace("estimated_cycles", "cycles").replace("tpu_custom", "other"), [], CHIP) == {}
+    text = PROGRAM.replace("estimated_cycles", "cycles").replace("tpu_custom", "other")
+    assert cycles_by_part(parse_program(text), [], CHIP) == {}
+
+
+def test_kernels_are_counted_by_name_and_bookkeeping_is_not():
+    text = """
+%body (c: f32[8,8]) -> f32[8,8] {
+  %c = f32[8,8]{1,0} parameter(0)
+  %product = f32[8,8]{1,0} custom-call(%c, %c), custom_call_target="__cublas$gemm"
+  ROOT %triton = f32[8,8]{1,0} fusion(%product), kind=kCustom, calls=%f, backend_config={"fusion_backend_config":{"kind":"__triton_gemm"}}
+}
+
+%condition (c: f32[8,8]) -> pred[] {
+  ROOT %less = pred[] constant(true)
+}
+
+ENTRY %main (x: f32[8,8]) -> f32[8,8] {
+  %x = f32[8,8]{1,0} parameter(0)
+  %buffer = f32[8,8]{1,0} custom-call(), custom_call_target="AllocateBuffer"
+  %loop = f32[8,8]{1,0} while(%x), condition=%condition, body=%body, backend_config={"known_trip_count":{"n":"3"}}
+  %attention_forward.1 = f32[8,8]{1,0} custom-call(%loop), custom_call_target="tpu_custom_call"
+  ROOT %attention_forward.12 = f32[8,8]{1,0} custom-call(%loop), custom_call_target="tpu_custom_call"
+}
+"""  # noqa: E501
+    assert kernels(parse_program(text)) == {"__cublas$gemm": 3, "__triton_gemm": 3, "attention_forward": 2}

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from tfmr.analysis.memory_traffic import memory_traffic
+from tfmr.analysis.program import parse_program
 
 SIZE = 4 * 256 * 1024
 
@@ -15,7 +16,7 @@ def compiled(function, *shapes):
 
 
 def traffic(function, *shapes):
-    return memory_traffic(compiled(function, *shapes).as_text())
+    return memory_traffic(parse_program(compiled(function, *shapes).as_text()))
 
 
 def test_each_further_round_of_a_loop_reads_and_writes_what_it_carries():
@@ -43,7 +44,7 @@ def test_without_loops_it_is_the_compilers_count():
 
     program = compiled(jax.grad(function, argnums=(1, 2)), (64, 256), (256, 512), (512, 256))
     expected = program.cost_analysis()["bytes accessed"]
-    assert memory_traffic(program.as_text()) == pytest.approx(expected, rel=0.05)
+    assert memory_traffic(parse_program(program.as_text())) == pytest.approx(expected, rel=0.05)
 
 
 def test_a_chips_own_memory_does_not_count():
@@ -56,4 +57,4 @@ ENTRY %main (w: f32[8,128]) -> f32[8,128] {
   ROOT %product = f32[8,128]{1,0:T(8,128)} multiply(%sum, %near)
 }
 """
-    assert memory_traffic(text) == 2 * 8 * 128 * 4
+    assert memory_traffic(parse_program(text)) == 2 * 8 * 128 * 4

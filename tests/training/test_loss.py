@@ -10,8 +10,10 @@ import numpy as np
 import optax
 import pytest
 from reference import relative_error
+from tiny import mesh_of, mesh_of_absent
 
-from tfmr.training.loss import label_smoothed_cross_entropy
+from tfmr.training.loss import automatic_chunk, label_smoothed_cross_entropy
+from tfmr.training.sharding import logical_names_on
 
 BATCH, LENGTH, D_MODEL, VOCAB = 3, 12, 8, 11
 CHUNKS = [1, 3, 9, 10, 36, 1000]
@@ -130,9 +132,25 @@ def test_any_chunk_gives_the_same(arrays):
 
 @pytest.mark.parametrize("chunk", [6, 9])
 def test_no_more_logits_than_a_chunk_exist_at_once(arrays, chunk):
+    assert tokens_with_logits(arrays, chunk) == chunk // BATCH * BATCH
+
+
+def test_a_chunk_is_that_of_one_device(arrays):
+    with logical_names_on(mesh_of(2, 2, 2)):
+        assert tokens_with_logits(arrays, 3) == 4 * 3
+
+
+def tokens_with_logits(arrays, chunk):
+    """Returns the largest number of tokens whose logits exist at once in the traced program."""
     lowered = gradients.lower(*arrays, 0.1, chunk).as_text()
-    with_logits = [int(n) for n in re.findall(rf"tensor<(\d+)x{VOCAB}xf32>", lowered)]
-    assert max(with_logits) == chunk // BATCH * BATCH
+    return max(int(n) for n in re.findall(rf"tensor<(\d+)x{VOCAB}xf32>", lowered))
+
+
+def test_the_automatic_chunk_depends_on_the_platform():
+    assert automatic_chunk(32_768) == 512
+    for kind, platform in (("TPU v5 lite", "tpu"), ("NVIDIA H100 80GB HBM3", "gpu")):
+        with logical_names_on(mesh_of_absent(kind, platform, 1, 1, 1)):
+            assert automatic_chunk(32_768) == 4096
 
 
 def test_weight_zero_is_absent(arrays):

@@ -26,7 +26,7 @@ def test_they_say_what_is_computed_and_where():
 
 @pytest.mark.parametrize(
     ("platform", "attention", "shown"),
-    [("tpu", "auto", "auto (fused where a kernel can serve)"), ("cpu", "auto", "auto (xla)"), ("tpu", "xla", "xla")],
+    [("tpu", "auto", "auto (pallas where it can serve)"), ("cpu", "auto", "auto (xla)"), ("tpu", "xla", "xla")],
 )
 def test_they_say_which_attention_a_platform_gets(platform, attention, shown):
     config = Config(model=TransformerConfig(attention=attention))

@@ -16,14 +16,14 @@ from tiny import VOCAB, mesh_of, random_batch, start_state, tiny_model, training
 from tfmr.data.tokenizer import BOS_ID, EOS_ID
 from tfmr.training.optimizer import make_optimizer, make_schedule
 from tfmr.training.sharding import LOGICAL_AXIS_RULES, batch_parts, to_devices
-from tfmr.training.step import automatic_chunk, compile_for_mesh, loss_chunk, make_train_step
+from tfmr.training.step import compile_for_mesh, make_train_step
 
 MESHES = {"data": (8, 1, 1), "fsdp": (1, 8, 1), "tensor": (1, 1, 8), "all": (2, 2, 2)}
 
 
-def make_step(model, config, chunk=64):
+def make_step(model, config):
     schedule = make_schedule(config, model.config.d_model)
-    return make_train_step(model, make_optimizer(config, schedule), schedule, config, chunk=chunk)
+    return make_train_step(model, make_optimizer(config, schedule), schedule, config)
 
 
 def run(steps, **options):
@@ -40,7 +40,7 @@ def longer_run(
     config = training_config(accumulation=accumulation, label_smoothing=label_smoothing, ema_decay=ema_decay)
     mesh = mesh_of(*shape)
     state, sharding = start_state(model, config, mesh)
-    step = compile_for_mesh(make_step(model, config, loss_chunk(config, mesh, model.config.vocab_size)), mesh, sharding)
+    step = compile_for_mesh(make_step(model, config), mesh, sharding)
     states, metrics = [jax.device_get(state)], []
     for number in range(steps):
         state, values = step(state, to_devices(random_batch(seed=number), mesh))
@@ -274,7 +274,7 @@ def test_under_pmap_it_is_the_sharded_step(accumulation):
     state, _ = start_state(model, config)
     schedule = make_schedule(config, model.config.d_model)
     optimizer = make_optimizer(config, schedule)
-    step = jax.pmap(make_train_step(model, optimizer, schedule, config, chunk=64, axis_name="batch"), axis_name="batch")
+    step = jax.pmap(make_train_step(model, optimizer, schedule, config, axis_name="batch"), axis_name="batch")
     state = jax.tree.map(lambda x: np.stack([x] * 8), jax.device_get(state))
     states, metrics = run(5, shape=(8, 1, 1))
     for number in range(5):
@@ -292,7 +292,7 @@ def test_under_pmap_each_device_drops_something_else():
     row = {name: x[:1] for name, x in random_batch().items()}
     schedule = make_schedule(config, model.config.d_model)
     optimizer = make_optimizer(config, schedule)
-    step = jax.pmap(make_train_step(model, optimizer, schedule, config, chunk=64, axis_name="batch"), axis_name="batch")
+    step = jax.pmap(make_train_step(model, optimizer, schedule, config, axis_name="batch"), axis_name="batch")
     stacked, same = (jax.tree.map(lambda x: np.stack([x] * 2), jax.device_get(tree)) for tree in (state, row))
     both = float(step(stacked, same)[1]["loss"][0])
     alone = float(step(*jax.tree.map(lambda x: x[:1], (stacked, same)))[1]["loss"][0])
@@ -327,6 +327,3 @@ def test_a_batch_is_split_over_data_and_fsdp():
     source = to_devices(random_batch(), mesh)["source"]
     assert source.sharding.shard_shape(source.shape) == (4, 8)
     np.testing.assert_array_equal(source, random_batch()["source"])
-    assert loss_chunk(training_config(loss_chunk=10), mesh, 100) == 40
-    assert loss_chunk(training_config(loss_chunk=0), mesh, 100) == 4 * 512
-    assert automatic_chunk("tpu", 32_768) == 4096

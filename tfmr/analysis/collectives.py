@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from tfmr.analysis.program import Instruction, first, parse_program, sizes_in_bytes
+from tfmr.analysis.program import Instruction, Program, first, sizes_in_bytes
 
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 
@@ -29,9 +29,8 @@ class Collective:
         return self.times * factor * self.bytes
 
 
-def collectives(text: str) -> list[Collective]:
-    """Returns every collective in the text of a compiled program. Those inside loops count once per iteration."""
-    program = parse_program(text)
+def collectives(program: Program) -> list[Collective]:
+    """Returns every collective of a compiled program. Those inside loops count once per iteration."""
     runs, fused = program.runs(), program.fused()
     found: dict[tuple[str, str], Collective] = {}
     for name, instructions in program.computations.items():

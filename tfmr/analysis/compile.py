@@ -10,8 +10,10 @@ from jax.sharding import Mesh
 
 from tfmr.analysis.collectives import Collective, collectives
 from tfmr.analysis.cycles import cycles_by_part
+from tfmr.analysis.kernels import kernels
 from tfmr.analysis.matrix_products import matrix_product_flops
 from tfmr.analysis.memory_traffic import memory_traffic
+from tfmr.analysis.program import parse_program
 from tfmr.config import Config
 from tfmr.data.batching import Bucket
 from tfmr.errors import InputError
@@ -20,7 +22,7 @@ from tfmr.models.chips import Chip
 from tfmr.training.optimizer import make_optimizer, make_schedule
 from tfmr.training.sharding import batch_parts, batch_sharding, logical_names_on
 from tfmr.training.state import TrainState, abstract_state
-from tfmr.training.step import jit_for_sharding, loss_chunk, make_train_step
+from tfmr.training.step import jit_for_sharding, make_train_step
 from tfmr.training.task import task_for
 
 
@@ -62,6 +64,8 @@ class CompiledStep:
     memory_traffic: int
     """Bytes read from and written to main memory; see `memory_traffic`."""
     collectives: list[Collective]
+    kernels: dict[str, int]
+    """How often a step calls each kernel; see `kernels`."""
     cycles: dict[str, float]
     """The TPU compiler's estimate for each part of the step, see `cycles_by_part`; empty for other chips."""
     seconds: float
@@ -100,9 +104,8 @@ def compile_step(inputs: StepInputs, chip: Chip | None) -> CompiledStep:
     config, mesh = inputs.config, inputs.mesh
     schedule = make_schedule(config.training, config.model.d_model)
     optimizer = make_optimizer(config.training, schedule)
-    chunk = loss_chunk(config.training, mesh, config.model.vocab_size)
     loss = task_for(config).loss
-    step = make_train_step(build_model(config.model), optimizer, schedule, config.training, chunk=chunk, loss=loss)
+    step = make_train_step(build_model(config.model), optimizer, schedule, config.training, loss=loss)
     start = time.perf_counter()
     with logical_names_on(mesh):
         traced = jit_for_sharding(step, inputs.sharding).trace(inputs.state, inputs.batch)
@@ -118,8 +121,9 @@ def compile_step(inputs: StepInputs, chip: Chip | None) -> CompiledStep:
 
 
 def _read(compiled: Any, matrix_flops: float, seconds: float, chip: Chip | None) -> CompiledStep:
-    memory, costs, text = compiled.memory_analysis(), compiled.cost_analysis() or {}, compiled.as_text()
-    communication = collectives(text)
+    memory, costs = compiled.memory_analysis(), compiled.cost_analysis() or {}
+    program = parse_program(compiled.as_text())
+    communication = collectives(program)
     new_results = memory.output_size_in_bytes - memory.alias_size_in_bytes
     code = memory.generated_code_size_in_bytes
     return CompiledStep(
@@ -129,9 +133,10 @@ def _read(compiled: Any, matrix_flops: float, seconds: float, chip: Chip | None)
         matrix_flops=matrix_flops,
         compiler_flops=costs.get("flops", 0.0),
         bytes_accessed=costs.get("bytes accessed", 0.0),
-        memory_traffic=memory_traffic(text),
+        memory_traffic=memory_traffic(program),
         collectives=communication,
-        cycles=cycles_by_part(text, communication, chip) if chip is not None and chip.clock else {},
+        kernels=kernels(program),
+        cycles=cycles_by_part(program, communication, chip) if chip is not None and chip.clock else {},
         seconds=seconds,
     )
 

@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 
 from tfmr.analysis.collectives import Collective
-from tfmr.analysis.program import Instruction, first, parse_program, sizes_in_bytes
+from tfmr.analysis.program import Instruction, Program, first, sizes_in_bytes
 from tfmr.models.chips import Chip
 
 PARTS = {
@@ -23,15 +23,14 @@ PARTS = {
 """Parts of a step, and patterns of the scopes that they have in a program. The first that is found counts."""
 
 
-def cycles_by_part(text: str, collectives: list[Collective], chip: Chip) -> dict[str, float]:
+def cycles_by_part(program: Program, collectives: list[Collective], chip: Chip) -> dict[str, float]:
     """Returns the cycles of each part of a step, longest first; empty if the compiler gave no estimates.
 
     Args:
-      text: the text of the program, compiled for a TPU. The body of a loop counts once per iteration.
+      program: the program, compiled for a TPU. The body of a loop counts once per iteration.
       collectives: those of the program.
       chip: the TPU, with its clock.
     """
-    program = parse_program(text)
     runs = program.runs()
     found: dict[str, float] = defaultdict(float)
     for name in program.control_flow():

@@ -4,20 +4,18 @@ The compiler's own count is of little use: it counts one iteration of a loop, an
 from the small memory next to a TPU's cores, through which most data passes.
 """
 
-from tfmr.analysis.program import Instruction, Program, parse_program, sizes_in_bytes
+from tfmr.analysis.program import Instruction, Program, sizes_in_bytes
 
 _FREE = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant", "while", "conditional", "call"}
 _READS_A_SLICE = {"dynamic-slice", "gather"}
 
 
-def memory_traffic(text: str) -> int:
+def memory_traffic(program: Program) -> int:
     """Returns the bytes that each chip reads from and writes to its main memory in one run of a program.
 
     Each instruction, or fusion of instructions, reads its operands and writes its result once. If only a slice of an
-    array is read or written, the slice counts. The body of a loop counts once per iteration. `text` is that of the
-    compiled program.
+    array is read or written, the slice counts. The body of a loop counts once per iteration.
     """
-    program = parse_program(text)
     runs = program.runs()
     return sum(runs[name] * _bytes_of(program, name) for name in program.control_flow())
 

@@ -49,6 +49,8 @@ def print_compiled(inputs: StepInputs, step: CompiledStep, chip: Chip | None) ->
         )
     print(f"  {'main memory traffic in bytes':32}{step.memory_traffic:12.3e}   reads and writes; loops counted in full")
     _print_collectives(step.collectives)
+    if step.kernels:
+        print("\nkernels         " + ", ".join(f"{count} x {name}" for name, count in step.kernels.items()))
     if chip is not None:
         if step.cycles:
             _print_cycles(step.cycles, chip, model_flops)

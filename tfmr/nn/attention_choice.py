@@ -13,7 +13,7 @@ from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import Float
 
 from tfmr.nn.masks import Segments
-from tfmr.nn.platform import platform
+from tfmr.nn.platform import mesh_axes, mesh_parts, platform
 
 log = logging.getLogger("tfmr")
 
@@ -22,7 +22,8 @@ AttentionName = Literal["auto", "xla", "pallas", "cudnn"]
 `fused_attention`, or for long rows `long_attention`. cudnn: `cudnn_attention`. On other platforms than its own, a
 kernel is interpreted, for tests."""
 
-_KERNELS = {"tpu": "pallas", "gpu": "cudnn"}
+KERNELS = {"tpu": "pallas", "gpu": "cudnn"}
+"""The kernel that an automatic choice prefers on each platform."""
 
 
 def fused_instead(
@@ -42,7 +43,7 @@ def fused_instead(
       query, key, value, mask, causal: see `MultiHeadAttention.attend`.
       plain_because: a reason of the caller's for which only XLA can serve; None: there is none.
     """
-    of_platform = _KERNELS.get(platform())
+    of_platform = KERNELS.get(platform())
     kind = of_platform if name == "auto" else name
     if kind is None or kind == "xla":
         return None
@@ -108,40 +109,25 @@ def _kernel(kind: str, query: Array, key: Array) -> Callable[..., Array]:
 def _why_not_on_mesh(rows: int, heads: int) -> str | None:
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty:
-        several = platform() in _KERNELS and jax.device_count() > 1
+        several = platform() in KERNELS and jax.device_count() > 1
         return "no mesh is set, and the arrays may lie on several devices" if several else None
     if any(kind != AxisType.Auto for kind in mesh.axis_types):
         return "the axes of the mesh are not Auto"
     if mesh.size > 1 and not nn.get_logical_axis_rules():
         return "no logical axis rules are active"
-    parts = [_parts(axes) for axes in _mesh_axes()]
+    parts = mesh_parts("batch"), mesh_parts("heads")
     if rows % parts[0] or heads % parts[1]:
         return f"{rows} rows and {heads} heads cannot be divided over {parts[0]} x {parts[1]} devices"
     return None
-
-
-def _mesh_axes() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the axes of the mesh that rows and heads are split over."""
-    rows, heads = nn.logical_to_mesh_axes(("batch", "heads")) or (None, None)
-    as_tuple = lambda axes: (axes,) if isinstance(axes, str) else tuple(axes or ())  # noqa: E731
-    return as_tuple(rows), as_tuple(heads)
-
-
-def _parts(axes: tuple[str, ...]) -> int:
-    shape, parts = jax.sharding.get_abstract_mesh().shape, 1
-    for axis in axes:
-        parts *= shape[axis]
-    return parts
 
 
 def _of_shards(
     kernel: Callable[..., Array], query: Array, key: Array, value: Array, segments: tuple[Array, ...]
 ) -> Array:
     """Runs a kernel on every device, for its own rows and heads."""
-    sharded = jax.sharding.get_abstract_mesh().size > 1
-    rows, heads = _mesh_axes() if sharded else ((), ())
-    attend = functools.partial(kernel, num_heads=query.shape[1] // _parts(heads))
-    if sharded:
+    attend = functools.partial(kernel, num_heads=query.shape[1] // mesh_parts("heads"))
+    if jax.sharding.get_abstract_mesh().size > 1:
+        rows, heads = mesh_axes("batch"), mesh_axes("heads")
         arrays = (PartitionSpec(rows, None, heads),) * 3 + (PartitionSpec(rows, None),) * len(segments)
         attend = jax.shard_map(attend, in_specs=arrays, out_specs=arrays[0], check_vma=False)
     output = attend(_heads_last(query), _heads_last(key), _heads_last(value), *segments)

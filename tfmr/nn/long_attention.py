@@ -10,6 +10,7 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ma
 from jaxtyping import Float, Int
 
 from tfmr.nn.masks import segment_mask
+from tfmr.nn.platform import KEPT_BY_KERNELS
 
 BLOCKS = (512, 256, 128)
 """Lengths of a block of queries or keys, the preferred one first. The lengths of rows must be multiples of one."""
@@ -43,7 +44,10 @@ def long_attention(
         use_fused_bwd_kernel=True,
     )
     attend: Any = splash.make_splash_mha_single_device(
-        masks.MultiHeadMask([mask] * num_heads), block_sizes=blocks, interpret=interpret
+        masks.MultiHeadMask([mask] * num_heads),
+        block_sizes=blocks,
+        interpret=interpret,
+        residual_checkpoint_name=KEPT_BY_KERNELS,
     )
 
     def heads(x: Array) -> Array:

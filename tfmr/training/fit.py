@@ -34,7 +34,7 @@ from tfmr.training.sharding import batch_parts, make_mesh, rows_here, to_devices
 from tfmr.training.signals import Interrupted, StopSignals
 from tfmr.training.start_lines import start_lines
 from tfmr.training.state import TrainState, checkpoint_items, checkpoint_targets, make_sharded_state, state_from_items
-from tfmr.training.step import compile_for_mesh, loss_chunk, make_train_step
+from tfmr.training.step import compile_for_mesh, make_train_step
 from tfmr.training.task import Task
 from tfmr.training.utilisation import seconds_at_peak
 
@@ -118,9 +118,7 @@ def _train(task: Task, config: Config, hosts: Hosts, run: RunDirectory) -> RunDi
     # Hosts take different times to compile, and the first program that runs on all of them has a short timeout (30 s
     # with gloo).
     hosts.agree("ready", {})
-    # A model of another kind may have no vocabulary; its loss needs no pieces.
-    chunk = loss_chunk(training, mesh, getattr(config.model, "vocab_size", 1))
-    train_step = make_train_step(model, optimizer, schedule, training, chunk=chunk, loss=task.loss)
+    train_step = make_train_step(model, optimizer, schedule, training, loss=task.loss)
     loop = _Loop(
         config=config,
         run=run,

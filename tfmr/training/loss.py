@@ -17,6 +17,11 @@ from jaxtyping import Float, Int, PRNGKeyArray
 
 from tfmr.models import Model
 from tfmr.nn.embedding import take_rows
+from tfmr.nn.platform import mesh_parts, platform
+
+_LOGITS_BYTES = 2**29
+"""Bytes of logits, in float32, that exist at a time on an accelerator. With fewer, the sum of the output table's
+gradient is read and written more often; more of them only take memory."""
 
 
 @flax.struct.dataclass
@@ -37,7 +42,7 @@ def token_loss(
     batch: Mapping[str, Any],
     *,
     label_smoothing: float,
-    chunk: int,
+    chunk: int = 0,
     dropout_key: PRNGKeyArray | None = None,
 ) -> LossSums:
     """Returns the sums of the loss of a model that predicts `target_output`.
@@ -71,7 +76,7 @@ def label_smoothed_cross_entropy(
     weights: Float[Array, "batch target"],
     *,
     label_smoothing: float,
-    chunk: int,
+    chunk: int = 0,
 ) -> LossSums:
     """Returns the sums of the loss of logits = states @ table.T.
 
@@ -84,14 +89,22 @@ def label_smoothed_cross_entropy(
       targets: the target tokens.
       weights: 1 for tokens that count, 0 for padding.
       label_smoothing: probability mass that is spread over the vocabulary.
-      chunk: the maximum number of tokens whose logits exist at a time, as far as the target length can be divided. With
-        a symbolic batch size or length (`jax.export`), all logits exist at once.
+      chunk: the maximum number of tokens per device whose logits exist at a time, as far as the target length can be
+        divided. 0: 512 on a CPU, and on other chips as many as have 512 MiB of logits. With a symbolic batch size or
+        length (`jax.export`), all logits exist at once.
     """
     weights = weights.astype(jnp.promote_types(states.dtype, jnp.float32))
-    pieces = _num_pieces(states.shape[0], states.shape[1], chunk)
+    chunk = chunk or automatic_chunk(table.shape[0])
+    pieces = _num_pieces(states.shape[0], states.shape[1], chunk * mesh_parts("batch"))
     sums: Any = _sums(states, table, targets, weights, label_smoothing, pieces)
     loss, cross_entropy = sums
     return LossSums(loss, lax.stop_gradient(cross_entropy), weights.sum())
+
+
+def automatic_chunk(vocab_size: int) -> int:
+    """Returns the number of tokens per device for which logits exist at a time, if the caller sets none."""
+    # 512 tokens have logits that stay in a CPU's cache.
+    return 512 if platform() == "cpu" else max(1, _LOGITS_BYTES // (4 * vocab_size))
 
 
 def _num_pieces(batch: int, length: int, chunk: int) -> int:

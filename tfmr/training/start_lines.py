@@ -7,6 +7,7 @@ from jax.sharding import Mesh
 
 from tfmr.config import Config
 from tfmr.data.batching import BatchPlan
+from tfmr.nn.attention_choice import KERNELS
 
 
 def start_lines(config: Config, mesh: Mesh, plan: BatchPlan, params: Any) -> tuple[str, str]:
@@ -36,6 +37,6 @@ def _attention(model: Any, mesh: Mesh) -> str:
     name = getattr(model, "attention", "")
     if name == "auto":
         # Whether a kernel can serve depends on the arrays: `attention_choice` logs it when the step is traced.
-        may_be_fused = mesh.devices.flat[0].platform in ("tpu", "gpu")
-        name = "auto (fused where a kernel can serve)" if may_be_fused else "auto (xla)"
+        kernel = KERNELS.get(mesh.devices.flat[0].platform)
+        name = f"auto ({kernel} where it can serve)" if kernel else "auto (xla)"
     return f"attention {name}" if name else ""

@@ -16,14 +16,10 @@ from tfmr.models import Model
 from tfmr.training.evaluation import Batch
 from tfmr.training.loss import LossSums, token_loss
 from tfmr.training.optimizer import Schedule
-from tfmr.training.sharding import batch_parts, logical_names_on
+from tfmr.training.sharding import logical_names_on
 from tfmr.training.state import TrainState
 
 Metrics = dict[str, Array]
-
-_LOGITS_BYTES = 2**29
-"""Bytes of logits, in float32, that exist at a time on an accelerator. With fewer, the sum of the output table's
-gradient is read and written more often; more of them only take memory."""
 
 
 def make_train_step(
@@ -32,7 +28,6 @@ def make_train_step(
     schedule: Schedule,
     config: TrainingConfig,
     *,
-    chunk: int,
     loss: Callable[..., LossSums] = token_loss,
     axis_name: str | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
@@ -46,14 +41,14 @@ def make_train_step(
       model: the model.
       optimizer: turns gradients into updates.
       schedule: the learning rate of the optimizer, which is also logged.
-      config: seed, label smoothing, accumulation and moving average.
-      chunk: see `label_smoothed_cross_entropy`.
+      config: seed, label smoothing, size of pieces of the loss, accumulation and moving average.
       loss: returns the sums of the loss of a batch; see `tfmr.training.Task.loss`.
       axis_name: the axis over which the batch is split under `jax.pmap` or `jax.shard_map`; None otherwise.
     """
 
     def summed_loss(params: Any, batch: Batch, key: PRNGKeyArray) -> tuple[Array, LossSums]:
-        sums = loss(model, params, batch, label_smoothing=config.label_smoothing, chunk=chunk, dropout_key=key)
+        options = dict(label_smoothing=config.label_smoothing, chunk=config.loss_chunk)
+        sums = loss(model, params, batch, **options, dropout_key=key)
         return sums.loss, sums
 
     def gradient_of(params: Any, batch: Batch, key: PRNGKeyArray) -> tuple[LossSums, Any]:
@@ -137,14 +132,3 @@ def compile_for_mesh(step: Callable, mesh: Mesh, state_sharding: TrainState) -> 
 def jit_for_sharding(step: Callable, state_sharding: TrainState) -> Any:
     """Returns the jitted step; trace it under `logical_names_on(mesh)`."""
     return jax.jit(step, donate_argnums=0, in_shardings=(state_sharding, None), out_shardings=(state_sharding, None))
-
-
-def loss_chunk(config: TrainingConfig, mesh: Mesh, vocab_size: int) -> int:
-    """Returns the number of target tokens over all devices for which logits exist at a time."""
-    return (config.loss_chunk or automatic_chunk(mesh.devices.flat[0].platform, vocab_size)) * batch_parts(mesh)
-
-
-def automatic_chunk(platform: str, vocab_size: int) -> int:
-    """Returns the number of target tokens of a device for which logits exist at a time, if the config sets none."""
-    # 512 tokens have logits that stay in a CPU's cache.
-    return 512 if platform == "cpu" else max(1, _LOGITS_BYTES // (4 * vocab_size))

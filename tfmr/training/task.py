@@ -73,7 +73,7 @@ class Task(abc.ABC):
           params: its parameters.
           batch: the arrays of `Split.arrays`, on the devices.
           label_smoothing: `training.label_smoothing`.
-          chunk: the number of target tokens over all devices for which logits may exist at a time.
+          chunk: `training.loss_chunk`.
           dropout_key: the random key for dropout. None: no dropout.
         """
 
