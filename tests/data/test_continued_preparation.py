@@ -281,7 +281,7 @@ def test_what_is_wrong_with_the_text_leaves_nothing_and_a_failing_disk_does(make
     folder = Path(make("one").cache, "prepared")
     assert [path.suffix for path in folder.iterdir()] == [".part"]
     Path(make("one").files[0]).write_text("")
-    with pytest.raises(InputError, match="the train split has no text"):
+    with pytest.raises(InputError, match="no text is left for training"):
         prepare_corpus(make("other"))
     assert list(Path(make("other").cache, "prepared").iterdir()) == []
     Path(make("one").files[0]).write_text("\n".join(SENTENCES))

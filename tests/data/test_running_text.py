@@ -379,7 +379,7 @@ def test_what_is_refused(make, tmp_path):
     for text, options, message in (
         ("a", dict(files=()), r"data\.files = \(\): must name at least one text file"),
         ("a", dict(files=(str(tmp_path / "none.txt"),)), r"none\.txt: no such file"),
-        ("a", {}, r"0\.txt: the train split has no text"),
+        ("a", {}, r"0\.txt: no text is left for training"),
         ("a", dict(files=(str(tmp_path / "none*.txt"),)), r"none\*\.txt: no file matches this pattern"),
         ("a b c", dict(tokenizer_file=str(tmp_path / "lines.json")), r"lines\.json': adds a space before each line"),
     ):

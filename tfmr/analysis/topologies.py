@@ -66,7 +66,10 @@ def _gpus(chip: str, number: int) -> list[Any]:
 
     hosts = -(-number // _GPUS_OF_A_HOST)
     if number % hosts:
-        raise InputError(f"{number} GPUs do not divide evenly among hosts of {_GPUS_OF_A_HOST}")
+        raise InputError(
+            f"{number} GPUs need {hosts} hosts of at most {_GPUS_OF_A_HOST}, but cannot be divided evenly among them; "
+            f"choose a multiple of {hosts}"
+        )
     target = _GPU_TARGETS[chip]
     memory = dict(
         most_shared=target["shared"] - 1024, bandwidth=CHIPS[chip].hbm_bandwidth, memory=CHIPS[chip].hbm_bytes

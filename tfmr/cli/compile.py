@@ -115,7 +115,8 @@ def _compile(config: Config, chip: str, shape: tuple[int, ...]) -> None:
     if known is not None and step.peak > known.hbm_bytes:
         needed, has = step.peak / 2**30, known.hbm_bytes / 2**30
         raise InputError(
-            f"does not fit: the step needs {needed:.2f} GiB per chip, but a {chip} has {has:.2f} GiB. {WHAT_TO_CHANGE}"
+            f"does not fit: the step needs {needed:.2f} GiB per chip, but the {chip} has {has:.2f} GiB. "
+            + WHAT_TO_CHANGE
         )
 
 

@@ -1,7 +1,7 @@
 """Sampling, generation and the search for translations."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tfmr.config.checks import Checks, require
 
@@ -21,8 +21,10 @@ class SamplingConfig:
     seed: int = 0
     """Random seed. The same seed gives the same outputs for any batch size."""
 
+    _SECTION: ClassVar[str] = "decoding.sampling"
+
     def __post_init__(self):
-        check = Checks("sampling", self)
+        check = Checks(self._SECTION, self)
         check.at_least_zero("temperature", "top_k", "seed")
         check.require("top_p", 0.0 < self.top_p <= 1.0, "must be in (0, 1]")
         check.require("min_p", 0.0 <= self.min_p <= 1.0, "must be in [0, 1]")
@@ -47,9 +49,11 @@ class GenerationConfig(SamplingConfig):
     batch_size: int = 64
     """Number of texts generated together. Does not affect the output."""
 
+    _SECTION = "generation"
+
     def __post_init__(self):
         super().__post_init__()
-        check = Checks("generation", self)
+        check = Checks(self._SECTION, self)
         check.positive("max_new_tokens", "batch_size")
         check.require("stop", all(self.stop), "contains an empty string; remove it")
 

@@ -291,11 +291,14 @@ def _write(folder: UnfinishedFolder, text: _Text, given: Tokenizer | None, recip
 def _require_text(text: _Text, splits: dict[str, _Split]) -> None:
     names = ", ".join(map(str, text.files))
     if not splits["train"].size:
-        raise InputError(f"{names}: the train split has no text")
+        raise InputError(f"{names}: no text is left for training; add text, or hold out less")
     if splits["validation"].size:
         return
     if text.validation_files or text.config.validation_share:
-        raise InputError(f"{', '.join(map(str, text.validation_files)) or names}: the validation split has no text")
+        held_out = ", ".join(map(str, text.validation_files)) or names
+        raise InputError(
+            f"{held_out}: there is no validation text; increase data.validation_share, or set data.validation_files"
+        )
     raise InputError(
         f"{names}: {splits['train'].size} characters are too few to hold out validation text; increase "
         f"data.held_out_share (now {text.config.held_out_share}), set data.validation_share to hold out the end, or "

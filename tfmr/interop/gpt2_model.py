@@ -178,7 +178,10 @@ def from_gpt2(
     if config.tie_embeddings and _OUTPUT in own:
         copy = own.pop(_OUTPUT)
         if _TABLE in own and not np.array_equal(copy, own[_TABLE]):
-            raise InputError(f"{name}: {_OUTPUT} differs from {_TABLE}, although its config.json ties them")
+            raise InputError(
+                f"{name}: {_OUTPUT} differs from {_TABLE}, although its config.json ties them; set its "
+                "tie_word_embeddings to false, or copy both files again"
+            )
     described = _weights(config)
     check_weights(own, {weight.name: weight.gpt2_shape for weight in described}, name)
     found: dict[str, np.ndarray] = {}

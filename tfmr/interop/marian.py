@@ -143,7 +143,7 @@ def _unknown_token(folder: Path) -> int:
     file = folder / "vocab.json"
     number = folders.read_json(file).get("<unk>")
     if type(number) is not int:
-        raise InputError(f"{file}: has no '<unk>', the unknown token")
+        raise InputError(f"{file}: has no '<unk>', the unknown token; copy it again")
     return number
 
 

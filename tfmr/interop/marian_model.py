@@ -234,7 +234,9 @@ def _check_copies(weights: Mapping[str, np.ndarray], config: TransformerConfig, 
     """Raises InputError if positions in a file are not sinusoids, or tied tables differ."""
     for copy, table in _tied_copies(config).items():
         if copy in weights and table in weights and not np.array_equal(weights[copy], weights[table]):
-            raise InputError(f"{name}: {copy} differs from {table}, although its config.json ties them")
+            raise InputError(
+                f"{name}: {copy} differs from {table}, although its config.json ties them; copy both files again"
+            )
     for positions in _POSITIONS:
         if positions in weights and not _are_sinusoids(np.asarray(weights[positions], np.float32), config.d_model):
             raise InputError(f"{name}: {positions} must be the paper's sinusoids, with all sines first")

@@ -283,7 +283,9 @@ class MultiHeadAttention(nn.Module):
         if not return_weights:
             return output
         if weights is None:
-            raise ValueError("return_weights = True: attention_function returns no weights")
+            raise ValueError(
+                "return_weights = True: attention_function returns no weights; it must, or omit this option"
+            )
         return output, weights
 
     def keys_values(self, x: Float[Array, "*batch length d_model"]) -> KeyValue:

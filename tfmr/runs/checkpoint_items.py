@@ -145,6 +145,7 @@ def _check_architecture(checkpoint: AnyPath, item: str, contents: dict[str, Any]
             raise InputError(
                 f"{checkpoint.parent}: the architecture of checkpoint {checkpoint.name} differs from the config: "
                 f"{name} is {saved.get(name, 'missing')} in the checkpoint, {wanted.get(name, 'missing')} in the config"
+                "; restore the config.json that belongs to this checkpoint"
             )
 
 

@@ -59,7 +59,10 @@ class Checkpointer:
             if step in self._states.all_steps():
                 return
             if not self._states.save(step, args=save_args(items, self._tokenizer, **{VALUES: values})):
-                raise InputError(f"{self._run.checkpoints}: already has a checkpoint newer than step {step}")
+                raise InputError(
+                    f"{self._run.checkpoints}: already has a checkpoint newer than step {step}; move it away, or "
+                    "choose another --workdir"
+                )
 
     def amend(self, step: int, values: dict[str, Any]) -> None:
         """Replaces the JSON values of a step once the best parameters are complete. Ignores unsaved steps."""

@@ -63,7 +63,9 @@ class RunDirectory:
         try:
             text = self.tokenizer_file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{self.tokenizer_file}: cannot be read ({first_line(error)})") from None
+            raise InputError(
+                f"{self.tokenizer_file}: cannot be read ({first_line(error)}); restore it from a backup"
+            ) from None
         return Tokenizer.from_json(text, str(self.tokenizer_file))
 
     @property
@@ -83,7 +85,9 @@ class RunDirectory:
         try:
             values = json.loads(self.config_file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{self.config_file}: cannot be read as JSON ({error})") from None
+            raise InputError(
+                f"{self.config_file}: cannot be read as JSON ({error}); restore it from a backup"
+            ) from None
         if not isinstance(values, dict):
             raise InputError(f"{self.config_file}: must be a JSON object; restore it from a backup")
         if "model_type" in values:
@@ -117,7 +121,9 @@ class RunDirectory:
         try:
             return str(json.loads(self.corpus_file.read_text(encoding="utf-8"))["content"])
         except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
-            raise InputError(f"{self.corpus_file}: missing or damaged ({first_line(error)})") from None
+            raise InputError(
+                f"{self.corpus_file}: is damaged ({first_line(error)}); restore it from a backup"
+            ) from None
 
     def has_split(self, split: str) -> bool:
         """Returns whether the run directory contains the sentences or tokens of a split."""
@@ -146,7 +152,7 @@ class RunDirectory:
                 text = dataclasses.replace(text, begin_mark=int(arrays["begin_mark"]))
             return text
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(f"{file}: missing or damaged ({first_line(error)})") from None
+            raise InputError(f"{file}: missing or damaged ({first_line(error)}); restore it from a backup") from None
 
     def read_text_split(self, split: str) -> tuple[list[str], list[str]]:
         """Returns the source and target lines of "validation" or "test"; raises InputError if they are missing."""

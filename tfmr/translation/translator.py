@@ -373,7 +373,8 @@ class Translator:
         for name, length in needed.items():
             if length + 1 > limit:
                 raise InputError(
-                    f"line {line}: {name} needs {length + 1} tokens, including EOS; its output is limited to {limit}"
+                    f"line {line}: {name}: {length + 1} tokens, including EOS, but the output is limited to {limit}; "
+                    "raise decoding.extra_length or decoding.max_length"
                 )
         return Sentence(tokens, limit, start)
 
