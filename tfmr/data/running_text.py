@@ -294,10 +294,12 @@ def _require_text(text: _Text, splits: dict[str, _Split]) -> None:
         raise InputError(f"{names}: no text is left for training; add text, or hold out less")
     if splits["validation"].size:
         return
-    if text.validation_files or text.config.validation_share:
-        held_out = ", ".join(map(str, text.validation_files)) or names
+    if text.validation_files:
+        files = ", ".join(map(str, text.validation_files))
+        raise InputError(f"{files}: contain no validation text; give files with text, or hold out part of data.files")
+    if text.config.validation_share:
         raise InputError(
-            f"{held_out}: there is no validation text; increase data.validation_share, or set data.validation_files"
+            f"{names}: there is no validation text; increase data.validation_share, or set data.validation_files"
         )
     raise InputError(
         f"{names}: {splits['train'].size} characters are too few to hold out validation text; increase "
