@@ -25,37 +25,20 @@ def main(arguments: list[str]) -> None:
     options = parse(Arguments, arguments, prog="tfmr export")
     if not options.output:
         raise InputError("--output: missing; give the folder or file to write")
-    from tfmr.interop import check_ctranslate2, check_gpt2, check_marian, save_safetensors
+    from tfmr.interop import new_folder, save_safetensors
+    from tfmr.interop.folders import FORMATS
     from tfmr.runs import RunDirectory, load_run
     from tfmr.runs.outputs import check_new_path
 
     run = RunDirectory.open(options.run)
-    model = run.config.model
     # Reading the weights takes a while, so check first.
     check_new_path(options.output)
-    checks = {"marian": check_marian, "gpt2": check_gpt2, "ctranslate2": check_ctranslate2}
-    checks.get(options.format, lambda _: None)(model)
+    if options.format != "safetensors":
+        FORMATS[options.format].check(run.config.model)
     config, tokenizer, params = load_run(run, options.checkpoint)
     if options.format == "safetensors":
-        save_safetensors(options.output, model, params, tokenizer, config)
+        save_safetensors(options.output, config.model, params, tokenizer, config)
     else:
-        _write_folder(options, config, tokenizer, params)
+        with new_folder(options.output) as folder:
+            FORMATS[options.format].write(folder, config, params, tokenizer)
     print(f"wrote {options.output}")
-
-
-def _write_folder(options: Arguments, config, tokenizer, params) -> None:
-    from tfmr.interop import new_folder, write_ctranslate2, write_gpt2, write_marian, write_tfmr
-    from tfmr.interop.folders import write_run_config
-
-    model, tokenizer_json = config.model, tokenizer.to_json()
-    with new_folder(options.output) as folder:
-        if options.format == "tfmr":
-            write_tfmr(folder, config, params, tokenizer)
-        elif options.format == "marian":
-            write_marian(folder, model, params, tokenizer_json, config.decoding)
-            write_run_config(folder, config)
-        elif options.format == "gpt2":
-            write_gpt2(folder, model, params, tokenizer_json, has_documents=config.data.has_documents)
-            write_run_config(folder, config)
-        else:
-            write_ctranslate2(folder, model, params, tokenizer_json)

@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -12,8 +12,9 @@ from tfmr.config import Config, ModelConfig, PairsConfig, RunningTextConfig
 from tfmr.data.tokenizer import OURS, Tokenizer
 from tfmr.errors import InputError
 
-_Model = tuple[Config, Tokenizer, Any]
-"""Configuration, tokenizer and parameters."""
+if TYPE_CHECKING:
+    from tfmr.interop.folders import RunParts
+
 _COMMANDS: dict[type, str] = {PairsConfig: "tfmr translate {}", RunningTextConfig: "tfmr generate {} --prompt TEXT"}
 """A command that uses the run, by its kind of data."""
 
@@ -52,19 +53,15 @@ def main(arguments: list[str]) -> None:
     print(f"created {options.run}; to use it: {command.format(shlex.quote(options.run))}")
 
 
-def _read_folder(options: Arguments) -> _Model:
-    from tfmr.interop import read_tfmr
-    from tfmr.interop.folders import OWN, model_type, read_run_config
+def _read_folder(options: Arguments) -> "RunParts":
+    from tfmr.interop.folders import read_run, read_run_config
 
     folder = Path(options.source)
     if options.tokenizer:
         raise InputError(
             f"--tokenizer = {options.tokenizer!r}: the model folder contains its own tokenizer; omit this option"
         )
-    kind = model_type(folder)
-    if kind == OWN:
-        return read_tfmr(folder)
-    config, tokenizer, params = _read_gpt2(options.source) if kind == "gpt2" else _read_marian(options.source)
+    config, tokenizer, params = read_run(folder)
     if run := read_run_config(folder):
         config, params = _as_in_run(run, config, params, str(folder))
     return config, tokenizer, params
@@ -96,31 +93,7 @@ def _as_in_run(run: Config, config: Config, params: Any, source: str) -> tuple[C
     return replace(run, model=model, decoding=config.decoding), unflatten(weights, model)
 
 
-def _read_gpt2(source: str) -> _Model:
-    from tfmr.interop import read_gpt2
-
-    model = read_gpt2(source)
-    tokenizer = Tokenizer.from_json(model.tokenizer_json, source)
-    length = model.config.max_length
-    data = RunningTextConfig(
-        document_separator=model.end_of_text if model.has_documents else "",
-        max_length=length,
-        tokens_per_batch=max(4096, length),
-    )
-    return Config(model=model.config, data=data), tokenizer, model.params
-
-
-def _read_marian(source: str) -> _Model:
-    from tfmr.interop import read_marian
-
-    model = read_marian(source)
-    tokenizer = Tokenizer.from_json(model.tokenizer_json, source)
-    from_language, to_language = model.languages
-    data = PairsConfig(corpus="text", source_language=from_language, target_language=to_language)
-    return Config(model=model.config, data=data, decoding=model.decoding), tokenizer, model.params
-
-
-def _read_file(options: Arguments) -> _Model:
+def _read_file(options: Arguments) -> "RunParts":
     from tfmr.interop import load_safetensors
     from tfmr.interop.weights import run_config, tokenizer_fingerprint
 

@@ -11,11 +11,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from tfmr.config import ModelConfig, TransformerConfig
-from tfmr.data.tokenizer import BOS_ID, PAD_ID
+from tfmr.config import Config, ModelConfig, TransformerConfig
+from tfmr.data.tokenizer import BOS_ID, PAD_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.interop.compatibility import refuse_export, require_kind, wrong_heads
-from tfmr.interop.folders import own_files, vocabulary
+from tfmr.interop.folders import own_files, register_format, vocabulary
 from tfmr.interop.marian_model import NEVER
 from tfmr.interop.weights import flatten
 from tfmr.nn import sinusoidal_positions
@@ -119,3 +119,10 @@ def _fill_linear(linear: Any, weights: dict[str, np.ndarray], names: list[str], 
     linear.weight = np.concatenate(matrices)
     if f"{names[0]}_bias" in weights:
         linear.bias = np.concatenate([weights[f"{name}_bias"].reshape(-1) for name in names])
+
+
+def _write_run(folder: Path, config: Config, params: Any, tokenizer: Tokenizer) -> None:
+    write_ctranslate2(folder, require_kind("ctranslate2", config.model), params, tokenizer.to_json())
+
+
+register_format("ctranslate2", "CTranslate2", check=check_ctranslate2, write=_write_run)

@@ -2,25 +2,81 @@
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfmr.config import Config
-from tfmr.data.tokenizer import EOS_ID, SENTENCE_PIECE, SPECIAL_TOKENS
+from tfmr.config import Config, ModelConfig
+from tfmr.data.tokenizer import EOS_ID, SENTENCE_PIECE, SPECIAL_TOKENS, Tokenizer
 from tfmr.errors import InputError
 from tfmr.interop.run_config import exported_config, imported_config
-from tfmr.interop.weights import write_arrays
+from tfmr.interop.weights import read_arrays, write_arrays
 
+RunParts = tuple[Config, Tokenizer, Any]
+"""Configuration, tokenizer and parameters."""
 WEIGHTS = "model.safetensors"
-OWN = "tfmr"
-"""The `model_type` of tfmr's own folders."""
+_INDEX = f"{WEIGHTS}.index.json"
+"""Lists the files of weights that are split into several."""
 _RUN_CONFIG = "tfmr.json"
 """The configuration of the run in folders of other formats, which cannot represent all of it. Only tfmr reads it."""
 _SPECIAL = dict(zip(("pad_token", "unk_token", "bos_token", "eos_token"), SPECIAL_TOKENS, strict=True))
 _END = SPECIAL_TOKENS[EOS_ID]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of model folders."""
+
+    name: str
+    """Its name in `tfmr export --format`."""
+    title: str
+    """The models whose folders these are."""
+    check: Callable[[ModelConfig], None]
+    """Raises an InputError that lists every reason why the format cannot represent a model."""
+    write: Callable[[Path, Config, Any, Tokenizer], None]
+    """Writes the configuration of a run, its parameters and its tokenizer to an existing folder."""
+    read: Callable[[Path], RunParts] | None = None
+    """Returns the model of a folder as a run. None: cannot be imported."""
+    model_type: str = ""
+    """The `model_type` in config.json of such folders. Empty: they have none."""
+
+
+FORMATS: dict[str, Format] = {}
+"""The registered formats by name."""
+
+
+def register_format(name: str, title: str, **functions: Any) -> None:
+    """Adds a format to `tfmr import` and `tfmr export`; the arguments are the fields of `Format`."""
+    FORMATS[name] = Format(name, title, **functions)
+
+
+def read_run(folder: Path) -> RunParts:
+    """Returns the model of a folder of any registered format, as a run.
+
+    Raises:
+      InputError: if it is a folder of another kind, which the message names, or as the format's reader.
+    """
+    kind = model_type(folder)
+    if not kind:
+        missing = missing_files(folder, ("config.json", WEIGHTS))
+        lacks = f"has no {' and no '.join(missing)}" if missing else "its config.json has no model_type"
+        raise InputError(f"{folder}: {lacks}; {_importable()}")
+    read = _readers()[kind].read
+    assert read is not None
+    return read(folder)
+
+
+def _readers() -> dict[str, Format]:
+    """Returns the formats that can be imported, by the type of the model."""
+    return {each.model_type: each for each in FORMATS.values() if each.read and each.model_type}
+
+
+def _importable() -> str:
+    *others, last = [each.title for each in _readers().values()]
+    return f"tfmr imports folders of {', '.join(others)} and {last}"
 
 
 def write_model_folder(folder: Path, weights: Mapping[str, np.ndarray], files: Mapping[str, bytes]) -> None:
@@ -30,16 +86,41 @@ def write_model_folder(folder: Path, weights: Mapping[str, np.ndarray], files: M
         (folder / name).write_bytes(data)
 
 
+def read_weights(folder: Path) -> dict[str, np.ndarray]:
+    """Returns the weights of a folder by name, from one file or from all files that an index lists.
+
+    Raises:
+      InputError: if a file is missing or damaged, or a weight of the index is in none of them.
+    """
+    if (folder / WEIGHTS).is_file() or not (folder / _INDEX).is_file():
+        return read_arrays(folder / WEIGHTS)[0]
+    weights: dict[str, np.ndarray] = {}
+    shards = read_json(folder / _INDEX).get("weight_map")
+    if not isinstance(shards, dict) or not shards or not all(isinstance(name, str) for name in shards.values()):
+        raise InputError(f"{folder / _INDEX}: has no weight_map of weights to files; copy it again")
+    files = sorted(set(shards.values()))
+    if elsewhere := [name for name in files if Path(name).name != name]:
+        raise InputError(f"{folder / _INDEX}: {elsewhere[0]!r} is not the name of a file in the same folder")
+    if missing := missing_files(folder, files):
+        raise InputError(
+            f"{folder}: {len(missing)} of the {len(files)} files of weights that {_INDEX} lists are missing: "
+            f"{', '.join(missing)}; download them"
+        )
+    for name in files:
+        weights |= read_arrays(folder / name)[0]
+    if lost := sorted(set(shards) - set(weights)):
+        raise InputError(f"{folder}: {lost[0]} is not in {shards[lost[0]]}, where {_INDEX} says it is; copy both again")
+    return weights
+
+
 def model_type(folder: Path) -> str:
-    """Returns the type of the model in a folder, "tfmr", "marian" or "gpt2"; empty if its files do not say.
+    """Returns the type of the model in a folder, such as "marian"; empty if its files do not say.
 
     Raises:
       InputError: if it is a folder of another kind, which the message names.
     """
     if kind := _other_kind(folder):
-        raise InputError(
-            f"{folder}: is {kind}; tfmr imports folders of Marian (such as OPUS-MT) and GPT-2 models, and its own"
-        )
+        raise InputError(f"{folder}: is {kind}; {_importable()}")
     return read_optional_json(folder / "config.json").get("model_type") or ""
 
 
@@ -49,7 +130,7 @@ def _other_kind(folder: Path) -> str:
     kind = values.get("model_type")
     if kind is None and {"model", "data", "training"} <= set(values):
         return "a run directory of tfmr, which the commands use as it is"
-    if kind not in (None, OWN, "marian", "gpt2"):
+    if kind is not None and kind not in _readers():
         return f"a model of type {kind!r}"
     if (folder / "model.bin").is_file() and any(folder.glob("*vocabulary.*")):
         return "a CTranslate2 model; import the model that it was converted from"
@@ -76,10 +157,14 @@ def read_run_config(folder: Path) -> Config | None:
 
 
 def missing_files(folder: Path, names: Sequence[str]) -> list[str]:
-    """Returns the names that are not files of a folder; raises InputError if the folder does not exist."""
+    """Returns the names that are not files of a folder; raises InputError if the folder does not exist.
+
+    Weights may be split into several files, which an index lists.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder}: folder not found")
-    return [name for name in names if not (folder / name).is_file()]
+    present = {WEIGHTS} if (folder / _INDEX).is_file() else set()
+    return [name for name in names if name not in present and not (folder / name).is_file()]
 
 
 def require_no_missing(folder: Path, missing: Sequence[str], needed: str, model_class: str) -> None:
@@ -94,14 +179,12 @@ def require_no_missing(folder: Path, missing: Sequence[str], needed: str, model_
     if not missing:
         return
     hint = f"it needs {needed}"
-    if WEIGHTS in missing and (folder / "pytorch_model.bin").is_file():
+    if WEIGHTS in missing and (pickles := sorted(folder.glob("pytorch_model*.bin"))):
         hint = (
-            "tfmr does not unpickle pytorch_model.bin; convert it where torch and transformers are installed: "
+            f"tfmr does not unpickle {pickles[0].name}; convert it where torch and transformers are installed: "
             f'python -c "from transformers import {model_class} as M; '
             f"M.from_pretrained('{folder}').save_pretrained('{folder}')\""
         )
-    elif WEIGHTS in missing and (folder / f"{WEIGHTS}.index.json").is_file():
-        hint = "its weights are split into several files; merge them with save_pretrained(..., max_shard_size='99GB')"
     raise InputError(f"{folder}: has no {' and no '.join(missing)}; {hint}")
 
 

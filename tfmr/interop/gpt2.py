@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfmr.config import CausalLMConfig
-from tfmr.data.tokenizer import BOS_ID, EOS_ID, SPECIAL_TOKENS, Marks
+from tfmr.config import CausalLMConfig, Config, RunningTextConfig
+from tfmr.data.tokenizer import BOS_ID, EOS_ID, SPECIAL_TOKENS, Marks, Tokenizer
 from tfmr.errors import InputError
-from tfmr.interop import folders
-from tfmr.interop.gpt2_model import from_gpt2, to_gpt2
-from tfmr.interop.weights import read_arrays
+from tfmr.interop import compatibility, folders
+from tfmr.interop.gpt2_model import check_gpt2, from_gpt2, to_gpt2
 
 _OURS = {token: number for number, token in enumerate(SPECIAL_TOKENS)}
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
@@ -74,7 +73,7 @@ def read_gpt2(folder: str | os.PathLike) -> GPT2Model:
     values = folders.read_json(folder / "config.json")
     bos_id, eos_id = _bos_and_eos(values, str(folder))
     tokenizer_json = _read_tokenizer(folder, bos_id, eos_id)
-    config, params = from_gpt2(values, read_arrays(folder / folders.WEIGHTS)[0], str(folder))
+    config, params = from_gpt2(values, folders.read_weights(folder), str(folder))
     names = folders.token_names(tokenizer_json)
     if max(names) >= config.vocab_size:
         raise InputError(
@@ -221,3 +220,25 @@ def _read_merges(file: Path) -> list[str]:
         if len(line.split(" ")) != 2:
             raise InputError(f"{file}: {line[:40]!r} is not a merge; it must be two tokens separated by a space")
     return lines
+
+
+def _write_run(folder: Path, config: Config, params: Any, tokenizer: Tokenizer) -> None:
+    model, data = compatibility.require_kind("gpt2", config.model), config.data
+    has_documents = isinstance(data, RunningTextConfig) and data.has_documents
+    write_gpt2(folder, model, params, tokenizer.to_json(), has_documents=has_documents)
+    folders.write_run_config(folder, config)
+
+
+def _read_run(folder: Path) -> folders.RunParts:
+    model = read_gpt2(folder)
+    tokenizer = Tokenizer.from_json(model.tokenizer_json, str(folder))
+    length = model.config.max_length
+    data = RunningTextConfig(
+        document_separator=model.end_of_text if model.has_documents else "",
+        max_length=length,
+        tokens_per_batch=max(4096, length),
+    )
+    return Config(model=model.config, data=data), tokenizer, model.params
+
+
+folders.register_format("gpt2", "GPT-2 models", check=check_gpt2, write=_write_run, read=_read_run, model_type="gpt2")

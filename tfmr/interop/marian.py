@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfmr.config import DecodingConfig, TransformerConfig
+from tfmr.config import Config, DecodingConfig, PairsConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID, PAD_ID, SENTENCE_PIECE, UNK_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.interop import compatibility, folders
-from tfmr.interop.marian_model import SPECIAL_IDS, from_marian, to_marian
-from tfmr.interop.weights import read_arrays
+from tfmr.interop.marian_model import SPECIAL_IDS, check_marian, from_marian, to_marian
 
 _SENTENCE_PIECE_FILES = ("vocab.json", "source.spm", "target.spm")
 _MAX_LENGTH = 512
@@ -76,7 +75,7 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
     has_own_tokenizer = _check_files(folder)
     values = folders.read_json(folder / "config.json")
     unk_id = UNK_ID if has_own_tokenizer else _unknown_token(folder)
-    config, params, ids = from_marian(values, read_arrays(folder / folders.WEIGHTS)[0], unk_id, str(folder))
+    config, params, ids = from_marian(values, folders.read_weights(folder), unk_id, str(folder))
     names = folders.read_optional_json(folder / "tokenizer_config.json")
     return MarianModel(
         config,
@@ -193,3 +192,27 @@ def _decoding(folder: Path, values: Mapping[str, Any]) -> DecodingConfig:
     found = from_generation({**values, **folders.read_optional_json(file)}, str(file))
     run = folders.read_run_config(folder)
     return run.decoding if run and from_generation(to_generation(run.decoding)) == found else found
+
+
+def _write_run(folder: Path, config: Config, params: Any, tokenizer: Tokenizer) -> None:
+    model = compatibility.require_kind("marian", config.model)
+    write_marian(folder, model, params, tokenizer.to_json(), config.decoding)
+    folders.write_run_config(folder, config)
+
+
+def _read_run(folder: Path) -> folders.RunParts:
+    model = read_marian(folder)
+    tokenizer = Tokenizer.from_json(model.tokenizer_json, str(folder))
+    source, target = model.languages
+    data = PairsConfig(corpus="text", source_language=source, target_language=target)
+    return Config(model=model.config, data=data, decoding=model.decoding), tokenizer, model.params
+
+
+folders.register_format(
+    "marian",
+    "Marian models (such as OPUS-MT)",
+    check=check_marian,
+    write=_write_run,
+    read=_read_run,
+    model_type="marian",
+)

@@ -11,6 +11,7 @@ from tfmr.interop import folders
 from tfmr.interop.run_config import exported_config, imported_config
 from tfmr.interop.weights import load_safetensors, save_safetensors, tokenizer_fingerprint
 
+_MODEL_TYPE = "tfmr"
 _TOKENIZER = "tokenizer.json"
 
 
@@ -23,7 +24,7 @@ def write_tfmr(folder: str | os.PathLike, config: Config, params: Any, tokenizer
     folder = Path(folder)
     save_safetensors(folder / folders.WEIGHTS, config.model, params, tokenizer)
     (folder / _TOKENIZER).write_text(tokenizer.to_json(), encoding="utf-8")
-    (folder / "config.json").write_bytes(folders.to_json({"model_type": folders.OWN, **exported_config(config)}))
+    (folder / "config.json").write_bytes(folders.to_json({"model_type": _MODEL_TYPE, **exported_config(config)}))
 
 
 def read_tfmr(folder: str | os.PathLike) -> tuple[Config, Tokenizer, dict[str, Any]]:
@@ -43,3 +44,8 @@ def read_tfmr(folder: str | os.PathLike) -> tuple[Config, Tokenizer, dict[str, A
     if tokenizer_fingerprint(folder / folders.WEIGHTS) != tokenizer.fingerprint:
         raise InputError(f"{folder / _TOKENIZER}: is not the tokenizer of this model; export the model again")
     return config, tokenizer, params
+
+
+folders.register_format(
+    "tfmr", "its own models", check=lambda _: None, write=write_tfmr, read=read_tfmr, model_type=_MODEL_TYPE
+)
