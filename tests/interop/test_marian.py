@@ -95,7 +95,7 @@ def test_all_reasons_why_a_marian_model_cannot_be_ours_are_given_at_once():
         "normalize_before": True,
         "decoder_ffn_dim": 7,
         "decoder_vocab_size": 8,
-        "activation_function": "gelu",
+        "activation_function": "gelu_fast",
         "eos_token_id": None,
     }
     with pytest.raises(InputError) as raised:

@@ -38,16 +38,23 @@ class TransformerConfig(ModelConfig):
     """Apply LayerNorm after the residual sum (post), as in the paper, or before the sub-layer (pre)."""
     norm_epsilon: float = 1e-6
     """Epsilon added to the variance in LayerNorm (1e-6 in tensor2tensor, 1e-5 in PyTorch)."""
-    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
-    """Type of position encoding (section 3.5; Table 3, row E)."""
+    positions: Literal["sinusoidal", "learned", "fairseq"] = "sinusoidal"
+    """Type of position encoding (section 3.5; Table 3, row E). fairseq: the sinusoids of M2M100 and NLLB."""
     max_length: int = 1024
     """Number of learned positions, which limits the length of a sequence. Unused with sinusoids."""
     tie_embeddings: Literal["all", "decoder", "none"] = "all"
     """Which embedding matrices are shared: source, target and output (all, section 3.4); target and output (decoder);
     or none."""
+    scale_embeddings: bool = True
+    """Multiply embeddings by sqrt(d_model), as in the paper. BART does not."""
+    embedding_norm: bool = False
+    """Apply LayerNorm to the sum of embeddings and positions, as BART does."""
+    start_token: int = 2
+    """Id of the token whose embedding starts a target: 2, BOS, or another one, which BOS then stands for: it has no
+    embedding of its own and no probability. Models of fairseq start with 3, EOS."""
     attention_bias: bool = False
     """Add biases to the attention projections. The paper's formulas have none; Marian has them."""
-    activation: Literal["relu", "gelu", "swish"] = "relu"
+    activation: Literal["relu", "gelu", "gelu_exact", "swish"] = "relu"
     """Activation of the feed-forward networks; gelu is the tanh approximation."""
     output_bias: bool = False
     """Add a bias to the logits, as Marian does."""
@@ -66,6 +73,7 @@ class TransformerConfig(ModelConfig):
         check = Checks("model", self)
         check.positive("num_encoder_layers", "num_decoder_layers", "d_model", "d_ff", "num_heads", "d_k", "d_v")
         check.positive("max_length", "norm_epsilon")
+        check.at_least_zero("start_token")
         check_token_model(self, check)
 
     @property

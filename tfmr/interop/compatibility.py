@@ -8,6 +8,9 @@ from tfmr.errors import InputError
 
 _KINDS: dict[str, type[ModelConfig]] = {
     "marian": TransformerConfig,
+    "m2m_100": TransformerConfig,
+    "bart": TransformerConfig,
+    "mbart": TransformerConfig,
     "ctranslate2": TransformerConfig,
     "gpt2": CausalLMConfig,
     "safetensors": ModelConfig,

@@ -12,7 +12,7 @@ Both models compute the same function. They differ in this:
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,16 +22,17 @@ from tfmr.config import ModelConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from tfmr.errors import InputError
 from tfmr.interop import compatibility
-from tfmr.interop.weights import check_weights, flatten, unflatten, weight_shapes
+from tfmr.interop.weight_names import (
+    ACTIVATIONS,
+    EPSILON,
+    OUR_ACTIVATIONS,
+    bart_weight,
+    check_copies,
+    described_weights,
+    tied_copies,
+)
+from tfmr.interop.weights import check_weights, flatten, unflatten
 
-EPSILON = 1e-5
-"""Epsilon of Marian's LayerNorm: PyTorch's default, which no config.json contains."""
-
-_ACTIVATIONS = {"relu": "relu", "gelu": "gelu_new", "swish": "swish"}
-_OURS: dict[str, Any] = {name: ours for ours, name in _ACTIVATIONS.items()} | {
-    "silu": "swish",
-    "gelu_pytorch_tanh": "gelu",
-}
 NEVER = np.float32(-1e4)
 """The bias of a token that must never be written: its probability is 0 in float32."""
 SPECIAL_IDS = {
@@ -47,7 +48,10 @@ SPECIAL_IDS = {
 def check_marian(config: ModelConfig) -> None:
     """Raises an InputError that lists every reason why Marian cannot represent a model."""
     model: TransformerConfig = compatibility.require_kind("marian", config)
-    reasons = compatibility.wrong_fields(model, norm="post", positions="sinusoidal") + compatibility.wrong_heads(model)
+    required = dict(
+        norm="post", positions="sinusoidal", scale_embeddings=True, embedding_norm=False, start_token=BOS_ID
+    )
+    reasons = compatibility.wrong_fields(model, **required) + compatibility.wrong_heads(model)
     if model.norm_epsilon > 2 * EPSILON:
         reasons.append(f"model.norm_epsilon = {model.norm_epsilon:g}, must be at most {2 * EPSILON:g}")
     compatibility.refuse_export("Marian", reasons)
@@ -67,7 +71,7 @@ def to_marian_config(config: TransformerConfig) -> dict[str, Any]:
         "decoder_layers": config.num_decoder_layers,
         "num_hidden_layers": config.num_encoder_layers,
         **{f"{stack}_{name}": value for stack in ("encoder", "decoder") for name, value in both.items()},
-        "activation_function": _ACTIVATIONS[config.activation],
+        "activation_function": ACTIVATIONS[config.activation],
         "dropout": config.dropout_rate,
         "attention_dropout": config.attention_dropout_rate,
         "activation_dropout": 0.0,
@@ -106,7 +110,7 @@ def from_marian_config(values: Mapping[str, Any], name: str) -> TransformerConfi
         max_length=values.get("max_position_embeddings", 1024),
         tie_embeddings="all" if shared else "decoder" if values.get("tie_word_embeddings", True) else "none",
         attention_bias=True,
-        activation=_OURS[values["activation_function"]],
+        activation=OUR_ACTIVATIONS[values["activation_function"]],
         output_bias=True,
     )
 
@@ -131,7 +135,7 @@ def _unsupported(values: Mapping[str, Any]) -> list[str]:
         "decoder_vocab_size": values.get("vocab_size"),
     }
     reasons = wrong + compatibility.wrong_values(values, required, optional)
-    reasons += compatibility.wrong_choice(values, "activation_function", _OURS)
+    reasons += compatibility.wrong_choice(values, "activation_function", OUR_ACTIVATIONS)
     if not wrong and (values["d_model"] % 2 or values["d_model"] % values["encoder_attention_heads"]):
         reasons.append(f"d_model = {values['d_model']}, must be even and divisible by encoder_attention_heads")
     return reasons
@@ -147,9 +151,10 @@ def to_marian(config: TransformerConfig, params: Any) -> tuple[dict[str, Any], d
     """
     check_marian(config)
     weights = _with_epsilon(config, flatten(params))
-    described = _weights(replace(config, attention_bias=True, output_bias=True))
+    described = described_weights(replace(config, attention_bias=True, output_bias=True), bart_weight)
     weights |= {name: np.zeros(x.shape, np.float32) for name, x in described.items() if name not in weights}
-    return to_marian_config(config), {x.name: x.export(weights[name]) for name, x in described.items()}
+    order = _sines_first(config.d_model)
+    return to_marian_config(config), {x.name: x.export(weights[name], order) for name, x in described.items()}
 
 
 def _with_epsilon(config: TransformerConfig, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -200,10 +205,10 @@ def from_marian(
     config = from_marian_config(values, name)
     ids = _token_order(values, unk_id, name)
     _check_copies(weights, config, name)
-    described = _weights(config)
-    own = {key: x for key, x in weights.items() if key not in (*_POSITIONS, *_tied_copies(config))}
-    check_weights(own, {x.name: x.marian_shape for x in described.values()}, name)
-    found = {key: x.read(np.asarray(own[x.name], np.float32)) for key, x in described.items()}
+    described, order = described_weights(config, bart_weight), _sines_first(config.d_model)
+    own = {key: x for key, x in weights.items() if key not in (*_POSITIONS, *tied_copies(config))}
+    check_weights(own, {x.name: x.their_shape for x in described.values()}, name)
+    found = {key: x.read(np.asarray(own[x.name], np.float32), order) for key, x in described.items()}
     tables = [key for key in found if key.endswith("embedding.embedding") or key == "output_bias"]
     found |= {key: found[key][ids] for key in tables}
     if ids.count(ids[BOS_ID]) > 1:
@@ -232,11 +237,7 @@ def _token_order(values: Mapping[str, Any], unk_id: int, name: str) -> list[int]
 
 def _check_copies(weights: Mapping[str, np.ndarray], config: TransformerConfig, name: str) -> None:
     """Raises InputError if positions in a file are not sinusoids, or tied tables differ."""
-    for copy, table in _tied_copies(config).items():
-        if copy in weights and table in weights and not np.array_equal(weights[copy], weights[table]):
-            raise InputError(
-                f"{name}: {copy} differs from {table}, although its config.json ties them; copy both files again"
-            )
+    compatibility.refuse(name, check_copies(weights, config))
     for positions in _POSITIONS:
         if positions in weights and not _are_sinusoids(np.asarray(weights[positions], np.float32), config.d_model):
             raise InputError(f"{name}: {positions} must be the paper's sinusoids, with all sines first")
@@ -250,105 +251,10 @@ def _are_sinusoids(table: Float[np.ndarray, "..."], d_model: int) -> bool:
     return bool(np.allclose(table, np.concatenate([np.sin(angles), np.cos(angles)], axis=1), atol=1e-3))
 
 
-@dataclass(frozen=True)
-class _Weight:
-    """A weight in both models."""
-
-    name: str
-    """Its name in Marian."""
-    residual_axis: int | None
-    """The axis in tfmr that belongs to the residual stream, along which Marian has all sines first. None: no axis."""
-    num_inputs: int
-    """Number of leading axes in tfmr that are a matrix's inputs, which Marian has last. 0: not transposed."""
-    shape: tuple[int, ...] = ()
-    """Its shape in tfmr."""
-
-    @property
-    def marian_shape(self) -> tuple[int, ...]:
-        """Its shape in Marian."""
-        if self.num_inputs:
-            return math.prod(self.shape[self.num_inputs :]), math.prod(self.shape[: self.num_inputs])
-        if self.name == "final_logits_bias":
-            return 1, *self.shape
-        return self.shape if self.residual_axis is not None else (math.prod(self.shape),)
-
-    def export(self, weight: np.ndarray) -> np.ndarray:
-        """Returns Marian's weight from tfmr's."""
-        if self.residual_axis is not None:
-            weight = np.take(weight, _sines_first(weight.shape[self.residual_axis]), self.residual_axis)
-        return weight.reshape(self.marian_shape[::-1]).T if self.num_inputs else weight.reshape(self.marian_shape)
-
-    def read(self, weight: np.ndarray) -> np.ndarray:
-        """Returns tfmr's weight from Marian's."""
-        weight = (weight.T if self.num_inputs else weight).reshape(self.shape)
-        if self.residual_axis is None:
-            return weight
-        return np.take(weight, np.argsort(_sines_first(weight.shape[self.residual_axis])), self.residual_axis)
-
-
 def _sines_first(d_model: int) -> np.ndarray:
     """Returns the dimension in tfmr of each of Marian's dimensions of the residual stream."""
     return np.concatenate([np.arange(0, d_model, 2), np.arange(1, d_model, 2)])
 
 
-_ATTENTION: dict[str, tuple[str, int | None, int]] = {
-    "query": ("q_proj.weight", 0, 1),
-    "query_bias": ("q_proj.bias", None, 0),
-    "key": ("k_proj.weight", 0, 1),
-    "key_bias": ("k_proj.bias", None, 0),
-    "value": ("v_proj.weight", 0, 1),
-    "value_bias": ("v_proj.bias", None, 0),
-    "output": ("out_proj.weight", -1, 2),
-    "output_bias": ("out_proj.bias", -1, 0),
-}
-_NORM: dict[str, tuple[str, int | None, int]] = {"gamma": ("weight", -1, 0), "beta": ("bias", -1, 0)}
-_BLOCKS: dict[str, tuple[str, dict[str, tuple[str, int | None, int]]]] = {
-    "self_attention": ("self_attn", _ATTENTION),
-    "self_attention_norm": ("self_attn_layer_norm", _NORM),
-    "cross_attention": ("encoder_attn", _ATTENTION),
-    "cross_attention_norm": ("encoder_attn_layer_norm", _NORM),
-    "feed_forward.up": ("fc1", {"kernel": ("weight", 0, 1), "bias": ("bias", None, 0)}),
-    "feed_forward.down": ("fc2", {"kernel": ("weight", -1, 1), "bias": ("bias", -1, 0)}),
-    "feed_forward_norm": ("final_layer_norm", _NORM),
-}
-"""For each block: Marian's name, and the name, residual axis and number of input axes of each of its weights."""
-
-_SHARED, _SOURCE, _TARGET, _OUTPUT = (
-    "model.shared.weight",
-    "model.encoder.embed_tokens.weight",
-    "model.decoder.embed_tokens.weight",
-    "lm_head.weight",
-)
-"""Marian's embedding tables."""
-
 _POSITIONS = ("model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight")
 """Marian's tables of sinusoids, which are optional in its files."""
-
-
-def _weights(config: TransformerConfig) -> dict[str, _Weight]:
-    """Returns all weights of a post-norm model with all biases under their flat names."""
-    return {name: replace(_weight(name, config), shape=shape) for name, shape in weight_shapes(config).items()}
-
-
-def _weight(name: str, config: TransformerConfig) -> _Weight:
-    outside_layers = {
-        "embedding.embedding": _Weight(_SHARED if config.tie_embeddings == "all" else _TARGET, -1, 0),
-        "source_embedding.embedding": _Weight(_SOURCE, -1, 0),
-        "output_embedding.embedding": _Weight(_OUTPUT, -1, 0),
-        "output_bias": _Weight("final_logits_bias", None, 0),
-    }
-    if name in outside_layers:
-        return outside_layers[name]
-    stack, layer, rest = name.split(".", 2)
-    block, _, leaf = rest.rpartition(".")
-    marian_block, leaves = _BLOCKS[block]
-    marian_leaf, residual_axis, num_inputs = leaves[leaf]
-    number = layer.removeprefix("layer_")
-    return _Weight(f"model.{stack}.layers.{number}.{marian_block}.{marian_leaf}", residual_axis, num_inputs)
-
-
-def _tied_copies(config: TransformerConfig) -> dict[str, str]:
-    """Returns the table that each name may repeat in Marian's files."""
-    if config.tie_embeddings == "all":
-        return dict.fromkeys((_SOURCE, _TARGET, _OUTPUT), _SHARED)
-    return {_OUTPUT: _TARGET} if config.tie_embeddings == "decoder" else {}

@@ -1,6 +1,8 @@
 """What all models of tokens share: the shape of their layers, and embeddings with positions."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -8,8 +10,11 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
-from tfmr.nn import Dropout, LayerConfig, LearnedPositions, TokenEmbedding, sinusoidal_positions
+from tfmr.nn import Dropout, LayerConfig, LayerNorm, LearnedPositions, TokenEmbedding
+from tfmr.nn.embedding import fairseq_positions, sinusoidal_positions
 from tfmr.nn.stacks import ACTIVATION_AXES
+
+_SINUSOIDS = {"sinusoidal": sinusoidal_positions, "fairseq": fairseq_positions}
 
 
 def layer_config(config: Any, **options: Any) -> LayerConfig:
@@ -31,24 +36,36 @@ def token_embedding(config: Any, **options: Any) -> TokenEmbedding:
     return TokenEmbedding(config.vocab_size, config.d_model, jnp.dtype(config.dtype), **options)
 
 
+def position_encoding(config: Any, initializer: Callable[..., Any] | None = None) -> Callable[[Array], Array]:
+    """Returns the position encoding of a model: a new table of learned positions, or a function."""
+    if config.positions == "learned":
+        return LearnedPositions(config.max_length, config.d_model, initializer)
+    return functools.partial(_SINUSOIDS[config.positions], d_model=config.d_model)
+
+
 def embed(
     tokens: Int[Array, "batch length"],
     positions: Int[Array, "#batch length"] | None,
     embedding: TokenEmbedding,
-    learned_positions: LearnedPositions | None,
+    position_encoding: Callable[[Array], Array],
     dropout: Dropout,
     *,
+    norm: LayerNorm | None = None,
     deterministic: bool,
 ) -> Float[Array, "batch length d_model"]:
     """Returns the sum of token embeddings and position encodings, after dropout (sections 3.4, 3.5 and 5.4).
 
-    No `positions`: 0, 1, 2, ... No `learned_positions`: sinusoids.
+    Args:
+      tokens: token ids.
+      positions: their positions; None: 0, 1, 2, ...
+      embedding: the embedding of tokens.
+      position_encoding: the vectors of positions, from `position_encoding`.
+      dropout: the dropout.
+      norm: a norm of the sum, before dropout.
+      deterministic: False applies dropout.
     """
     if positions is None:
         positions = jnp.arange(tokens.shape[-1])[None, :]
-    if learned_positions is None:
-        position_vectors = sinusoidal_positions(positions, embedding.d_model)
-    else:
-        position_vectors = learned_positions(positions)
-    x = embedding(tokens) + position_vectors.astype(embedding.dtype)
+    x = embedding(tokens) + position_encoding(positions).astype(embedding.dtype)
+    x = x if norm is None else norm(x)
     return nn.with_logical_constraint(dropout(x, deterministic=deterministic), ACTIVATION_AXES)

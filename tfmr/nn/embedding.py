@@ -55,13 +55,29 @@ def sinusoidal_positions(positions: Int[Array, "*length"], d_model: int) -> Floa
     PE(pos, 2i) = sin(pos / 10000^(2i / d_model)), PE(pos, 2i + 1) = cos(pos / 10000^(2i / d_model)). `d_model` must be
     even. The error is at most 1e-6 for positions up to 1000, and 1e-9 times the position beyond.
     """
+    angles = _angles(positions, 10_000.0 ** (-np.arange(0, d_model, 2) / d_model))
+    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*positions.shape, d_model)
+
+
+def fairseq_positions(positions: Int[Array, "*length"], d_model: int) -> Float[Array, "*length d_model"]:
+    """Returns the sinusoids of fairseq, as M2M100 and NLLB have them: all sines, then all cosines.
+
+    They differ from the paper's in their order, in the wavelengths, 10000^(i / (d_model / 2 - 1)), and in that the
+    first position is 2, after those of fairseq's first two tokens. `d_model` must be even and at least 4.
+    """
+    half = d_model // 2
+    angles = _angles(positions + 2, 10_000.0 ** (-np.arange(half) / (half - 1)))
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+
+
+def _angles(positions: Int[Array, "*length"], frequencies: Float[np.ndarray, " half"]) -> Float[Array, "*length half"]:
+    """Returns positions times frequencies in radians, from -pi to pi."""
     # Angles are turns in 32-bit fixed point: the product wraps around where the sine does, so the remainder is exact.
     # A float32 angle is off by up to 6e-5 at position 1000.
-    turns = 10_000.0 ** (-np.arange(0, d_model, 2) / d_model) / (2 * np.pi)
+    turns = frequencies / (2 * np.pi)
     steps = with_rank(jnp.asarray(np.round(turns * 2**32).astype(np.uint32)), positions.ndim + 1)
     product = positions[..., None].astype(jnp.uint32) * steps
-    angles = product.astype(jnp.int32).astype(jnp.float32) * (2 * np.pi / 2**32)
-    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*positions.shape, d_model)
+    return product.astype(jnp.int32).astype(jnp.float32) * (2 * np.pi / 2**32)
 
 
 class LearnedPositions(nn.Module):

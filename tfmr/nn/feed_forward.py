@@ -14,11 +14,12 @@ from tfmr.nn.dropout import Dropout
 from tfmr.nn.parameters import with_axis_names
 from tfmr.nn.projection import project
 
-Activation = Literal["relu", "gelu", "swish"] | Callable[[Array], Array]
+Activation = Literal["relu", "gelu", "gelu_exact", "swish"] | Callable[[Array], Array]
 
 _ACTIVATIONS: dict[Any, Callable[[Array], Array]] = {
     "relu": nn.relu,
     "gelu": functools.partial(nn.gelu, approximate=True),
+    "gelu_exact": functools.partial(nn.gelu, approximate=False),
     "swish": nn.swish,
 }
 
@@ -30,8 +31,8 @@ class PositionwiseFeedForward(nn.Module):
       d_ff: inner width.
       dtype: data type of the computation; parameters are float32.
       activation: "relu", max(0, x), as in the paper; "gelu", x Phi(x) in the tanh approximation of GPT-2,
-        0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); "swish", x / (1 + exp(-x)), also known as SiLU; or a
-        function of an array.
+        0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); "gelu_exact", x Phi(x) itself, as in BART; "swish",
+        x / (1 + exp(-x)), also known as SiLU; or a function of an array.
       use_bias: add the biases b_1 and b_2.
       gated: the input of the down-projection is activation(x W_gate) * (x W_1), with a third matrix of the same size
         (Shazeer 2020).

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int
 from tfmr.config import CausalLMConfig
 from tfmr.models.causal_lm.account import ACCOUNT
 from tfmr.models.model import Model, register_model
-from tfmr.models.token_model import embed, layer_config, token_embedding
-from tfmr.nn import Dropout, Encoder, KeyValueCache, LearnedPositions, Segments, TokenEmbedding
+from tfmr.models.token_model import embed, layer_config, position_encoding, token_embedding
+from tfmr.nn import Dropout, Encoder, KeyValueCache, Segments, TokenEmbedding
 
 LayerCaches = tuple[KeyValueCache, ...]
 
@@ -38,8 +38,7 @@ class CausalLM(Model):
         self.embedding = token_embedding(config, **embedding)
         if not config.tie_embeddings:
             self.output_embedding = token_embedding(config, **embedding)
-        learned = config.positions == "learned"
-        self.positions = LearnedPositions(config.max_length, config.d_model, init) if learned else None
+        self.positions = position_encoding(config, init)
         biases = dict(attention_bias=config.bias, feed_forward_bias=config.bias, norm_bias=config.bias)
         self.decoder = Encoder(
             layer_config(config, **biases, kernel_init=init, residual_init=residual_init),

@@ -12,19 +12,25 @@ from jaxtyping import Bool, Float, Int
 
 from tfmr.config import TransformerConfig
 from tfmr.models.model import Model, register_model
-from tfmr.models.token_model import embed, layer_config, token_embedding
+from tfmr.models.token_model import embed, layer_config, position_encoding, token_embedding
 from tfmr.models.transformer.account import ACCOUNT
 from tfmr.nn import (
     Decoder,
     DecoderLayerCache,
     Dropout,
     Encoder,
-    LearnedPositions,
+    LayerConfig,
+    LayerNorm,
     Segments,
     TokenEmbedding,
     padding_mask,
 )
 from tfmr.nn.parameters import parameter
+
+_BOS_ID = 2
+"""The first token of every target, `tfmr.data.special_tokens.BOS_ID`."""
+_NEVER = -1e4
+"""The bias of a token that is never written: its probability is 0 in float32."""
 
 
 @flax.struct.dataclass
@@ -52,18 +58,18 @@ class Transformer(Model):
 
     def setup(self):
         config = self.config
-        self.embedding = token_embedding(config)
+        self.embedding = token_embedding(config, scaled=config.scale_embeddings)
         if config.tie_embeddings != "all":
-            self.source_embedding = token_embedding(config)
+            self.source_embedding = token_embedding(config, scaled=config.scale_embeddings)
         if config.tie_embeddings == "none":
             self.output_embedding = token_embedding(config)
         if config.output_bias:
             zeros = nn.initializers.zeros
             self.output_bias = parameter(self, "output_bias", zeros, ("vocab",), (config.vocab_size,))
-        learned = config.positions == "learned"
-        self.source_positions = LearnedPositions(config.max_length, config.d_model) if learned else None
-        self.target_positions = LearnedPositions(config.max_length, config.d_model) if learned else None
+        self.source_positions, self.target_positions = position_encoding(config), position_encoding(config)
         layer = layer_config(config)
+        if config.embedding_norm:
+            self.source_embedding_norm, self.target_embedding_norm = embedding_norm(layer), embedding_norm(layer)
         stack: dict[str, Any] = dict(final_norm=config.norm == "pre", scan=config.scan_layers, remat=config.remat)
         self.encoder = Encoder(layer, config.num_encoder_layers, **stack)
         self.decoder = Decoder(layer, config.num_decoder_layers, **stack)
@@ -112,7 +118,9 @@ class Transformer(Model):
     ) -> Float[Array, "batch source d_model"]:
         """Returns the encoder's output, the memory that the decoder attends to."""
         embedding = self.embedding if self.config.tie_embeddings == "all" else self.source_embedding
-        x = embed(source, source_positions, embedding, self.source_positions, self.dropout, deterministic=deterministic)
+        norm = self.source_embedding_norm if self.config.embedding_norm else None
+        own: Any = dict(norm=norm, deterministic=deterministic)
+        x = embed(source, source_positions, embedding, self.source_positions, self.dropout, **own)
         mask = None if source_segments is None else Segments(source_segments, source_segments)
         return self.encoder(x, mask=mask, deterministic=deterministic)
 
@@ -169,7 +177,7 @@ class Transformer(Model):
     ) -> tuple[Float[Array, "batch target width"], Float[Array, "vocab width"]]:
         """Returns the two factors of the logits, for a loss that never materialises all logits at once.
 
-        An output bias adds a column to the table and a column of ones to the states.
+        A bias of the logits adds a column to the table and a column of ones to the states.
         """
         memory = self.encode(
             source, source_segments=source_segments, source_positions=source_positions, deterministic=deterministic
@@ -178,10 +186,12 @@ class Transformer(Model):
             source_segments=source_segments, target_segments=target_segments, target_positions=target_positions
         )
         states = self.decoder_states(target_input, memory, **target, deterministic=deterministic)
-        table = self._output_embedding().embedding
-        if self.config.output_bias:
+        table, bias = self._output_embedding().embedding, self._output_bias()
+        if self.config.start_token != _BOS_ID:
+            table = table.at[_BOS_ID].set(0.0)  # so that label smoothing of BOS has no gradient
+        if bias is not None:
             states = jnp.pad(states, ((0, 0), (0, 0), (0, 1)), constant_values=1)
-            table = jnp.concatenate([table, self.output_bias[:, None]], axis=1)
+            table = jnp.concatenate([table, bias[:, None]], axis=1)
         return states, table
 
     def start_cache(
@@ -229,16 +239,31 @@ class Transformer(Model):
     def _embed_target(
         self, tokens: Int[Array, "batch length"], positions: Int[Array, "#batch length"] | None, deterministic: bool
     ) -> Float[Array, "batch length d_model"]:
-        learned = self.target_positions
-        return embed(tokens, positions, self.embedding, learned, self.dropout, deterministic=deterministic)
+        config = self.config
+        if config.start_token != _BOS_ID:
+            tokens = jnp.where(tokens == _BOS_ID, config.start_token, tokens)
+        own: Any = dict(norm=self.target_embedding_norm if config.embedding_norm else None, deterministic=deterministic)
+        return embed(tokens, positions, self.embedding, self.target_positions, self.dropout, **own)
 
     def _output_embedding(self) -> TokenEmbedding:
         return self.output_embedding if self.config.tie_embeddings == "none" else self.embedding
 
     def _logits(self, states: Float[Array, "*batch d_model"]) -> Float[Array, "*batch vocab"]:
-        logits = self._output_embedding().attend(states)
+        logits, bias = self._output_embedding().attend(states), self._output_bias()
         # Rounded to the type in which the loss multiplies the bias as a column of the table.
-        return logits + self.output_bias.astype(self.config.dtype) if self.config.output_bias else logits
+        return logits if bias is None else logits + bias.astype(self.config.dtype)
+
+    def _output_bias(self) -> Float[Array, " vocab"] | None:
+        """Returns what is added to the logits. None: nothing."""
+        bias = self.output_bias if self.config.output_bias else None
+        if self.config.start_token == _BOS_ID:
+            return bias
+        return (jnp.zeros(self.config.vocab_size) if bias is None else bias).at[_BOS_ID].set(_NEVER)
+
+
+def embedding_norm(layer: LayerConfig) -> LayerNorm:
+    """Returns a new norm of embeddings, with the options of a layer's norms."""
+    return LayerNorm(layer.norm_epsilon, layer.dtype, layer.norm_bias)
 
 
 register_model(TransformerConfig, Transformer, account=ACCOUNT)
