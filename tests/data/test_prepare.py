@@ -318,7 +318,7 @@ def test_the_folder_of_the_cache(monkeypatch, tmp_path, make):
 @pytest.mark.parametrize(("vocab_size", "dtype"), [(65_536, np.uint16), (65_537, np.int32)])
 def test_token_arrays_on_disk(tmp_path, vocab_size, dtype):
     writer = TokenWriter(tmp_path, "some", vocab_size)
-    sentences = [[4, vocab_size - 1], [], [7]]
+    sentences = [[4, vocab_size - 1, EOS_ID], [EOS_ID], [7, EOS_ID]]
     writer.extend(sentences[:1])
     writer.extend([])
     writer.extend(sentences[1:])
@@ -326,7 +326,7 @@ def test_token_arrays_on_disk(tmp_path, vocab_size, dtype):
     arrays = TokenArrays.open(tmp_path, "some")
     assert arrays.tokens.dtype == dtype
     assert arrays.offsets.tolist() == [0, 3, 4, 6]
-    assert [ids.tolist() for ids in arrays] == [[*ids, EOS_ID] for ids in sentences]
+    assert [ids.tolist() for ids in arrays] == sentences
     assert np.array_equal(np.load(tmp_path / "some.tokens.npy"), arrays.tokens)
     with pytest.raises(IndexError, match="sentence 3 of 3"):
         arrays[3]

@@ -99,11 +99,13 @@ def sentence_attention(translator: Translator, source: str, target: str | None =
         raise InputError(f"sentence {source!r}: must not be blank")
     target = translator.translate([source])[0] if target is None else target
     tokenizer = translator.tokenizer
-    read, [written] = tokenizer.encode(source), tokenizer.encode_targets([target])
-    arrays = [*read, tokenizer.eos_id], [tokenizer.bos_id, *written]
-    weights = attention_weights(translator.model.config, translator.params, *arrays)
-    source_texts, target_texts = tokenizer.token_texts(read), tokenizer.token_texts(written)
-    return SentenceAttention(weights, [*source_texts, "end"], ["start", *target_texts], [*target_texts, "end"])
+    read = tokenizer.source_sequence(tokenizer.encode(source))
+    [*written, _] = tokenizer.target_sequence(*tokenizer.encode_targets([target]))
+    weights = attention_weights(translator.model.config, translator.params, read, [tokenizer.bos_id, *written])
+    names = zip(read, tokenizer.token_texts(read), strict=True)
+    source_texts = ["end" if token == tokenizer.eos_id else text for token, text in names]
+    target_texts = tokenizer.token_texts(written)
+    return SentenceAttention(weights, source_texts, ["start", *target_texts], [*target_texts, "end"])
 
 
 def plot_sentence_attention(

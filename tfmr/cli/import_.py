@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import tyro
 
@@ -21,14 +21,20 @@ _COMMANDS: dict[type, str] = {PairsConfig: "tfmr translate {}", RunningTextConfi
 
 @dataclass(frozen=True)
 class Arguments:
-    """Creates a run directory from a model that `tfmr export` has written, or from that of a Marian or GPT-2 model."""
+    """Creates a run directory from a model that `tfmr export` has written, or from a folder of Hugging Face
+    transformers: Marian, M2M100, NLLB-200, BART, mBART or GPT-2."""
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
-    """A folder written by tfmr export --format tfmr, marian or gpt2; a Marian folder with config.json,
-    model.safetensors, vocab.json, source.spm and target.spm, such as OPUS-MT's; a GPT-2 folder with config.json,
-    model.safetensors and tokenizer.json (or vocab.json and merges.txt); or a safetensors file with flat names."""
+    """A folder that tfmr export has written, except CTranslate2's; a folder of transformers with config.json,
+    model.safetensors (or several files with an index) and the tokenizer's files, such as tokenizer.json,
+    sentencepiece.bpe.model, source.spm and target.spm, or vocab.json and merges.txt; or a safetensors file with flat
+    names."""
     run: Run
     """The run directory to create. It must not exist."""
+    source_lang: str = ""
+    """For a model of many languages: the language of its input unless translate names another, such as eng_Latn."""
+    target_lang: str = ""
+    """For a model of many languages: the language to translate into unless translate names another."""
     tokenizer: str = ""
     """For a safetensors file: its tokenizer.json."""
 
@@ -64,6 +70,11 @@ def _read_folder(options: Arguments) -> "RunParts":
     config, tokenizer, params = read_run(folder)
     if run := read_run_config(folder):
         config, params = _as_in_run(run, config, params, str(folder))
+    if options.source_lang or options.target_lang:
+        tokenizer = tokenizer.with_languages(options.source_lang, options.target_lang)
+        tags, data = tokenizer.tags, cast(PairsConfig, config.data)
+        data = replace(data, source_language=tags.source, target_language=tags.target)
+        config = replace(config, data=data)
     return config, tokenizer, params
 
 

@@ -22,6 +22,10 @@ class Arguments(RunArguments):
     """More run directories with the same tokenizer. The probabilities of all models are averaged."""
     input: str = ""
     """File to translate, plain or compressed with gzip, bzip2, xz or zstd. Empty: standard input."""
+    source_lang: str = ""
+    """Language of the input, for a model that has many, such as eng_Latn. Empty: that of the run."""
+    target_lang: str = ""
+    """Language to translate into, for a model that has many. Empty: that of the run."""
     prefixes: str = ""
     """File with the required beginning of each translation, one per line. An empty line imposes no prefix."""
     line_by_line: bool = False
@@ -49,9 +53,11 @@ def main(arguments: list[str]) -> None:
     prefixes = (options.prefixes,) if options.prefixes else ()
     check_output(options.output, (options.input, *prefixes), (options.run, *options.ensemble))
     pairs = _input(options)
+    run.tokenizer.with_languages(options.source_lang, options.target_lang).tags.check()
     from tfmr.translation import Translator  # slow to import, so the input is checked first
 
     translator = Translator.from_runs((run, *options.ensemble), options.checkpoint, options.decoding)
+    translator = translator.with_languages(options.source_lang, options.target_lang)
     at_once = options.line_by_line or (not options.input and sys.stdin.isatty())
     groups = [(1, pairs)] if pairs else arriving(_without_prefixes, translator.window, at_once=at_once)
     translations = itertools.chain.from_iterable(_translate(translator, *group, options) for group in groups)

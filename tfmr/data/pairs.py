@@ -13,7 +13,7 @@ from tfmr.data.blank import is_blank
 from tfmr.data.mixing import Mixture, is_mixed
 from tfmr.data.packing import make_packed_plan
 from tfmr.data.token_arrays import TokenArrays
-from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
+from tfmr.data.tokenizer import BOS_ID, PAD_ID, Tokenizer
 
 log = logging.getLogger("tfmr")
 
@@ -82,12 +82,15 @@ class PairSplit:
 def encode_pairs(tokenizer: Tokenizer, sources: list[str], targets: list[str]) -> PairSplit:
     """Tokenizes lines of text into token arrays in memory. A line without visible characters becomes EOS only."""
 
-    def lay_out(encode: Callable[[list[str]], list[list[int]]], lines: list[str]) -> TokenArrays:
-        sentences = [[*tokens, EOS_ID] for tokens in encode(["" if is_blank(line) else line for line in lines])]
+    def arrays_of(sentences: list[list[int]]) -> TokenArrays:
         tokens = np.array([token for sentence in sentences for token in sentence], np.int32)
         return TokenArrays(tokens, np.cumsum([0, *map(len, sentences)], dtype=np.int64))
 
-    return PairSplit(lay_out(tokenizer.encode_batch, sources), lay_out(tokenizer.encode_targets, targets))
+    sources, targets = (["" if is_blank(line) else line for line in lines] for lines in (sources, targets))
+    return PairSplit(
+        arrays_of([tokenizer.source_sequence(ids) for ids in tokenizer.encode_batch(sources)]),
+        arrays_of([tokenizer.target_sequence(ids) for ids in tokenizer.encode_targets(targets)]),
+    )
 
 
 def evaluation_batches(

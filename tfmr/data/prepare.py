@@ -210,7 +210,8 @@ def _write_split(
                 lines = [pair[number] for pair in kept]
                 ids = tokenizer.encode_targets(lines) if side == "target" else tokenizer.encode_batch(lines)
                 counts[f"{side}_unknown"] += sum(sentence.count(UNK_ID) for sentence in ids)
-                writer.extend(ids)
+                complete = tokenizer.target_sequence if side == "target" else tokenizer.source_sequence
+                writer.extend(list(map(complete, ids)))
                 if split in _TEXT_SPLITS:
                     _append_lines(folder.path / f"{split}.{side}.txt", lines)
             folder.save(split, counts)

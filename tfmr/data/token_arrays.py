@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Int64, Integer
 
-from tfmr.data.tokenizer import BOS_ID, EOS_ID
+from tfmr.data.tokenizer import BOS_ID
 
 T = TypeVar("T", bound="TokenArrays")
 
@@ -67,9 +67,9 @@ class TokenWriter:
             self._offsets.append(np.zeros(1))
 
     def extend(self, sentences: Sequence[Sequence[int]]) -> None:
-        """Adds sentences that do not contain EOS, and appends EOS to each."""
-        lengths = np.array([len(sentence) + 1 for sentence in sentences], np.int64)
-        ids = itertools.chain.from_iterable(itertools.chain(sentence, (EOS_ID,)) for sentence in sentences)
+        """Adds sentences, which include EOS."""
+        lengths = np.array([len(sentence) for sentence in sentences], np.int64)
+        ids = itertools.chain.from_iterable(sentences)
         self._offsets.append(self.total + np.cumsum(lengths))
         self._tokens.append(np.fromiter(ids, self._tokens.dtype, int(lengths.sum())))
 

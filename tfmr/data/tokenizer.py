@@ -6,13 +6,14 @@ it is encoded as one character or two, and removes a byte order mark at the star
 line and removes it when decoding, so that a word is the same token at the start of a line as inside it. A tokenizer for
 running text does not add it, because the parts of a text are concatenated unchanged. Special tokens are never read from
 text: `<s>` in a line is three characters. A byte-level BPE of another program, such as GPT-2's, keeps its own ids and
-conventions, which its `Marks` describe.
+conventions, which its `Marks` describe. Those of imported translation models may put `Tags` around a text.
 
-`SentencePieceTokenizer` is the tokenizer of an imported model: two SentencePiece models, one per language, that share a
-vocabulary. It cannot be trained.
+`SentencePieceTokenizer` is the tokenizer of an imported model: two SentencePiece models, one per language, or one for
+all, that share a vocabulary. It cannot be trained.
 """
 
 import base64
+import copy
 import functools
 import hashlib
 import json
@@ -27,6 +28,7 @@ from jaxtyping import Integer
 
 from tfmr.data.files import write_bytes_atomically
 from tfmr.data.special_tokens import BOS_ID, END_OF_TEXT, EOS_ID, OURS, PAD_ID, SPECIAL_TOKENS, UNK_ID, Marks
+from tfmr.data.tags import Tags
 from tfmr.data.tokenizer_training import CONTINUATION, WORD_START, train_bpe, train_characters, train_wordpiece
 from tfmr.errors import InputError
 
@@ -34,6 +36,7 @@ Kind = Literal["bpe", "wordpiece", "characters"]
 TokenIds = Sequence[int] | Integer[np.ndarray, "length"]
 
 _KINDS: dict[str, Kind] = {"BPE": "bpe", "WordPiece": "wordpiece", "WordLevel": "characters"}
+_IMPORTED_KINDS = {**_KINDS, "Unigram": "sentencepiece"}
 SENTENCE_PIECE = "SentencePiece"
 """The model type in the tokenizer.json of a `SentencePieceTokenizer`."""
 
@@ -45,13 +48,15 @@ class Tokenizer:
       kind: "bpe", "wordpiece", "characters", or "sentencepiece" of an imported model.
       vocab_size: number of token ids, special tokens included.
       marks: the ids of the special tokens.
+      tags: the tokens around a text.
     """
 
     kind: str
     vocab_size: int
     marks: Marks = OURS
+    tags: Tags = Tags()
 
-    def __init__(self, backend: Any, kind: Kind, marks: Marks = OURS):
+    def __init__(self, backend: Any, kind: str, marks: Marks = OURS, tags: Tags = Tags()):  # noqa: B008 - never changed
         """Wraps a `tokenizers.Tokenizer`; use `train`, `from_file` or `from_json`."""
         # "<s>" in a text is text. In other programs' vocabularies "<|endoftext|>" is a special token in text as well.
         backend.encode_special_tokens = marks == OURS
@@ -60,6 +65,7 @@ class Tokenizer:
         self._backend = backend
         self.kind = kind
         self.marks = marks
+        self.tags = tags
         self.vocab_size = max(backend.get_vocab(with_added_tokens=True).values()) + 1
 
     @property
@@ -128,9 +134,10 @@ class Tokenizer:
             raise InputError(f"{name}: not a tokenizer.json of the tokenizers library") from None
         if model == SENTENCE_PIECE:
             return SentencePieceTokenizer.from_content(content, name)
-        if model not in _KINDS:
-            raise InputError(f"{name}: contains a {model} model; it must be one of {', '.join(_KINDS)}")
+        if model not in _IMPORTED_KINDS:
+            raise InputError(f"{name}: contains a {model} model; it must be one of {', '.join(_IMPORTED_KINDS)}")
         given = content.pop("marks", None)
+        tags = Tags.from_json(content.pop("tags", {}), name)
         for token in content.get("added_tokens") or []:
             if token.get("content") in SPECIAL_TOKENS:
                 token["special"] = True  # only special tokens can be prevented from matching in text
@@ -138,7 +145,9 @@ class Tokenizer:
             backend = tokenizers.Tokenizer.from_str(json.dumps(content))
         except Exception as error:  # the library raises no narrower type
             raise InputError(f"{name}: the tokenizers library cannot read it: {error}") from None
-        return cls(backend, _KINDS[model], _marks_of(backend, model, given, name))
+        metaspace = (content.get("decoder") or {}).get("type") == "Metaspace"
+        kind = "sentencepiece" if metaspace else _IMPORTED_KINDS[model]
+        return cls(backend, kind, _marks_of(backend, model, given, name), tags)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike) -> "Tokenizer":
@@ -153,10 +162,31 @@ class Tokenizer:
 
     def to_json(self) -> str:
         """Returns the text of the tokenizer.json that restores this tokenizer."""
-        if self.marks == OURS:
+        found = [self._backend.token_to_id(token) for token in SPECIAL_TOKENS]
+        if found == [PAD_ID, UNK_ID, BOS_ID, EOS_ID] and self.marks == OURS and self.tags == Tags():
             return self._backend.to_str(pretty=True)
         content = json.loads(self._backend.to_str())
-        return json.dumps({"marks": self.marks._asdict(), **content}, ensure_ascii=False, indent=2)
+        own = {"marks": self.marks._asdict()} | ({} if self.tags == Tags() else {"tags": self.tags.to_json()})
+        return json.dumps({**own, **content}, ensure_ascii=False, indent=2)
+
+    def with_languages(self, source: str = "", target: str = "") -> "Tokenizer":
+        """Returns the tokenizer for other languages of a model that has many; empty codes change nothing.
+
+        Raises:
+          InputError: if the model does not have such a language.
+        """
+        other = copy.copy(self)
+        other.tags = self.tags.with_languages(source, target)
+        return other
+
+    def source_sequence(self, ids: Sequence[int]) -> list[int]:
+        """Returns what a model reads for the ids of a line: with tags, such as its language, and EOS."""
+        before, after = self.tags.source_ids
+        return [*before, *ids, *after]
+
+    def target_sequence(self, ids: Sequence[int]) -> list[int]:
+        """Returns what a model writes for the ids of a line: with tags, such as its language, and EOS."""
+        return [*self.tags.target_ids, *ids, self.eos_id]
 
     def has_tokens_of(self, other: "Tokenizer") -> bool:
         """Returns whether every token id means the same as in another tokenizer, whatever the Unicode normal form."""
@@ -169,11 +199,22 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Returns the ids of one line, without BOS and EOS."""
-        return self._backend.encode(text, add_special_tokens=False).ids
+        return self._as_text(self._backend.encode(text, add_special_tokens=False).ids)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Returns the ids of each line, as `encode` does, using all cores."""
-        return [encoding.ids for encoding in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
+        encodings = self._backend.encode_batch_fast(texts, add_special_tokens=False)
+        return [self._as_text(encoding.ids) for encoding in encodings]
+
+    def _as_text(self, ids: list[int]) -> list[int]:
+        """Returns ids without control tokens, whose names are in a text but are text there."""
+        if self._control.isdisjoint(ids):
+            return ids
+        return [UNK_ID if token in self._control else token for token in ids]
+
+    @functools.cached_property
+    def _control(self) -> frozenset[int]:
+        return frozenset(self.tags.control)
 
     def encode_targets(self, texts: Sequence[str]) -> list[list[int]]:
         """Returns the ids of each line of the target language, which an imported model may tokenize differently."""
@@ -190,7 +231,7 @@ class Tokenizer:
     def _without_marks(self, ids: TokenIds) -> list[int]:
         values = ids.tolist() if isinstance(ids, np.ndarray) else map(int, ids)
         marks = (self.marks.pad, self.marks.bos, self.marks.eos)
-        return [token for token in values if token not in marks]
+        return [token for token in values if token not in marks and token not in self._control]
 
     def normalize(self, text: str) -> str:
         """Returns a text in the form that the tokenizer reads and writes, with its spaces unchanged."""
@@ -212,8 +253,9 @@ class Tokenizer:
             for number, token in self._backend.get_added_tokens_decoder().items():
                 pieces[number] = token.content.encode()  # as it is, not byte by byte
         else:
-            pieces = [token.removeprefix(CONTINUATION).replace(WORD_START, " ").encode() for token in tokens]
-        for mark in (self.marks.pad, self.marks.bos, self.marks.eos):
+            continuation = CONTINUATION if self.kind == "wordpiece" else ""
+            pieces = [token.removeprefix(continuation).replace(WORD_START, " ").encode() for token in tokens]
+        for mark in (self.marks.pad, self.marks.bos, self.marks.eos, *self.tags.control):
             if mark is not None:
                 pieces[mark] = b""
         if self.marks.unk is not None:
@@ -230,6 +272,9 @@ class Tokenizer:
     @functools.cached_property
     def _texts(self) -> list[str]:
         texts = [piece.decode(errors="replace") for piece in self.pieces()]
+        names = self._names_by_id()
+        for token in self.tags.control:
+            texts[token] = names[token] or ""
         if self.marks == OURS:
             return [*SPECIAL_TOKENS, *texts[len(SPECIAL_TOKENS) :]]
         for mark in (self.marks.bos, self.marks.eos):
@@ -265,7 +310,14 @@ class SentencePieceTokenizer(Tokenizer):
     files of both models.
     """
 
-    def __init__(self, pieces: Mapping[str, int], source_model: bytes, target_model: bytes, name: str = "tokenizer"):
+    def __init__(
+        self,
+        pieces: Mapping[str, int],
+        source_model: bytes,
+        target_model: bytes,
+        name: str = "tokenizer",
+        tags: Tags = Tags(),  # noqa: B008 - never changed
+    ):
         """Creates the tokenizer.
 
         Args:
@@ -273,11 +325,13 @@ class SentencePieceTokenizer(Tokenizer):
           source_model: the content of the SentencePiece file of the source language.
           target_model: the content of the SentencePiece file of the target language.
           name: the name of the tokenizer in error messages.
+          tags: the tokens around a text.
 
         Raises:
           InputError: if sentencepiece is not installed or cannot read a model, or if the special tokens are wrong.
         """
         self.kind = "sentencepiece"
+        self.tags = tags
         self._pieces = {**pieces, SPECIAL_TOKENS[BOS_ID]: pieces.get(SPECIAL_TOKENS[BOS_ID], BOS_ID)}
         self._names = {number: piece for piece, number in self._pieces.items()}
         self.vocab_size = max(self._names) + 1
@@ -295,17 +349,20 @@ class SentencePieceTokenizer(Tokenizer):
         try:
             model = content["model"]
             pieces = {str(piece): int(number) for piece, number in model["vocab"].items()}
-            source, target = (base64.b64decode(model[side], validate=True) for side in ("source", "target"))
+            target = model.get("target", model["source"])  # none: one model for all languages
+            source, target = (base64.b64decode(data, validate=True) for data in (model["source"], target))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{name}: is damaged ({type(error).__name__}: {error}); import the model again") from None
-        return cls(pieces, source, target, name)
+        return cls(pieces, source, target, name, Tags.from_json(content.get("tags", {}), name))
 
     def to_json(self) -> str:
         """Returns the text of the tokenizer.json that restores this tokenizer."""
         models = {side: base64.b64encode(data).decode() for side, data in self._models.items()}
-        return json.dumps(
-            {"model": {"type": SENTENCE_PIECE, "vocab": self._pieces, **models}}, ensure_ascii=False, indent=1
-        )
+        if models["source"] == models["target"]:
+            del models["target"]
+        tags = {} if self.tags == Tags() else {"tags": self.tags.to_json()}
+        model = {"type": SENTENCE_PIECE, "vocab": self._pieces, **models}
+        return json.dumps({**tags, "model": model}, ensure_ascii=False, indent=1)
 
     def _names_by_id(self) -> list[str | None]:
         return [self._names.get(token) for token in range(self.vocab_size)]
@@ -316,18 +373,18 @@ class SentencePieceTokenizer(Tokenizer):
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Returns the ids of each line of the source language, using all cores."""
-        return self._ids(_split_with(self._source, texts))
+        return self._ids(self._split_with(self._source, texts))
 
     def encode_targets(self, texts: Sequence[str]) -> list[list[int]]:
         """Returns the ids of each line of the target language, using all cores."""
-        return self._ids(_split_with(self._target, texts))
+        return self._ids(self._split_with(self._target, texts))
 
     def _ids(self, lines: Iterable[Iterable[str]]) -> list[list[int]]:
         return [[self._pieces.get(piece, UNK_ID) for piece in line] for line in lines]
 
     def decode(self, ids: TokenIds) -> str:
         """Returns the text of token ids of the target language."""
-        special = (PAD_ID, UNK_ID, BOS_ID, EOS_ID)
+        special = {PAD_ID, UNK_ID, BOS_ID, EOS_ID, *self._control}
         pieces = [self._names[number] for number in map(int, ids) if number not in special and number in self._names]
         return self._target.decode_pieces(pieces).replace("▁", " ").strip()
 
@@ -341,22 +398,23 @@ class SentencePieceTokenizer(Tokenizer):
 
     def pieces(self) -> list[bytes]:
         """Returns the bytes of text of each token; BOS, EOS, padding and the unknown token have no text."""
-        special = (PAD_ID, UNK_ID, BOS_ID, EOS_ID)
+        special = {PAD_ID, UNK_ID, BOS_ID, EOS_ID, *self._control}
         names = ["" if number in special else self._names.get(number, "") for number in range(self.vocab_size)]
         return [name.replace("▁", " ").encode() for name in names]
 
     def unkept(self, text: str) -> list[str]:
         """Returns the unknown pieces of a target line, or the line itself if decoding does not restore it."""
-        unknown = [piece for piece in _split_with(self._target, [text])[0] if piece not in self._pieces]
+        unknown = [piece for piece in self._split_with(self._target, [text])[0] if piece not in self._pieces]
         kept = self.decode(self.encode_targets([text])[0]) == text
         return unknown or ([] if kept else [text])
 
-
-def _split_with(model: Any, texts: Sequence[str]) -> list[list[str]]:
-    """Returns the pieces of each line. A language in front, such as `>>deu<<`, is a piece."""
-    ends = [text.index("<<") + 2 if text.startswith(">>") and "<<" in text else 0 for text in texts]
-    lines = model.encode([text[end:] for text, end in zip(texts, ends, strict=True)], out_type=str)
-    return [[text[:end], *line] if end else line for text, end, line in zip(texts, ends, lines, strict=True)]
+    def _split_with(self, model: Any, texts: Sequence[str]) -> list[list[str]]:
+        """Returns the pieces of each line. A language in front, such as `>>deu<<`, is a piece, unless tags name it."""
+        if self.tags.languages:
+            return model.encode(list(texts), out_type=str)
+        ends = [text.index("<<") + 2 if text.startswith(">>") and "<<" in text else 0 for text in texts]
+        lines = model.encode([text[end:] for text, end in zip(texts, ends, strict=True)], out_type=str)
+        return [[text[:end], *line] if end else line for text, end, line in zip(texts, ends, lines, strict=True)]
 
 
 def _stages(normalizer: Any) -> list[Any]:

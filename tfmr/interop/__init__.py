@@ -1,10 +1,11 @@
-"""Export and import of models: tfmr's own folders, NumPy, safetensors, Hugging Face Marian and GPT-2, CTranslate2."""
+"""Export and import of models: tfmr's own folders, NumPy, safetensors, Hugging Face folders, CTranslate2."""
 
 from tfmr.errors import require_packages
 
 require_packages("safetensors", "tokenizers")
 
 from tfmr.data.files import new_folder
+from tfmr.interop.bart import read_bart
 from tfmr.interop.ctranslate2 import check_ctranslate2, write_ctranslate2
 from tfmr.interop.gpt2 import GPT2Model, read_gpt2, write_gpt2
 from tfmr.interop.gpt2_model import check_gpt2, from_gpt2, to_gpt2
@@ -24,6 +25,7 @@ __all__ = [
     "from_marian",
     "load_safetensors",
     "new_folder",
+    "read_bart",
     "read_gpt2",
     "read_marian",
     "read_tfmr",

@@ -2,7 +2,7 @@
 
 The three come from fairseq and differ in few options of the same blocks, which `FAMILIES` lists. They differ from
 tfmr's own models in this:
-  - The ids of the special tokens are <s> 0, padding 1, </s> 2 and unknown 3; tfmr's order is padding, unknown, BOS, EOS.
+  - The special tokens are <s>, padding, </s> and unknown, from 0 on; tfmr's are padding, unknown, BOS and EOS.
   - A target starts with a token that has another use as well, </s> or a language. `start_token` is its id.
   - Tables of learned positions have two rows before the first position.
 """

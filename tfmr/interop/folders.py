@@ -212,7 +212,10 @@ def to_json(values: Mapping[str, Any]) -> bytes:
 def token_ids(content: Mapping[str, Any]) -> dict[str, int]:
     """Returns the id of each token of a tokenizer.json."""
     added = {token["content"]: token["id"] for token in content.get("added_tokens") or []}
-    return {**content["model"]["vocab"], **added}
+    vocab = content["model"]["vocab"]
+    if isinstance(vocab, list):  # a Unigram model's pieces and scores
+        vocab = {piece: number for number, (piece, _) in enumerate(vocab)}
+    return {**vocab, **added}
 
 
 def token_names(tokenizer_json: str) -> dict[int, str]:

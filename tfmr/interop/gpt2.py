@@ -188,18 +188,28 @@ def _begins_with(post_processor: dict[str, Any], bos_id: int) -> bool:
 
 
 def _from_merges(folder: Path, bos_id: int, eos_id: int) -> dict[str, Any]:
-    """Returns the content of the tokenizer.json that is equivalent to vocab.json and merges.txt."""
     vocab = folders.read_json(folder / "vocab.json")
     names = {number: token for token, number in vocab.items()}
-    added = {names[token]: token for token in (bos_id, eos_id) if token in names}
-    added |= folders.read_optional_json(folder / "added_tokens.json")
+    special = {names[token]: token for token in (bos_id, eos_id) if token in names}
+    return byte_level_bpe(folder, vocab, special)
+
+
+def byte_level_bpe(folder: Path, vocab: dict[str, int], special: Mapping[str, int]) -> dict[str, Any]:
+    """Returns the content of the tokenizer.json that is equivalent to vocab.json and merges.txt.
+
+    Args:
+      folder: their folder.
+      vocab: the content of vocab.json.
+      special: the special tokens and their ids. The folder's added_tokens.json may have more tokens.
+    """
+    added = {**special, **folders.read_optional_json(folder / "added_tokens.json")}
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [
-            {"id": number, "content": token, **flags, "special": number in (bos_id, eos_id)}
+            {"id": number, "content": token, **flags, "special": token in special}
             for token, number in sorted(added.items(), key=lambda item: item[1])
         ],
         "normalizer": None,

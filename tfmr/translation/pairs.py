@@ -46,8 +46,8 @@ def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[Line, Line]], first
     """
     sources, targets = zip(*pairs, strict=True) if pairs else ((), ())
     sides = [
-        _encode(tokenizer.encode_batch, tokenizer.vocab_size, sources, first),
-        _encode(tokenizer.encode_targets, tokenizer.vocab_size, targets, first),
+        _encode(tokenizer.encode_batch, tokenizer.source_sequence, tokenizer.vocab_size, sources, first),
+        _encode(tokenizer.encode_targets, tokenizer.target_sequence, tokenizer.vocab_size, targets, first),
     ]
     encoded = [Pair(*pair) for pair in zip(*sides, strict=True)]
     for number, pair in enumerate(encoded, start=first):
@@ -57,7 +57,11 @@ def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[Line, Line]], first
 
 
 def _encode(
-    encode: Callable[[list[str]], list[list[int]]], vocab_size: int, sentences: Sequence[Line], first: int
+    encode: Callable[[list[str]], list[list[int]]],
+    complete: Callable[[list[int]], list[int]],
+    vocab_size: int,
+    sentences: Sequence[Line],
+    first: int,
 ) -> list[list[int]]:
     lines = [sentence.rstrip("\r\n") for sentence in sentences if isinstance(sentence, str)]
     texts = ["" if is_blank(line) else line for line in lines]
@@ -65,7 +69,7 @@ def _encode(
     encoded = []
     for number, sentence in enumerate(sentences, start=first):
         if isinstance(sentence, str):
-            encoded.append([*next(of_text), EOS_ID])
+            encoded.append(complete(next(of_text)))
             continue
         encoded.append([int(token) for token in sentence])
         for token in encoded[-1]:

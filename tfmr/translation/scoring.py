@@ -5,6 +5,7 @@ A translation that decoding wrote gets the same score as in decoding, although t
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -25,7 +26,7 @@ class Score(NamedTuple):
     """The probability of a target given its source. NaN without tokens if the pair is too long for the model."""
 
     log_prob: float
-    """Log-probability in nats, summed over the tokens."""
+    """Log-probability in nats, summed over the tokens, without those of tags in front."""
     score: float
     """The score by which decoding ranks: log_prob divided by the length penalty, minus the coverage penalty."""
     tokens: list[int]
@@ -37,11 +38,17 @@ class Score(NamedTuple):
 NOT_SCORED = Score(math.nan, math.nan, [], [])
 
 
-def make_score(pair: Pair, row: tuple[Float[np.ndarray, " width"], np.floating], config: DecodingConfig) -> Score:
-    """Returns the score of a pair from its row of `log_probs_and_costs`; `config` determines the length penalty."""
+def make_score(
+    pair: Pair, row: tuple[Float[np.ndarray, " width"], np.floating], config: DecodingConfig, tags: Sequence[int] = ()
+) -> Score:
+    """Returns the score of a pair from its row of `log_probs_and_costs`.
+
+    `config` determines the length penalty. `tags` are the tokens before a target, which do not count, as in decoding.
+    """
+    given = len(tags) if pair.target[: len(tags)] == list(tags) else 0
     log_probs = row[0][: len(pair.target)].tolist()
-    log_prob = math.fsum(log_probs)
-    inverse_penalty = inverse_length_penalties(config, len(pair.target))[-1]
+    log_prob = math.fsum(log_probs[given:])
+    inverse_penalty = inverse_length_penalties(config, len(pair.target) - given)[-1]
     return Score(log_prob, log_prob * float(inverse_penalty) - float(row[1]), pair.target, log_probs)
 
 

@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding
 
 from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.blank import is_blank
-from tfmr.data.tokenizer import EOS_ID, Tokenizer
+from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 from tfmr.models import Transformer, build_model
 from tfmr.runs.parameters import read_params
@@ -144,7 +144,24 @@ class Translator:
         """The parameters of `model`."""
         return self.members[0].params
 
-    def translate(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> list[str]:
+    def with_languages(self, source_lang: str = "", target_lang: str = "") -> "Translator":
+        """Returns the translator between other languages of a model that has many; empty codes change nothing.
+
+        Raises:
+          InputError: if the model does not have such a language.
+        """
+        other = copy.copy(self)
+        other.tokenizer = self.tokenizer.with_languages(source_lang, target_lang)
+        return other
+
+    def translate(
+        self,
+        lines: Iterable[str],
+        prefixes: Iterable[str] | None = None,
+        *,
+        source_lang: str = "",
+        target_lang: str = "",
+    ) -> list[str]:
         """Returns the translation of each line. The translation of a line without visible characters is empty.
 
         If a line has more tokens than `config.max_source_length` or the model's learned positions, only its beginning
@@ -153,12 +170,14 @@ class Translator:
         Args:
           lines: the sources.
           prefixes: the text that each translation must begin with, one for each line. None: no prefixes.
+          source_lang, target_lang: codes of languages, for a model that has many. Empty: those of the run.
 
         Raises:
           InputError: if a rule cannot be met: the prefix or the required words are longer than the output may be, the
-            tokenizer cannot write the prefix, or it contains a forbidden word.
+            tokenizer cannot write the prefix, or it contains a forbidden word. Or if the model does not have such a
+            language, or needs one that neither the arguments nor the run name.
         """
-        return list(self.translate_stream(lines, prefixes))
+        return list(self.with_languages(source_lang, target_lang).translate_stream(lines, prefixes))
 
     def translate_stream(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> Iterator[str]:
         """Yields the translation of each line in order, reading many lines ahead; see `translate`."""
@@ -277,7 +296,8 @@ class Translator:
         models, params = zip(*self.members, strict=True)
         penalty = self.config.coverage_penalty
         run = functools.partial(log_probs_and_costs, params, models=models, coverage_penalty=penalty)
-        return self._on_pairs(pairs, first, _WINDOW, run, functools.partial(make_score, config=self.config), NOT_SCORED)
+        make = functools.partial(make_score, config=self.config, tags=self.tokenizer.tags.target_ids)
+        return self._on_pairs(pairs, first, _WINDOW, run, make, NOT_SCORED)
 
     def align(
         self, sources: Sequence[Line], targets: Sequence[Line], *, layer: int = -1, head: int | None = None
@@ -350,21 +370,22 @@ class Translator:
         indices = [index for index, text in enumerate(texts) if not is_blank(text)]
         encoded = self.tokenizer.encode_batch([texts[index] for index in indices])
         return {
-            index: self._sentence([*tokens, EOS_ID], pairs[index][1], first + index)
+            index: self._sentence(tokens, pairs[index][1], first + index)
             for index, tokens in zip(indices, encoded, strict=True)
             if tokens
         }
 
-    def _sentence(self, tokens: list[int], prefix: str, line: int) -> Sentence:
-        longest = self._longest_source()
+    def _sentence(self, ids: list[int], prefix: str, line: int) -> Sentence:
+        tokens, longest = self.tokenizer.source_sequence(ids), self._longest_source()
         if len(tokens) > longest:
+            kept = max(1, longest - (len(tokens) - len(ids)))
             log.warning(
                 "line %d: has %d tokens, including EOS; only the first %d are translated; split the line",
-                *(line, len(tokens), longest - 1),
+                *(line, len(tokens), kept),
             )
-            tokens = [*tokens[: longest - 1], EOS_ID]
+            tokens = self.tokenizer.source_sequence(ids[:kept])
         limit = output_limit(len(tokens), self.config, self._positions())
-        start = encode_prefix(prefix, self.tokenizer, self._rules, line)
+        start = [*self.tokenizer.tags.target_ids, *encode_prefix(prefix, self.tokenizer, self._rules, line)]
         needed = {
             f"its prefix {prefix!r}": len(start),
             f"the required words {self.config.required}": self._rules.tokens_needed,
