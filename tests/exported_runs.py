@@ -24,10 +24,11 @@ DECODING = DecodingConfig(beam_size=4, length_penalty="power", alpha=0.6, extra_
 def make_run(folder: Path, *, kind: str = "bpe", **changes) -> str:
     """Creates a run of the model SMALL with changes, and returns its path."""
     tokenizer = Tokenizer.train(kind, LINES, 400)
-    config = dataclasses.replace(SMALL, vocab_size=tokenizer.vocab_size + 3, output_bias=True, **changes)
+    config = dataclasses.replace(SMALL, vocab_size=tokenizer.vocab_size + 3, **{"output_bias": True, **changes})
     params = random_parameters(Transformer(config), *SENTENCES)
     # Translations end after about a dozen tokens, so that no limit plays a part.
-    params["output_bias"] = 2 * params["output_bias"].at[EOS_ID].set(2.0)
+    if config.output_bias:
+        params["output_bias"] = 2 * params["output_bias"].at[EOS_ID].set(2.0)
     for name in [name for name in params if name.endswith("embedding")]:
         params[name]["embedding"] = 2 * params[name]["embedding"]
     run = RunDirectory(folder)

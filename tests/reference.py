@@ -3,6 +3,8 @@
 Parameters are the nested dictionaries that the modules create. Formulas and masks follow the paper, not the modules.
 """
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -83,6 +85,7 @@ def multi_head_attention(params, query_input, key_value_input, mask=None):
 ACTIVATIONS = {
     "relu": lambda x: np.where(x > 0, x, 0),
     "gelu": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+    "gelu_exact": lambda x: x * 0.5 * (1 + np.vectorize(math.erf)(x / np.sqrt(2))),
     "swish": lambda x: x / (1 + np.exp(-x)),
 }
 

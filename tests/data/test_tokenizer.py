@@ -241,7 +241,7 @@ def test_a_foreign_file_is_used_without_its_truncation_and_padding():
     [
         (foreign(specials=("<unk>", "<pad>", "<s>", "</s>")), "must be 0 1 2 3"),
         (foreign(specials=("[PAD]", "[UNK]", "[CLS]", "[SEP]")), "must be 0 1 2 3"),
-        (foreign(model="Unigram"), "Unigram"),
+        (foreign(model="Unigram"), "contains a Unigram model; it must be one of"),
         (foreign(marks={"bos": 4, "eos": 5, "pad": 999}), "no token has the id given for pad"),
         (foreign(marks={"bos": None, "eos": 5}), "no token has the id given for bos"),
         (foreign(marks={"begin": 4}), "must have the fields pad, unk, bos, eos, begins"),

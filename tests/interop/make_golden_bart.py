@@ -82,7 +82,8 @@ def make(folder: Path, recipe: Recipe) -> None:
         np.savez(folder / "logits.npz", **logits(model, encoded[:3]))
         found = [translations(model, tokenizer, ids, forced) for ids in encoded]
     cases = [{"source": line, "ids": ids, **text} for line, ids, text in zip(lines, encoded, found, strict=True)]
-    (folder / "translations.json").write_text(json.dumps(cases, ensure_ascii=False, indent=0) + "\n")
+    rows = ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
+    (folder / "translations.json").write_text(f"[\n{rows}\n]\n")
     print(folder.name, sum("beam" in case for case in cases), len({case["text"] for case in cases}), flush=True)
 
 

@@ -28,6 +28,8 @@ from small_transformers import (
 )
 from transformations import check_transformations
 
+from tfmr.config import TransformerConfig
+from tfmr.data.tokenizer import BOS_ID
 from tfmr.models import Transformer
 from tfmr.nn import stack_layers
 from tfmr.training.sharding import LOGICAL_AXIS_RULES
@@ -210,6 +212,30 @@ def test_states_times_the_output_table_are_the_logits(config):
     )
     expected = logits_of(config, params_of(config), *SENTENCES)
     assert relative_error(jnp.einsum("btd,vd->btv", states, table), expected) < 1e-6
+
+
+FAIRSEQ = dataclasses.replace(
+    BASE, norm="pre", positions="fairseq", embedding_norm=True, scale_embeddings=False, start_token=3
+)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_bos_stands_for_the_start_token_and_is_never_written(bias):
+    config = dataclasses.replace(FAIRSEQ, output_bias=bias)
+    params, (sources, targets) = params_of(config), SENTENCES
+    bos, start = (logits_of(config, params, sources, targets.at[:, 0].set(token)) for token in (2, 3))
+    np.testing.assert_array_equal(bos, start)
+    assert not np.exp(np.asarray(bos)[..., 2] - np.asarray(bos).max(axis=-1)).any()
+    states, table = Transformer(config).apply(
+        {"params": params}, sources, targets.at[:, 0].set(2), method="states_and_output_table"
+    )
+    product, others = jnp.einsum("btd,vd->btv", states, table), np.arange(config.vocab_size) != 2
+    assert relative_error(product[..., others], bos[..., others]) < 1e-6
+    assert (product[..., 2] < -9000).all()
+
+
+def test_the_start_token_is_the_one_of_the_vocabulary():
+    assert TransformerConfig().start_token == BOS_ID
 
 
 def test_bfloat16_computes_in_bfloat16_and_gives_float32_logits():

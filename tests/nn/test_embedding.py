@@ -11,6 +11,7 @@ from reference import boxed_parameters, double, random_parameters, relative_erro
 from transformations import check_transformations
 
 from tfmr.nn import LearnedPositions, TokenEmbedding, sinusoidal_positions
+from tfmr.nn.embedding import fairseq_positions
 
 VOCAB, D_MODEL = 11, 6
 TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, VOCAB, (8, 5)), jnp.int32)
@@ -72,6 +73,14 @@ class TestSinusoidalPositions:
         expected = reference.sinusoids(positions, d_model)
         assert relative_error(found, expected) < 1e-6
         assert np.abs(found[positions <= 1000] - expected[positions <= 1000]).max() < 1e-6
+
+    @pytest.mark.parametrize("d_model", [4, 512])
+    def test_those_of_fairseq_equal_their_formula(self, d_model):
+        """PE(p) is [sin((p + 2) w_i), cos((p + 2) w_i)] with w_i = 10000^(-i / (d_model / 2 - 1))."""
+        positions, half = np.r_[0:64, 100:4096:111], d_model // 2
+        angles = (positions[:, None] + 2) * np.exp(-np.log(10_000) * np.arange(half) / (half - 1))
+        expected = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+        assert relative_error(fairseq_positions(jnp.asarray(positions), d_model), expected) < 1e-6
 
     @settings(max_examples=20, deadline=None)
     @given(position=st.integers(0, 500), offset=st.integers(0, 500))

@@ -24,7 +24,7 @@ def test_equals_equation_2(params):
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
-@pytest.mark.parametrize("activation", ["relu", "gelu", "swish"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "gelu_exact", "swish"])
 def test_equals_equation_2_with_other_activations_and_without_biases(activation, use_bias):
     block = PositionwiseFeedForward(d_ff=24, activation=activation, use_bias=use_bias)
     params = random_parameters(block, X)

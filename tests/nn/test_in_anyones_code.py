@@ -333,6 +333,6 @@ def test_what_is_refused_is_refused_in_one_line():
         assert "must be boolean" in message(attention, heads, heads, heads, float_mask)
     key = jax.random.key(0)
     assert "multiple of num_heads = 3" in message(MultiHeadAttention(num_heads=3, d_model=16).init, key, draw(2, 4, 16))
-    assert "'tanh': must be one of relu, gelu, swish" in message(
+    assert "'tanh': must be one of relu, gelu, gelu_exact, swish" in message(
         lambda: PositionwiseFeedForward(4, activation="tanh").init(key, X)  # pyright: ignore[reportArgumentType]
     )

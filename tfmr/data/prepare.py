@@ -95,6 +95,8 @@ def prepare_pairs(config: PairsConfig) -> PreparedPairs:
             f"data.tokenizer_file = {config.tokenizer_file!r}: lacks the special tokens {' '.join(SPECIAL_TOKENS)}, "
             "which translation needs; it can be used for running text only"
         )
+    if given and given.tags.languages:
+        given = _with_languages(given, config)
     recipe = _recipe(config, corpus, given)
     name = re.sub(r"[^\w-]+", "_", corpus.name)
     directory = config.cache_folder / "prepared" / f"{name}-{fingerprint(recipe)[:16]}"
@@ -105,6 +107,20 @@ def prepare_pairs(config: PairsConfig) -> PreparedPairs:
     return prepared.with_entries(
         config.source_names, len(prepared.split("train")), lambda: corpus.sizes_of_files(has_blank_side)
     )
+
+
+def _with_languages(given: Tokenizer, config: PairsConfig) -> Tokenizer:
+    """Returns the tokenizer of a model of many languages for those of the corpus, or else for its own default.
+
+    Raises:
+      InputError: if it has no default and the corpus names none of its languages.
+    """
+    known = given.tags.languages
+    codes = (config.source_language, config.target_language)
+    given = given.with_languages(*(code if code in known else "" for code in codes))
+    given.tags.check()
+    log.info("Sentences get the tags of %s and %s", given.tags.source or "no language", given.tags.target)
+    return given
 
 
 def _recipe(config: PairsConfig, corpus: Corpus, given: Tokenizer | None) -> dict[str, Any]:

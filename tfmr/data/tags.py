@@ -83,8 +83,11 @@ class Tags:
     def from_json(cls, values: Any, name: str) -> "Tags":
         """Returns the tags of a JSON object; raises InputError, which contains `name`, if it is damaged."""
         try:
-            lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list | tuple)}
-            tags = cls(**{**values, **lists})
+            fields: dict[str, Any] = {**values}
+            for name_of_tuple in ("source_before", "source_after", "target_before", "control"):
+                if name_of_tuple in fields:
+                    fields[name_of_tuple] = tuple(fields[name_of_tuple])
+            tags = cls(**fields)
             tags.with_languages(tags.source, tags.target)
             return tags
         except (TypeError, AttributeError, InputError) as error:

@@ -37,6 +37,7 @@ TokenIds = Sequence[int] | Integer[np.ndarray, "length"]
 
 _KINDS: dict[str, Kind] = {"BPE": "bpe", "WordPiece": "wordpiece", "WordLevel": "characters"}
 _IMPORTED_KINDS = {**_KINDS, "Unigram": "sentencepiece"}
+"""A Unigram model finds the names of special tokens in text; the control tokens of an imported one say what is none."""
 SENTENCE_PIECE = "SentencePiece"
 """The model type in the tokenizer.json of a `SentencePieceTokenizer`."""
 
@@ -134,10 +135,11 @@ class Tokenizer:
             raise InputError(f"{name}: not a tokenizer.json of the tokenizers library") from None
         if model == SENTENCE_PIECE:
             return SentencePieceTokenizer.from_content(content, name)
-        if model not in _IMPORTED_KINDS:
-            raise InputError(f"{name}: contains a {model} model; it must be one of {', '.join(_IMPORTED_KINDS)}")
         given = content.pop("marks", None)
         tags = Tags.from_json(content.pop("tags", {}), name)
+        kinds = _IMPORTED_KINDS if tags.control else _KINDS
+        if model not in kinds:
+            raise InputError(f"{name}: contains a {model} model; it must be one of {', '.join(kinds)}")
         for token in content.get("added_tokens") or []:
             if token.get("content") in SPECIAL_TOKENS:
                 token["special"] = True  # only special tokens can be prevented from matching in text

@@ -285,7 +285,7 @@ def tags_of(theirs: TheirTokenizer, model_type: str, values: Mapping[str, Any], 
       order: its id of each of tfmr's tokens.
     """
     ours = our_ids(order)
-    control = tuple(sorted({UNK_ID, *(ours[theirs.ids[token]] for token in theirs.special)} - {EOS_ID}))
+    control = tuple(sorted({BOS_ID, UNK_ID, *(ours[theirs.ids[token]] for token in theirs.special)}))
     forced, settings = values.get("forced_bos_token_id"), theirs.settings
     if model_type == "bart":
         before_target = () if forced is None else (ours[forced],)
