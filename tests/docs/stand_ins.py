@@ -66,3 +66,4 @@ def furnish(folder: Path) -> None:
     golden = REPOSITORY / "tests" / "interop" / "golden"
     shutil.copytree(golden / "marian", folder / "opus-mt-en-de")
     shutil.copytree(golden / "gpt2", folder / "gpt2")
+    shutil.copytree(golden / "nllb", folder / "nllb-200-distilled-600M")

@@ -230,6 +230,8 @@ def bart_tokenizer(folder: Path):
     (folder / "vocab.json").write_text(json.dumps({**vocabulary, "<mask>": len(vocabulary)}, ensure_ascii=False))
     tokenizer = BartTokenizer.from_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    for name in ("vocab.json", "merges.txt"):  # tokenizer.json has both
+        (folder / name).unlink()
     return tokenizer
 
 
