@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from tfmr.config import CausalLMConfig, TransformerConfig
 from tfmr.errors import InputError
-from tfmr.nn import sinusoidal_positions
+from tfmr.nn.embedding import SINUSOIDS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,8 +32,8 @@ def position_vectors(
     Raises:
       InputError: if the model has fewer learned positions, or has learned positions and `params` is None.
     """
-    if config.positions == "sinusoidal":
-        return np.asarray(sinusoidal_positions(jnp.arange(length or 100), config.d_model))
+    if config.positions in SINUSOIDS:
+        return np.asarray(SINUSOIDS[config.positions](jnp.arange(length or 100), config.d_model))
     if params is None:
         raise InputError("params = None: must be the model's parameters, which contain the learned positions")
     if length > config.max_length:

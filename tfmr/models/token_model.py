@@ -11,10 +11,8 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from tfmr.nn import Dropout, LayerConfig, LayerNorm, LearnedPositions, TokenEmbedding
-from tfmr.nn.embedding import fairseq_positions, sinusoidal_positions
+from tfmr.nn.embedding import SINUSOIDS
 from tfmr.nn.stacks import ACTIVATION_AXES
-
-_SINUSOIDS = {"sinusoidal": sinusoidal_positions, "fairseq": fairseq_positions}
 
 
 def layer_config(config: Any, **options: Any) -> LayerConfig:
@@ -40,7 +38,7 @@ def position_encoding(config: Any, initializer: Callable[..., Any] | None = None
     """Returns the position encoding of a model: a new table of learned positions, or a function."""
     if config.positions == "learned":
         return LearnedPositions(config.max_length, config.d_model, initializer)
-    return functools.partial(_SINUSOIDS[config.positions], d_model=config.d_model)
+    return functools.partial(SINUSOIDS[config.positions], d_model=config.d_model)
 
 
 def embed(

@@ -70,6 +70,10 @@ def fairseq_positions(positions: Int[Array, "*length"], d_model: int) -> Float[A
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
 
 
+SINUSOIDS = {"sinusoidal": sinusoidal_positions, "fairseq": fairseq_positions}
+"""The position encodings that are functions of the position, by the name in a model's configuration."""
+
+
 def _angles(positions: Int[Array, "*length"], frequencies: Float[np.ndarray, " half"]) -> Float[Array, "*length half"]:
     """Returns positions times frequencies in radians, from -pi to pi."""
     # Angles are turns in 32-bit fixed point: the product wraps around where the sine does, so the remainder is exact.
