@@ -74,6 +74,8 @@ class TransformerConfig(ModelConfig):
         check.positive("num_encoder_layers", "num_decoder_layers", "d_model", "d_ff", "num_heads", "d_k", "d_v")
         check.positive("max_length", "norm_epsilon")
         check.at_least_zero("start_token")
+        fits = self.vocab_size == 0 or self.start_token < self.vocab_size
+        check.require("start_token", fits, f"must be below model.vocab_size = {self.vocab_size}")
         check_token_model(self, check)
 
     @property
