@@ -51,21 +51,26 @@ def softmax(scores):
     return exponentials / exponentials.sum()
 
 
-def attention(query, key, value, mask=None):
-    """Equation 1 for one head: query [t k], key [s k], value [s v], mask [t s] -> outputs [t v], weights [t s]."""
+def attention(query, key, value, mask=None, bias=None, scale=None):
+    """Equation 1 for one head: query [t k], key [s k], value [s v], mask [t s] -> outputs [t v], weights [t s].
+
+    A bias [t s] is added to the scores; a scale takes the place of 1 / sqrt(d_k).
+    """
     weights = np.zeros((len(query), len(key)))
     for t in range(len(query)):
-        scores = np.array([query[t] @ key[s] / np.sqrt(len(key[s])) for s in range(len(key))])
+        scores = np.array([query[t] @ key[s] * (scale or 1 / np.sqrt(len(key[s]))) for s in range(len(key))])
+        if bias is not None:
+            scores = scores + bias[t]
         if mask is not None:
             scores[~mask[t]] = -np.inf
         weights[t] = softmax(scores)
     return weights @ value, weights
 
 
-def multi_head_attention(params, query_input, key_value_input, mask=None):
+def multi_head_attention(params, query_input, key_value_input, mask=None, bias=None, scale=None):
     """Section 3.2.2 for one sentence: Concat(head_1, ..., head_h) W^O, and the weights [h t s].
 
-    Biases are added if there are any.
+    Biases of the projections are added if there are any, and a bias of the scores [h t s].
     """
 
     def project(x, name, h):
@@ -75,7 +80,7 @@ def multi_head_attention(params, query_input, key_value_input, mask=None):
     for h in range(params["query"].shape[1]):
         query, key = project(query_input, "query", h), project(key_value_input, "key", h)
         value = project(key_value_input, "value", h)
-        head, head_weights = attention(query, key, value, mask)
+        head, head_weights = attention(query, key, value, mask, None if bias is None else bias[h], scale)
         heads.append(head)
         weights.append(head_weights)
     output = np.concatenate(list(params["output"]), axis=0)
@@ -107,6 +112,29 @@ def layer_norm(params, x, epsilon=1e-6):
     return (x - mean) / np.sqrt(variance + epsilon) * params["gamma"] + params.get("beta", 0)
 
 
+def rms_norm(params, x, epsilon=1e-6):
+    """Zhang and Sennrich, equation 4, without a bias."""
+    return np.stack([row / np.sqrt(np.sum(row**2) / len(row) + epsilon) * params["gamma"] for row in x])
+
+
+def relative_bias(table, queries, keys, max_distance, bidirectional):
+    """T5's bias of each pair of positions, pair by pair: table [buckets h], positions -> [h t s]."""
+    bias = np.zeros((table.shape[1], len(queries), len(keys)))
+    for t, query in enumerate(queries):
+        for s, key in enumerate(keys):
+            buckets, first, distance = len(table), 0, query - key
+            if bidirectional:
+                buckets //= 2
+                first, distance = (buckets if distance < 0 else 0), abs(distance)
+            distance, exact = max(distance, 0), buckets // 2
+            bucket = distance
+            if distance >= exact:
+                fraction = np.log(distance / exact) / np.log(max_distance / exact)
+                bucket = min(exact + int(fraction * (buckets - exact)), buckets - 1)
+            bias[:, t, s] = table[first + bucket]
+    return bias
+
+
 def sinusoids(positions, d_model):
     """Section 3.5, entry by entry."""
     table = np.zeros((len(positions), d_model))
@@ -117,33 +145,52 @@ def sinusoids(positions, d_model):
     return table
 
 
-def _sublayer(params, name, x, function, norm, epsilon=1e-6):
+def _sublayer(params, name, x, function, norm, epsilon=1e-6, normalise=layer_norm):
     if norm == "post":
-        return layer_norm(params[f"{name}_norm"], x + function(x), epsilon)
-    return x + function(layer_norm(params[f"{name}_norm"], x, epsilon))
+        return normalise(params[f"{name}_norm"], x + function(x), epsilon)
+    return x + function(normalise(params[f"{name}_norm"], x, epsilon))
 
 
-def encoder_layer(params, x, mask=None, norm="post", activation="relu", epsilon=1e-6):
+def encoder_layer(
+    params, x, mask=None, norm="post", activation="relu", epsilon=1e-6, *, bias=None, scale=None, normalise=layer_norm
+):
     def self_attention(x):
-        return multi_head_attention(params["self_attention"], x, x, mask)[0]
+        return multi_head_attention(params["self_attention"], x, x, mask, bias, scale)[0]
 
     def position_wise(x):
         return feed_forward(params["feed_forward"], x, activation)
 
-    x = _sublayer(params, "self_attention", x, self_attention, norm, epsilon)
-    return _sublayer(params, "feed_forward", x, position_wise, norm, epsilon)
+    options = dict(norm=norm, epsilon=epsilon, normalise=normalise)
+    x = _sublayer(params, "self_attention", x, self_attention, **options)
+    return _sublayer(params, "feed_forward", x, position_wise, **options)
 
 
-def decoder_layer(params, x, memory, self_mask=None, cross_mask=None, norm="post", activation="relu"):
+def decoder_layer(
+    params,
+    x,
+    memory,
+    self_mask=None,
+    cross_mask=None,
+    norm="post",
+    activation="relu",
+    *,
+    bias=None,
+    scale=None,
+    normalise=layer_norm,
+):
     def self_attention(x):
-        return multi_head_attention(params["self_attention"], x, x, self_mask)[0]
+        return multi_head_attention(params["self_attention"], x, x, self_mask, bias, scale)[0]
 
     def cross_attention(x):
-        return multi_head_attention(params["cross_attention"], x, memory, cross_mask)[0]
+        return multi_head_attention(params["cross_attention"], x, memory, cross_mask, None, scale)[0]
 
-    x = _sublayer(params, "self_attention", x, self_attention, norm)
-    x = _sublayer(params, "cross_attention", x, cross_attention, norm)
-    return _sublayer(params, "feed_forward", x, lambda x: feed_forward(params["feed_forward"], x, activation), norm)
+    def position_wise(x):
+        return feed_forward(params["feed_forward"], x, activation)
+
+    options = dict(norm=norm, normalise=normalise)
+    x = _sublayer(params, "self_attention", x, self_attention, **options)
+    x = _sublayer(params, "cross_attention", x, cross_attention, **options)
+    return _sublayer(params, "feed_forward", x, position_wise, **options)
 
 
 def transformer(params, config, source, target_input):

@@ -12,7 +12,7 @@ from small_transformers import BASE, BATCH, SENTENCES, params_of
 
 from tfmr.config import MeshConfig
 from tfmr.models import Transformer
-from tfmr.nn import MultiHeadAttention, Segments, attention_choice, segment_mask
+from tfmr.nn import MultiHeadAttention, Segments, attention_choice, causal_attention, segment_mask
 from tfmr.nn.attention_choice import fused_instead
 from tfmr.training.sharding import logical_names_on, make_mesh
 
@@ -96,6 +96,35 @@ def test_what_cudnn_cannot_serve_is_left_to_xla():
     for x in (narrow.astype(jnp.float32), narrow[..., :4], jnp.ones((2, 4, 5, 136), jnp.bfloat16)):
         assert fused_instead("cudnn", x, x, x, None, **options) is None
     assert fused_instead("cudnn", narrow, narrow, jnp.ones((2, 4, 5, 16), jnp.bfloat16), None, **options) is None
+
+
+@pytest.mark.parametrize("bias_shape", [(4, 6, 6), (8, 1, 6, 6)], ids=["of heads", "of rows"])
+def test_cudnn_takes_a_bias_on_every_mesh(bias_shape):
+    arrays = [jnp.asarray(np.random.default_rng(i).standard_normal((8, 4, 6, 8)), jnp.bfloat16) for i in range(3)]
+    bias = jnp.asarray(np.random.default_rng(3).standard_normal(bias_shape), jnp.bfloat16).astype(jnp.float32)
+    segments = jnp.asarray(np.repeat([[1, 1, 1, 2, 2, 0]], 8, axis=0))
+    mask = Segments(segments, segments)
+
+    def fused(*arrays):
+        *arrays, bias = arrays
+        options = dict(causal=True, bias=bias, scale=0.5, plain_because=None)
+        return fused_instead("cudnn", *arrays, mask, **options)
+
+    def plain(*arrays):
+        *arrays, bias = arrays
+        return causal_attention(*arrays, mask.mask(), bias=bias, scale=0.5)[0]
+
+    def run(function):
+        total = lambda *x: jnp.sin(function(*x).astype(jnp.float32)).sum()  # noqa: E731
+        return jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2, 3)))(*arrays, bias)
+
+    expected = run(plain)
+    with logical_names_on(make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))):
+        found = run(fused)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert relative_error(one, other) < 2e-2
+    odd = [x[:, :, :5] for x in arrays]
+    assert fused_instead("cudnn", *odd, None, causal=True, bias=bias[..., :5, :5], plain_because=None) is None
 
 
 def test_rows_that_cannot_be_divided_over_the_mesh_are_left_to_xla():

@@ -27,6 +27,7 @@ class Case(NamedTuple):
     segments: str = "packed"
     causal: bool = False
     dtype: str = "float32"
+    scale: float | None = None
 
 
 CASES = {
@@ -44,6 +45,7 @@ CASES = {
     "heads wider than the lanes": Case(2, 24, 24, d_k=256, d_v=256),
     "narrow heads": Case(2, 24, 24, heads=8, d_k=16, d_v=32),
     "widths that do not divide the lanes": Case(2, 24, 24, heads=3, d_k=80, d_v=24),
+    "another scale": Case(2, 24, 24, scale=0.3),
     "bfloat16": Case(2, 24, 24, dtype="bfloat16"),
     "bfloat16, look-ahead": Case(2, 24, 24, causal=True, dtype="bfloat16"),
 }
@@ -77,17 +79,18 @@ def reference(query, key, value, gradient, segments, case):
         mask &= (one[:, :, None] == other[:, None, :])[:, None]
     if case.causal:
         mask &= np.tri(case.queries, case.keys, dtype=bool)
-    exponentials = np.where(mask, np.exp(query @ key.swapaxes(2, 3) / case.d_k**0.5), 0.0)
+    scale = case.scale or case.d_k**-0.5
+    exponentials = np.where(mask, np.exp(query @ key.swapaxes(2, 3) * scale), 0.0)
     weights = exponentials / np.maximum(exponentials.sum(axis=-1, keepdims=True), 1e-300)
     d_weights = gradient @ value.swapaxes(2, 3)
-    d_scores = weights * (d_weights - (weights * d_weights).sum(axis=-1, keepdims=True)) / case.d_k**0.5
+    d_scores = weights * (d_weights - (weights * d_weights).sum(axis=-1, keepdims=True)) * scale
     results = weights @ value, d_scores @ key, d_scores.swapaxes(2, 3) @ query, weights.swapaxes(2, 3) @ gradient
     return [x.swapaxes(1, 2).reshape(case.rows, x.shape[2], -1) for x in results]
 
 
 def computed(query, key, value, gradient, segments, case, kernel=fused_attention):
     """Returns the output and the three gradients of the kernel."""
-    options = dict(num_heads=case.heads, causal=case.causal, interpret=True)
+    options = dict(num_heads=case.heads, causal=case.causal, scale=case.scale, interpret=True)
 
     def run(*arrays):
         output, pull_back = jax.vjp(lambda *x: kernel(*x, *segments, **options), *arrays)
@@ -108,7 +111,7 @@ def test_values_and_gradients(case):
 LONG = {
     "packed": Case(2, 256, 256),
     "look-ahead in packed rows": Case(1, 384, 384, causal=True),
-    "look-ahead without segments": Case(1, 256, 256, segments="none", causal=True),
+    "look-ahead without segments, another scale": Case(1, 256, 256, segments="none", causal=True, scale=0.3),
     "attention to another sequence, and queries without keys": Case(1, 128, 384),
 }
 

@@ -26,6 +26,8 @@ from tfmr.nn import (
     LearnedPositions,
     MultiHeadAttention,
     PositionwiseFeedForward,
+    RelativePositionBias,
+    RMSNorm,
     TokenEmbedding,
     causal_attention,
     scaled_dot_product_attention,
@@ -94,6 +96,17 @@ def step(attention, x, segments):
     return attention.step(x[:, -1:], cache, index)[0]
 
 
+class T5Layer(nn.Module):
+    """A layer with RMSNorm and unscaled scores, and the relative position bias of its stack."""
+
+    @nn.compact
+    def __call__(self, x, segments):
+        config = dataclasses.replace(LAYER, norm_type="rms", scale_scores=False)
+        indices = jnp.arange(x.shape[1])[None]
+        bias = RelativePositionBias(HEADS, 8, 6)(indices, indices)
+        return EncoderLayer(config)(x, mask=segment_mask(segments, segments), bias=bias)
+
+
 def dropped(module, x):
     return module(x, deterministic=False)
 
@@ -128,6 +141,10 @@ def blocks():
         "MultiHeadAttention.step": of_module(attention, (X, SEGMENTS), ("b,6,8", "b,6"), call=step),
         "PositionwiseFeedForward": of_module(PositionwiseFeedForward(12, gated=True), (X,), ("b,t,8",)),
         "LayerNorm": of_module(LayerNorm(), (X,), ("b,t,8",)),
+        "RMSNorm": of_module(RMSNorm(), (X,), ("b,t,8",)),
+        "RelativePositionBias": of_module(
+            RelativePositionBias(HEADS, 8, 6), (IDS, IDS[:, :SOURCE]), ("b,t", "b,s"), floats=0
+        ),
         "TokenEmbedding": of_module(embedding, (IDS,), ("b,t",), floats=0),
         "TokenEmbedding.attend": of_module(embedding, (X,), ("b,t,8",), call="attend"),
         "LearnedPositions": of_module(LearnedPositions(VOCAB, D_MODEL), (IDS,), ("b,t",), floats=0),
@@ -137,6 +154,7 @@ def blocks():
         "DecoderLayer": of_module(
             DecoderLayer(LAYER), (X, MEMORY, SEGMENTS), ("b,t,8", "b,s,8", "b,t"), call=cross_attend, floats=2
         ),
+        "EncoderLayer(T5)": of_module(T5Layer(), (X, SEGMENTS), ("b,t,8", "b,t")),
         "Encoder": of_module(encoder, (X, SEGMENTS), ("b,t,8", "b,t"), call=self_attend, params=encoder_params),
         "Encoder(scan)": of_module(
             Encoder(LAYER, num_layers=2, causal=True, scan=True, remat=True), (X, SEGMENTS), ("b,t,8", "b,t"),

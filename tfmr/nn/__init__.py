@@ -13,6 +13,8 @@ from tfmr.nn.feed_forward import PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
 from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer, LayerConfig
 from tfmr.nn.masks import Segments, look_ahead_mask, padding_mask, segment_mask
+from tfmr.nn.relative_positions import RelativePositionBias
+from tfmr.nn.rms_norm import RMSNorm
 from tfmr.nn.stacks import Decoder, Encoder, stack_layers, unstack_layers
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "LearnedPositions",
     "MultiHeadAttention",
     "PositionwiseFeedForward",
+    "RMSNorm",
+    "RelativePositionBias",
     "Segments",
     "TokenEmbedding",
     "causal_attention",

@@ -29,6 +29,7 @@ def scaled_dot_product_attention(
     mask: Bool[Array, "*#batch #heads #query #key"] | None = None,
     *,
     bias: Float[Array, "*#batch #heads #query #key"] | None = None,
+    scale: float | None = None,
     dropout: Callable[[Array], Array] | None = None,
 ) -> tuple[Float[Array, "*batch heads query d_v"], Float[Array, "*batch heads query key"]]:
     """softmax(Q K^T / sqrt(d_k) + bias) V (section 3.2.1, equation 1).
@@ -40,6 +41,7 @@ def scaled_dot_product_attention(
       mask: True where a query may attend to a key; None: everywhere. The output and the weights of a query without
         any key are 0.
       bias: added to the scores, such as a relative position bias; None: nothing.
+      scale: the factor of the products of queries and keys; None: 1 / sqrt(d_k).
       dropout: applied to the weights before they are multiplied by the values.
 
     Returns:
@@ -49,8 +51,8 @@ def scaled_dot_product_attention(
       TypeError: if the mask is not boolean.
     """
     dtype = jnp.promote_types(query.dtype, jnp.float32)
-    scale = query.shape[-1] ** -0.5
-    scores = jnp.einsum("...hqd,...hkd->...hqk", query * scale, key, preferred_element_type=dtype)
+    factor: float = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = jnp.einsum("...hqd,...hkd->...hqk", query * factor, key, preferred_element_type=dtype)
     if bias is not None:
         scores += with_rank(bias, scores.ndim).astype(dtype)
     if mask is None:
@@ -100,6 +102,7 @@ def causal_attention(
     mask: Bool[Array, "*#batch #heads #length #length"] | None = None,
     *,
     bias: Float[Array, "*#batch #heads #length #length"] | None = None,
+    scale: float | None = None,
     dropout: Callable[[Array], Array] | None = None,
 ) -> tuple[Float[Array, "*batch heads length d_v"], Float[Array, "*batch heads length length"]]:
     """Scaled dot-product attention in which no position attends to a later one (section 3.2.3).
@@ -113,7 +116,7 @@ def causal_attention(
         allowed = with_rank(allowed, mask.ndim) & _boolean(mask)
     blocks = causal_blocks(length)
     if len(blocks) == 1:
-        return scaled_dot_product_attention(query, key, value, allowed, bias=bias, dropout=dropout)
+        return scaled_dot_product_attention(query, key, value, allowed, bias=bias, scale=scale, dropout=dropout)
     if bias is not None:
         bias = jnp.broadcast_to(bias, (*bias.shape[:-2], length, length))
     outputs, weights = [], []
@@ -125,6 +128,7 @@ def causal_attention(
             value[..., columns, :],
             allowed[..., rows, columns],
             bias=None if bias is None else bias[..., rows, columns],
+            scale=scale,
             dropout=dropout,
         )
         outputs.append(output)
@@ -198,14 +202,17 @@ class MultiHeadAttention(nn.Module):
       dtype: data type of the computation; parameters and softmax are float32.
       use_bias: add biases to the four projections. The paper's formulas have none.
       causal: no position attends to a later one; for self-attention only.
+      scale_scores: divide the products of queries and keys by sqrt(d_k), as in the paper. T5 does not; the initial
+        queries are then smaller by that factor.
       input_init: initialiser of the query, key and value projections; None: Glorot uniform.
       output_init: initialiser of the output projection; None: Glorot uniform.
       attention_function: computes attention from the queries, keys and values of all heads, called like
         `scaled_dot_product_attention` with an additional argument `causal`: whether no position attends to a later one.
-        It may return None for the weights. None: as `attention` says.
+        Without `scale_scores`, `scale` is an argument as well. It may return None for the weights. None: as `attention`
+        says.
       attention: "xla": `causal_attention` or `scaled_dot_product_attention`; "auto": a kernel on TPUs and GPUs if one
-        can serve, see `AttentionName`. Kernels cannot return weights, have neither dropout nor a bias, take `Segments`
-        but no array as a mask, and have only a first derivative, in reverse mode.
+        can serve, see `AttentionName`. Kernels cannot return weights, have no dropout, take `Segments` but no array as
+        a mask, and have only a first derivative, in reverse mode; only cudnn takes a bias.
 
     Raises:
       ValueError: if d_model is not a multiple of num_heads and d_k or d_v is missing.
@@ -219,6 +226,7 @@ class MultiHeadAttention(nn.Module):
     dtype: DTypeLike = jnp.float32
     use_bias: bool = False
     causal: bool = False
+    scale_scores: bool = True
     input_init: Callable[..., Any] | None = None
     output_init: Callable[..., Any] | None = None
     attention_function: Callable[..., tuple[Array, Array | None]] | None = None
@@ -231,7 +239,8 @@ class MultiHeadAttention(nn.Module):
             )
         d_k = self.d_k or self.d_model // self.num_heads
         d_v = self.d_v or self.d_model // self.num_heads
-        self.query_kernel = self._input_kernel("query", d_k)
+        # The scores of a new model have the same size with and without the division by sqrt(d_k).
+        self.query_kernel = self._input_kernel("query", d_k, 1.0 if self.scale_scores else d_k**-0.5)
         self.key_kernel = self._input_kernel("key", d_k)
         self.value_kernel = self._input_kernel("value", d_v)
         glorot = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=(0, 1), out_axis=2)
@@ -244,9 +253,11 @@ class MultiHeadAttention(nn.Module):
         self.output_bias = self._bias("output_bias", ("embed",), (self.d_model,))
         self.dropout = Dropout(self.dropout_rate)
 
-    def _input_kernel(self, name: str, width: int) -> Float[Array, "d_model heads {width}"]:
+    def _input_kernel(self, name: str, width: int, factor: float = 1.0) -> Float[Array, "d_model heads {width}"]:
         glorot = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=0, out_axis=(1, 2))
         init = self.input_init or glorot
+        if factor != 1.0:
+            init = _times(factor, init)
         return parameter(self, name, init, ("embed", "heads", "kv"), (self.d_model, self.num_heads, width))
 
     def _bias(self, name: str, axes: tuple[str, ...], shape: tuple[int, ...]) -> Float[Array, "..."] | None:
@@ -317,9 +328,10 @@ class MultiHeadAttention(nn.Module):
             dropout = lambda weights: self.dropout(weights, deterministic=False)  # noqa: E731
         heads = None
         if self.attention_function is None:
-            plain_because = self._needs_weights(return_weights, bias, dropout)
+            plain_because = self._needs_weights(return_weights, dropout)
             arrays = query, key_value.key, key_value.value, mask
-            heads = fused_instead(self.attention, *arrays, causal=self.causal, plain_because=plain_because)
+            options: dict[str, Any] = dict(bias=bias, causal=self.causal, **self._scale())
+            heads = fused_instead(self.attention, *arrays, **options, plain_because=plain_because)
         if heads is not None:
             return self._join(heads), None
         if isinstance(mask, Segments):
@@ -329,17 +341,20 @@ class MultiHeadAttention(nn.Module):
             self.sow("intermediates", "attention_weights", weights)
         return self._join(heads), weights
 
-    def _needs_weights(self, returned: bool, bias: Array | None, dropout: Callable | None) -> str | None:
-        """Returns for what attention must compute its scores or weights as arrays, or None if it need not."""
+    def _scale(self) -> dict[str, float]:
+        """Returns the argument `scale` of attention if it is not the default."""
+        return {} if self.scale_scores else {"scale": 1.0}
+
+    def _needs_weights(self, returned: bool, dropout: Callable | None) -> str | None:
+        """Returns for what attention must compute its weights as arrays, or None if it need not."""
         if returned or self.is_mutable_collection("intermediates"):
             return "the weights are asked for"
-        if bias is not None:
-            return "it was given a bias"
         return None if dropout is None else "the weights have dropout"
 
     def _attention(
         self, query: Array, key_value: KeyValue, mask: Array | None, *, causal: bool, **options: Any
     ) -> tuple[Array, Any]:
+        options |= self._scale()
         if self.attention_function is not None:
             return self.attention_function(query, key_value.key, key_value.value, mask, causal=causal, **options)
         attention = causal_attention if causal else scaled_dot_product_attention
@@ -420,6 +435,11 @@ class MultiHeadAttention(nn.Module):
         if self.output_bias is None:
             return output
         return output + with_rank(self.output_bias.astype(self.dtype), output.ndim)
+
+
+def _times(factor: float, init: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns an initialiser whose values are those of another one times a factor."""
+    return lambda *arguments: factor * init(*arguments)
 
 
 def _doubling(shortest: int, longest: int) -> list[int]:

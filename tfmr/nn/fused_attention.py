@@ -47,6 +47,7 @@ def fused_attention(
     *,
     num_heads: int,
     causal: bool = False,
+    scale: float | None = None,
     interpret: bool = False,
 ) -> Float[Array, "*batch query heads_x_d_v"]:
     """softmax(Q K^T / sqrt(d_k)) V for each head, in which a query attends to the keys of its own segment.
@@ -61,6 +62,7 @@ def fused_attention(
       key_segments: the segment of each key; None exactly if query_segments is None.
       num_heads: number of heads.
       causal: no query attends to a later key.
+      scale: the factor of the products of queries and keys; None: 1 / sqrt(d_k).
       interpret: run on any device, slowly, for tests.
 
     Returns:
@@ -70,7 +72,7 @@ def fused_attention(
     if query_segments is None or key_segments is None:
         query_segments, key_segments = jnp.zeros((*batch, queries), int), jnp.zeros((*batch, keys), int)
     d_k, d_v = query.shape[-1] // num_heads, value.shape[-1] // num_heads
-    shape = _Shape.of(num_heads, d_k, d_v, causal, interpret)
+    shape = _Shape.of(num_heads, d_k, d_v, d_k**-0.5 if scale is None else scale, causal, interpret)
     rows = math.prod(batch)
     joined = _rows_to_join(rows, max(queries, keys))
 
@@ -120,11 +122,11 @@ class _Shape(NamedTuple):
     interpret: bool
 
     @classmethod
-    def of(cls, heads: int, d_k: int, d_v: int, causal: bool, interpret: bool) -> "_Shape":
+    def of(cls, heads: int, d_k: int, d_v: int, scale: float, causal: bool, interpret: bool) -> "_Shape":
         """Rounds the widths up to a divisor or a multiple of 128, and the heads to a multiple of those together."""
         padded_k, padded_v = _padded_width(d_k), _padded_width(d_v)
         together = min(heads, max(1, _LANES // padded_k, _LANES // padded_v))
-        return cls(-(-heads // together) * together, padded_k, padded_v, together, d_k**-0.5, causal, interpret)
+        return cls(-(-heads // together) * together, padded_k, padded_v, together, scale, causal, interpret)
 
     def slices(self, group: Any) -> tuple[Any, Any]:
         """Returns the lanes of a group of heads that are read together, in keys and in values."""

@@ -17,6 +17,7 @@ from tfmr.nn.dropout import Dropout
 from tfmr.nn.feed_forward import Activation, PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
 from tfmr.nn.masks import Segments
+from tfmr.nn.rms_norm import RMSNorm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +33,15 @@ class LayerConfig:
       dropout_rate: dropout rate for the output of every sub-layer (section 5.4).
       attention_dropout_rate: dropout rate for the attention weights.
       norm: "post", LayerNorm(x + Sublayer(x)), as in the paper; or "pre", x + Sublayer(LayerNorm(x)).
-      norm_epsilon: epsilon of LayerNorm.
+      norm_type: "layer", LayerNorm, as in the paper; or "rms", RMSNorm, which has neither a mean nor a beta.
+      norm_epsilon: epsilon of the norms.
       dtype: data type of the computation; parameters are float32.
       attention_bias: whether the attention projections have biases.
+      scale_scores: whether attention scores are divided by sqrt(d_k), see `MultiHeadAttention`.
       activation: activation of the feed-forward network, see `PositionwiseFeedForward`.
       feed_forward_bias: whether the feed-forward network has biases.
       gated: whether the feed-forward network has a gate.
-      norm_bias: whether the norms have a beta.
+      norm_bias: whether LayerNorm has a beta.
       kernel_init: initialiser of the matrices that read from the residual stream; None: the blocks' default.
       residual_init: initialiser of the two matrices that write to the residual stream, the output projection of
         attention and the down-projection; None: the blocks' default.
@@ -55,9 +58,11 @@ class LayerConfig:
     dropout_rate: float = 0.0
     attention_dropout_rate: float = 0.0
     norm: Literal["post", "pre"] = "post"
+    norm_type: Literal["layer", "rms"] = "layer"
     norm_epsilon: float = 1e-6
     dtype: DTypeLike = jnp.float32
     attention_bias: bool = False
+    scale_scores: bool = True
     activation: Activation = "relu"
     feed_forward_bias: bool = True
     gated: bool = False
@@ -67,6 +72,13 @@ class LayerConfig:
     feed_forward_dropout_rate: float = 0.0
     attention_function: Callable[..., tuple[Array, Array | None]] | None = None
     attention: AttentionName = "xla"
+
+
+def make_norm(config: LayerConfig) -> LayerNorm | RMSNorm:
+    """Returns a new norm of the configured type."""
+    if config.norm_type == "rms":
+        return RMSNorm(config.norm_epsilon, config.dtype)
+    return LayerNorm(config.norm_epsilon, config.dtype, config.norm_bias)
 
 
 class TransformerLayer(nn.Module):
@@ -89,6 +101,7 @@ class TransformerLayer(nn.Module):
             dtype=config.dtype,
             use_bias=config.attention_bias,
             causal=causal,
+            scale_scores=config.scale_scores,
             input_init=config.kernel_init,
             output_init=config.residual_init,
             attention_function=config.attention_function,
@@ -108,13 +121,13 @@ class TransformerLayer(nn.Module):
             dropout_rate=config.feed_forward_dropout_rate,
         )
 
-    def _norm(self) -> LayerNorm:
-        return LayerNorm(self.config.norm_epsilon, self.config.dtype, self.config.norm_bias)
+    def _norm(self) -> LayerNorm | RMSNorm:
+        return make_norm(self.config)
 
     def _residual(
         self,
         x: Float[Array, "*batch length d_model"],
-        norm: LayerNorm,
+        norm: LayerNorm | RMSNorm,
         sublayer: Callable[[Array], Array],
         deterministic: bool,
     ) -> Float[Array, "*batch length d_model"]:

@@ -25,6 +25,7 @@ def long_attention(
     *,
     num_heads: int,
     causal: bool = False,
+    scale: float | None = None,
     interpret: bool = False,
 ) -> Float[Array, "batch query heads_x_d_v"]:
     """softmax(Q K^T / sqrt(d_k)) V for each head; arguments and result are those of `fused_attention`.
@@ -53,7 +54,8 @@ def long_attention(
     def heads(x: Array) -> Array:
         return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
 
-    arrays = heads(query * (query.shape[-1] // num_heads) ** -0.5), heads(key), heads(value)
+    factor: float = (query.shape[-1] // num_heads) ** -0.5 if scale is None else scale
+    arrays = heads(query * factor), heads(key), heads(value)
 
     def joined(output: Array) -> Array:
         return output.swapaxes(1, 2).reshape(*query.shape[:2], -1)

@@ -15,8 +15,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from tfmr.nn.attention import KeyValueCache
-from tfmr.nn.layer_norm import LayerNorm
-from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer, LayerConfig
+from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer, LayerConfig, make_norm
 from tfmr.nn.masks import Segments
 from tfmr.nn.platform import KEPT_BY_KERNELS, platform
 
@@ -34,7 +33,7 @@ class Stack(nn.Module):
     Attributes:
       config: the shape and options of every layer.
       num_layers: number of layers, N.
-      final_norm: apply a LayerNorm after the last layer, as pre-norm layers need.
+      final_norm: apply a norm after the last layer, as pre-norm layers need.
       scan: scan over stacked parameters instead of looping over layers.
       remat: recompute each layer in the backward pass.
     """
@@ -51,7 +50,7 @@ class Stack(nn.Module):
         else:
             self.layer = [self.make_layer() for _ in range(self.num_layers)]
         if self.final_norm:
-            self.norm = LayerNorm(self.config.norm_epsilon, self.config.dtype, self.config.norm_bias)
+            self.norm = make_norm(self.config)
 
     def make_layer(self, name: str | None = None) -> Any:
         """Returns a new layer."""
