@@ -195,34 +195,49 @@ def decoder_layer(
 
 def transformer(params, config, source, target_input):
     """Figure 1 for one pair of sentences without padding: token ids -> logits [target vocab]."""
-    tied = config.tie_embeddings == "all"
     target_table = params["embedding"]["embedding"]
-    source_table = target_table if tied else params["source_embedding"]["embedding"]
-    output_table = target_table if config.tie_embeddings != "none" else params["output_embedding"]["embedding"]
+    source_table = params.get("source_embedding", params["embedding"])["embedding"]
+    output_table = params.get("output_embedding", params["embedding"])["embedding"]
+    assert ("source_embedding" in params) == (config.tie_embeddings in ("decoder", "none"))
+    assert ("output_embedding" in params) == (config.tie_embeddings in ("inputs", "none"))
+    normalise = rms_norm if config.norm_type == "rms" else layer_norm
+    options = dict(norm=config.norm, activation=config.activation, normalise=normalise)
+    options |= {} if config.scale_scores else dict(scale=1.0)
 
     def embed(tokens, table, side):
         positions = np.arange(len(tokens))
         if config.positions == "learned":
             vectors = params[f"{side}_positions"]["embedding"][positions]
-        else:
+        elif config.positions == "sinusoidal":
             vectors = sinusoids(positions, config.d_model)
-        return table[tokens] * np.sqrt(config.d_model) + vectors
+        else:
+            vectors = 0
+        return table[tokens] * (np.sqrt(config.d_model) if config.scale_embeddings else 1) + vectors
+
+    def bias(tokens, side):
+        if config.positions != "relative":
+            return None
+        table, positions = params[f"{side}_positions"]["embedding"], range(len(tokens))
+        assert len(table) == config.relative_buckets
+        return relative_bias(table, positions, positions, config.relative_max_distance, side == "source")
 
     memory = embed(source, source_table, "source")
     for i in range(config.num_encoder_layers):
         layer = params["encoder"][f"layer_{i}"]
-        memory = encoder_layer(layer, memory, norm=config.norm, activation=config.activation)
+        memory = encoder_layer(layer, memory, bias=bias(source, "source"), **options)
     if config.norm == "pre":
-        memory = layer_norm(params["encoder"]["norm"], memory)
+        memory = normalise(params["encoder"]["norm"], memory)
 
     x = embed(target_input, target_table, "target")
     positions = np.arange(len(target_input))
     before = positions[:, None] >= positions[None, :]
     for i in range(config.num_decoder_layers):
         layer = params["decoder"][f"layer_{i}"]
-        x = decoder_layer(layer, x, memory, before, norm=config.norm, activation=config.activation)
+        x = decoder_layer(layer, x, memory, before, bias=bias(target_input, "target"), **options)
     if config.norm == "pre":
-        x = layer_norm(params["decoder"]["norm"], x)
+        x = normalise(params["decoder"]["norm"], x)
+    if config.scale_output:
+        x = x / np.sqrt(config.d_model)
     return x @ output_table.T + params.get("output_bias", 0)
 
 

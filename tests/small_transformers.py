@@ -26,8 +26,25 @@ BASE = TransformerConfig(
 LEARNED = dataclasses.replace(BASE, norm="pre", positions="learned", max_length=12, tie_embeddings="decoder")
 UNTIED = dataclasses.replace(BASE, norm="pre", tie_embeddings="none", num_encoder_layers=2)
 BIASED = dataclasses.replace(BASE, attention_bias=True, activation="swish", output_bias=True, tie_embeddings="none")
+T5 = dataclasses.replace(
+    BASE,
+    norm="pre",
+    norm_type="rms",
+    positions="relative",
+    relative_buckets=8,
+    relative_max_distance=6,  # so that some distances share a bucket
+    scale_embeddings=False,
+    scale_scores=False,
+    feed_forward_bias=False,
+    scale_output=True,
+)
+T5_GATED = dataclasses.replace(
+    T5, gated=True, activation="gelu", tie_embeddings="inputs", scale_output=False, num_encoder_layers=2
+)
 CONFIGS = pytest.mark.parametrize(
-    "config", [BASE, LEARNED, UNTIED, BIASED], ids=["base", "learned", "untied", "biased"]
+    "config",
+    [BASE, LEARNED, UNTIED, BIASED, T5, T5_GATED],
+    ids=["base", "learned", "untied", "biased", "t5", "t5-gated"],
 )
 
 

@@ -13,11 +13,17 @@ def _transformer(config):
     d_model, vocab, final_norm = config.d_model, config.vocab_size, config.norm == "pre"
     table = {
         "embedding": vocab * d_model,
-        "source_embedding": vocab * d_model if config.tie_embeddings != "all" else 0,
-        "output_embedding": vocab * d_model if config.tie_embeddings == "none" else 0,
+        "source_embedding": vocab * d_model if config.tie_embeddings in ("decoder", "none") else 0,
+        "output_embedding": vocab * d_model if config.tie_embeddings in ("inputs", "none") else 0,
         "output_bias": vocab if config.output_bias else 0,
-        "positions": 2 * config.max_length * d_model if config.positions == "learned" else 0,
+        "positions": {
+            "learned": 2 * config.max_length * d_model,
+            "relative": 2 * config.relative_buckets * config.num_heads,
+        }.get(config.positions, 0),
     }
+    up, down = (
+        (rows + config.feed_forward_bias) * size for rows, size in ((d_model, config.d_ff), (config.d_ff, d_model))
+    )
     stacks = {
         "encoder": (config.num_encoder_layers, ["self_attention"]),
         "decoder": (config.num_decoder_layers, ["self_attention", "cross_attention"]),
@@ -26,10 +32,11 @@ def _transformer(config):
         for attention in attentions:
             for name, size in _attention(config, config.attention_bias).items():
                 table[f"{stack}/{attention}/{name}"] = num_layers * size
-        table[f"{stack}/feed_forward/up"] = num_layers * (d_model + 1) * config.d_ff
-        table[f"{stack}/feed_forward/down"] = num_layers * (config.d_ff + 1) * d_model
+        table[f"{stack}/feed_forward/up"] = num_layers * up
+        table[f"{stack}/feed_forward/gate"] = num_layers * up if config.gated else 0
+        table[f"{stack}/feed_forward/down"] = num_layers * down
         norms = num_layers * (len(attentions) + 1) + final_norm
-        table[f"{stack}/norms"] = norms * 2 * d_model
+        table[f"{stack}/norms"] = norms * (1 if config.norm_type == "rms" else 2) * d_model
     return table
 
 

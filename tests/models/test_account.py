@@ -50,8 +50,11 @@ SMALL = TransformerConfig(
 @settings(max_examples=10, deadline=None)
 @given(
     norm=st.sampled_from(["post", "pre"]),
-    positions=st.sampled_from(["sinusoidal", "learned"]),
-    tie_embeddings=st.sampled_from(["all", "decoder", "none"]),
+    positions=st.sampled_from(["sinusoidal", "learned", "relative"]),
+    norm_type=st.sampled_from(["layer", "rms"]),
+    gated=st.booleans(),
+    feed_forward_bias=st.booleans(),
+    tie_embeddings=st.sampled_from(["all", "decoder", "inputs", "none"]),
     scan_layers=st.booleans(),
     attention_bias=st.booleans(),
     output_bias=st.booleans(),
@@ -72,9 +75,13 @@ def test_base_and_big():
     assert parameter_count(transformer_big()) == 214_171_648
 
 
-@pytest.mark.parametrize(("source", "target"), [(48, 32), (48, 130), (20, 256)])
-def test_forward_flops_are_the_compilers(source, target):
-    config = dataclasses.replace(SMALL, vocab_size=1000, d_model=128, d_ff=512, num_heads=4, d_k=32, d_v=48)
+@pytest.mark.parametrize(
+    ("source", "target", "changes"),
+    [(48, 32, {}), (48, 130, {}), (20, 256, {}), (48, 32, dict(gated=True, positions="relative", norm_type="rms"))],
+)
+def test_forward_flops_are_the_compilers(source, target, changes):
+    sizes = dict(vocab_size=1000, d_model=128, d_ff=512, num_heads=4, d_k=32, d_v=48)
+    config = dataclasses.replace(SMALL, **sizes, **changes)
     batch = 2
     tokens = [jax.ShapeDtypeStruct((batch, n), jnp.int32) for n in (source, target)]
     model = Transformer(config)

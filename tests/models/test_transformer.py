@@ -19,6 +19,8 @@ from small_transformers import (
     SENTENCES,
     SOURCE,
     SOURCES,
+    T5,
+    T5_GATED,
     TARGET,
     TARGETS,
     UNTIED,
@@ -65,7 +67,7 @@ def test_without_segments_all_tokens_are_of_one_sentence():
 
 
 class TestDecodeStep:
-    @pytest.mark.parametrize("config", [BASE, LEARNED, BIASED], ids=["base", "learned", "biased"])
+    @pytest.mark.parametrize("config", [BASE, LEARNED, BIASED, T5], ids=["base", "learned", "biased", "t5"])
     def test_every_step_equals_decoding_the_whole_prefix(self, config):
         model, params = Transformer(config), {"params": params_of(config)}
         source_segments = padded([7, 3, 5, 1, 2, 7, 6, 4], SOURCE)
@@ -203,6 +205,17 @@ class TestParameters:
     def test_no_vocabulary_is_refused(self):
         with pytest.raises(ValueError, match="vocab_size is 0"):
             self.boxed(dataclasses.replace(BASE, vocab_size=0))
+
+
+def test_a_new_t5_has_embeddings_and_logits_as_large_as_a_new_model_of_the_paper():
+    """Unscaled rows of variance 1, and logits of about that size although T5's table is not small."""
+    for config in (BASE, T5, T5_GATED):
+        config = dataclasses.replace(config, vocab_size=500, d_model=64)
+        model = Transformer(config)
+        params = jax.jit(model.init)(jax.random.key(0), *SENTENCES)["params"]
+        table = np.asarray(params["embedding"]["embedding"])
+        assert np.std(table) == pytest.approx(64**-0.5 if config.scale_embeddings else 1, rel=0.05)
+        assert 0.5 < np.std(logits_of(config, params, *SENTENCES)) < 2
 
 
 @CONFIGS

@@ -19,6 +19,7 @@ from small_transformers import (
     SENTENCES,
     SOURCE,
     SOURCES,
+    T5,
     TARGET,
     TARGETS,
     UNTIED,
@@ -108,7 +109,7 @@ class TestPacking:
         names = "source_segments", "target_segments", "source_positions", "target_positions"
         return logits_of(config, params_of(config), source, target, **{name: getattr(self, name) for name in names})
 
-    @pytest.mark.parametrize("config", [BASE, LEARNED], ids=["base", "learned"])
+    @pytest.mark.parametrize("config", [BASE, LEARNED, T5], ids=["base", "learned", "t5"])
     def test_packed_sentences_are_as_alone(self, config):
         source, target = tokens(2, 6), tokens(2, 5, seed=1)
         logits = self.logits(config, source, target)

@@ -36,28 +36,44 @@ class TransformerConfig(ModelConfig):
     """Dropout rate for attention weights (0 in the paper's code)."""
     norm: Literal["post", "pre"] = "post"
     """Apply LayerNorm after the residual sum (post), as in the paper, or before the sub-layer (pre)."""
+    norm_type: Literal["layer", "rms"] = "layer"
+    """Normalise with LayerNorm, as in the paper, or with RMSNorm, which has no mean and no shift, as T5 does."""
     norm_epsilon: float = 1e-6
-    """Epsilon added to the variance in LayerNorm (1e-6 in tensor2tensor, 1e-5 in PyTorch)."""
-    positions: Literal["sinusoidal", "learned", "fairseq"] = "sinusoidal"
-    """Type of position encoding (section 3.5; Table 3, row E). fairseq: the sinusoids of M2M100 and NLLB."""
+    """Epsilon added to the variance in norms (1e-6 in tensor2tensor, 1e-5 in PyTorch)."""
+    positions: Literal["sinusoidal", "learned", "fairseq", "relative"] = "sinusoidal"
+    """Type of position encoding (section 3.5; Table 3, row E). fairseq: the sinusoids of M2M100 and NLLB. relative: no
+    position vectors, but a bias on the scores of self-attention that depends on the distance, as in T5; each stack has
+    a table that all its layers share."""
     max_length: int = 1024
-    """Number of learned positions, which limits the length of a sequence. Unused with sinusoids."""
-    tie_embeddings: Literal["all", "decoder", "none"] = "all"
+    """Number of learned positions, which limits the length of a sequence. Unused with other positions."""
+    relative_buckets: int = 32
+    """Number of groups of distances that relative positions tell apart. Half of them are single distances."""
+    relative_max_distance: int = 128
+    """Distance from which on relative positions tell nothing apart."""
+    tie_embeddings: Literal["all", "decoder", "inputs", "none"] = "all"
     """Which embedding matrices are shared: source, target and output (all, section 3.4); target and output (decoder);
-    or none."""
+    source and target (inputs); or none."""
     scale_embeddings: bool = True
-    """Multiply embeddings by sqrt(d_model), as in the paper. BART does not."""
+    """Multiply embeddings by sqrt(d_model), as in the paper. BART and T5 do not."""
     embedding_norm: bool = False
     """Apply LayerNorm to the sum of embeddings and positions, as BART does."""
     start_token: int = 2
     """Id of the token whose embedding starts a target: 2, BOS, or another one, which BOS then stands for: it has no
-    embedding of its own and no probability. Models of fairseq start with 3, EOS."""
+    embedding of its own and no probability. Models of fairseq start with 3, EOS, and T5 with 0, padding."""
     attention_bias: bool = False
     """Add biases to the attention projections. The paper's formulas have none; Marian has them."""
+    scale_scores: bool = True
+    """Divide attention scores by sqrt(d_k), as in the paper. T5 has smaller initial queries instead."""
     activation: Literal["relu", "gelu", "gelu_exact", "swish"] = "relu"
     """Activation of the feed-forward networks; gelu is the tanh approximation."""
+    gated: bool = False
+    """Use gated feed-forward networks, activation(x W_gate) * (x W_up), which have a third matrix."""
+    feed_forward_bias: bool = True
+    """Add biases to the feed-forward networks, as in the paper. T5 has none."""
     output_bias: bool = False
     """Add a bias to the logits, as Marian does."""
+    scale_output: bool = False
+    """Divide the decoder's output by sqrt(d_model) before it is multiplied by the output embedding, as T5 does."""
     scan_layers: bool = False
     """Compile a single layer and scan it over stacked parameters. Compiles deep models faster, but runs slower."""
     remat: bool = False
@@ -76,9 +92,13 @@ class TransformerConfig(ModelConfig):
         check.at_least_zero("start_token")
         fits = self.vocab_size == 0 or self.start_token < self.vocab_size
         check.require("start_token", fits, f"must be below model.vocab_size = {self.vocab_size}")
+        even = self.relative_buckets >= 4 and self.relative_buckets % 2 == 0
+        check.require("relative_buckets", even, "must be even and at least 4")
+        enough = self.relative_max_distance > self.relative_buckets // 2
+        check.require("relative_max_distance", enough, "must be greater than half of relative_buckets")
         check_token_model(self, check)
 
     @property
     def longest_sequence(self) -> int | None:
-        """The size of the learned position tables; sinusoids have no limit."""
+        """The size of the learned position tables; other positions have no limit."""
         return self.max_length if self.positions == "learned" else None

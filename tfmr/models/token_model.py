@@ -45,7 +45,7 @@ def embed(
     tokens: Int[Array, "batch length"],
     positions: Int[Array, "#batch length"] | None,
     embedding: TokenEmbedding,
-    position_encoding: Callable[[Array], Array],
+    position_encoding: Callable[[Array], Array] | None,
     dropout: Dropout,
     *,
     norm: LayerNorm | None = None,
@@ -57,13 +57,14 @@ def embed(
       tokens: token ids.
       positions: their positions; None: 0, 1, 2, ...
       embedding: the embedding of tokens.
-      position_encoding: the vectors of positions, from `position_encoding`.
+      position_encoding: the vectors of positions, from `position_encoding`; None: no vectors are added.
       dropout: the dropout.
       norm: a norm of the sum, before dropout.
       deterministic: False applies dropout.
     """
-    if positions is None:
-        positions = jnp.arange(tokens.shape[-1])[None, :]
-    x = embedding(tokens) + position_encoding(positions).astype(embedding.dtype)
+    x = embedding(tokens)
+    if position_encoding is not None:
+        positions = jnp.arange(tokens.shape[-1])[None, :] if positions is None else positions
+        x = x + position_encoding(positions).astype(embedding.dtype)
     x = x if norm is None else norm(x)
     return nn.with_logical_constraint(dropout(x, deterministic=deterministic), ACTIVATION_AXES)

@@ -10,7 +10,7 @@ from tfmr.models.model import Account
 def _forward_flops(config: TransformerConfig, source_length: int, target_length: int) -> dict[str, int]:
     encoder, decoder, sizes = config.num_encoder_layers, config.num_decoder_layers, projection_sizes(config)
     queries, keys = 2 * (sizes["query"] + sizes["output"]), 2 * (sizes["key"] + sizes["value"])
-    feed_forward = 4 * config.d_model * config.d_ff
+    feed_forward = (3 if config.gated else 2) * 2 * config.d_model * config.d_ff
     per_score, self_attention = flops_per_score(config), causal_attention_flops(config, target_length)
     return {
         "encoder/projections": encoder * source_length * (queries + keys),

@@ -1,7 +1,7 @@
 """The encoder-decoder Transformer (section 3, figure 1)."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -21,6 +21,7 @@ from tfmr.nn import (
     Encoder,
     LayerConfig,
     LayerNorm,
+    RelativePositionBias,
     Segments,
     TokenEmbedding,
     padding_mask,
@@ -48,7 +49,8 @@ class Transformer(Model):
 
     All methods are used through `init` and `apply`. Segments are 0 for padding and 1 for the sentence, or 1, 2, 3, ...
     for the sentences of a packed row; a target attends only to its own segment of the source. None: all 1, without
-    padding. Positions count from 0 in each segment. None: 0, 1, 2, ...
+    padding. Positions count from 0 in each segment. None: 0, 1, 2, ... They are not needed for relative positions: the
+    tokens of a segment stand side by side, so that distances are differences of indices.
 
     Attributes:
       config: the model's shape; its `vocab_size` must be set.
@@ -58,15 +60,17 @@ class Transformer(Model):
 
     def setup(self):
         config = self.config
-        self.embedding = token_embedding(config, scaled=config.scale_embeddings)
-        if config.tie_embeddings != "all":
-            self.source_embedding = token_embedding(config, scaled=config.scale_embeddings)
-        if config.tie_embeddings == "none":
-            self.output_embedding = token_embedding(config)
+        has_output = config.tie_embeddings in ("inputs", "none")
+        self.embedding = self._new_table(is_output=not has_output)
+        if config.tie_embeddings in ("decoder", "none"):
+            self.source_embedding = self._new_table()
+        if has_output:
+            self.output_embedding = self._new_table(is_output=True)
         if config.output_bias:
             zeros = nn.initializers.zeros
             self.output_bias = parameter(self, "output_bias", zeros, ("vocab",), (config.vocab_size,))
-        self.source_positions, self.target_positions = position_encoding(config), position_encoding(config)
+        self.source_positions = self._new_positions(bidirectional=True)
+        self.target_positions = self._new_positions(bidirectional=False)
         layer = layer_config(config)
         if config.embedding_norm:
             self.source_embedding_norm, self.target_embedding_norm = embedding_norm(layer), embedding_norm(layer)
@@ -74,6 +78,25 @@ class Transformer(Model):
         self.encoder = Encoder(layer, config.num_encoder_layers, **stack)
         self.decoder = Decoder(layer, config.num_decoder_layers, **stack)
         self.dropout = Dropout(config.dropout_rate)
+
+    def _new_table(self, *, is_output: bool = False) -> TokenEmbedding:
+        """Returns a table with which embeddings, or else the logits, start as large as with the paper's."""
+        config = self.config
+        unit = config.scale_output if is_output else not config.scale_embeddings
+        init = nn.initializers.normal(1.0) if unit else None
+        return token_embedding(config, scaled=config.scale_embeddings, initializer=init)
+
+    def _new_positions(self, *, bidirectional: bool) -> Callable[..., Array]:
+        config = self.config
+        if config.positions != "relative":
+            return position_encoding(config)
+        return RelativePositionBias(
+            config.num_heads,
+            config.relative_buckets,
+            config.relative_max_distance,
+            bidirectional=bidirectional,
+            initializer=nn.initializers.normal(config.d_model**-0.5),
+        )
 
     @staticmethod
     def inputs_of(batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,12 +140,15 @@ class Transformer(Model):
         deterministic: bool = True,
     ) -> Float[Array, "batch source d_model"]:
         """Returns the encoder's output, the memory that the decoder attends to."""
-        embedding = self.embedding if self.config.tie_embeddings == "all" else self.source_embedding
+        shared = self.config.tie_embeddings in ("all", "inputs")
+        embedding = self.embedding if shared else self.source_embedding
         norm = self.source_embedding_norm if self.config.embedding_norm else None
         own: Any = dict(norm=norm, deterministic=deterministic)
-        x = embed(source, source_positions, embedding, self.source_positions, self.dropout, **own)
+        x = embed(source, source_positions, embedding, self._vectors(self.source_positions), self.dropout, **own)
         mask = None if source_segments is None else Segments(source_segments, source_segments)
-        return self.encoder(x, mask=mask, deterministic=deterministic)
+        indices = jnp.arange(source.shape[1])
+        bias = self._bias(self.source_positions, indices, indices)
+        return self.encoder(x, mask=mask, bias=bias, deterministic=deterministic)
 
     def decode(
         self,
@@ -156,11 +182,13 @@ class Transformer(Model):
             source_segments = jnp.ones(memory.shape[:2], jnp.int32)
         if target_segments is None:
             target_segments = jnp.ones_like(target_input)
+        indices = jnp.arange(target_input.shape[1])
         return self.decoder(
             x,
             memory,
             self_mask=Segments(target_segments, target_segments),
             cross_mask=Segments(target_segments, source_segments),
+            self_bias=self._bias(self.target_positions, indices, indices),
             deterministic=deterministic,
         )
 
@@ -185,7 +213,7 @@ class Transformer(Model):
         target = dict(
             source_segments=source_segments, target_segments=target_segments, target_positions=target_positions
         )
-        states = self.decoder_states(target_input, memory, **target, deterministic=deterministic)
+        states = self._scaled(self.decoder_states(target_input, memory, **target, deterministic=deterministic))
         table, bias = self._output_embedding().embedding, self._output_bias()
         if self.config.start_token != _BOS_ID:
             table = table.at[_BOS_ID].set(0.0)  # so that label smoothing of BOS has no gradient
@@ -230,10 +258,12 @@ class Transformer(Model):
           self_mask: True where a target attends to a slot. None: `beam` is 1, and the target attends to all slots so
             far.
         """
-        x = self._embed_target(tokens, jnp.broadcast_to(position, tokens.shape), True)
-        x, layers = self.decoder.step(
-            x, cache.layers, position * tokens.shape[1], self_mask=self_mask, cross_mask=cache.cross_mask
-        )
+        x, beam = self._embed_target(tokens, jnp.broadcast_to(position, tokens.shape), True), tokens.shape[1]
+        masks: dict[str, Any] = dict(self_mask=self_mask, cross_mask=cache.cross_mask)
+        if self.config.positions == "relative":
+            of_slots = jnp.arange(cache.layers[0].self_attention.value.shape[-2]) // beam
+            masks["self_bias"] = self._bias(self.target_positions, position[None], of_slots)
+        x, layers = self.decoder.step(x, cache.layers, position * beam, **masks)
         return self._logits(x), dataclasses.replace(cache, layers=layers)
 
     def _embed_target(
@@ -243,13 +273,26 @@ class Transformer(Model):
         if config.start_token != _BOS_ID:
             tokens = jnp.where(tokens == _BOS_ID, config.start_token, tokens)
         own: Any = dict(norm=self.target_embedding_norm if config.embedding_norm else None, deterministic=deterministic)
-        return embed(tokens, positions, self.embedding, self.target_positions, self.dropout, **own)
+        return embed(tokens, positions, self.embedding, self._vectors(self.target_positions), self.dropout, **own)
+
+    def _vectors(self, positions: Callable[..., Array]) -> Callable[[Array], Array] | None:
+        """Returns what is added to embeddings. None: nothing."""
+        return None if isinstance(positions, RelativePositionBias) else positions
+
+    def _bias(
+        self, positions: Callable[..., Array], queries: Int[Array, " query"], keys: Int[Array, " key"]
+    ) -> Float[Array, "1 heads query key"] | None:
+        """Returns what is added to the scores of self-attention. None: nothing."""
+        return positions(queries[None], keys[None]) if isinstance(positions, RelativePositionBias) else None
 
     def _output_embedding(self) -> TokenEmbedding:
-        return self.output_embedding if self.config.tie_embeddings == "none" else self.embedding
+        return self.output_embedding if self.config.tie_embeddings in ("inputs", "none") else self.embedding
+
+    def _scaled(self, states: Float[Array, "*batch d_model"]) -> Float[Array, "*batch d_model"]:
+        return states * self.config.d_model**-0.5 if self.config.scale_output else states
 
     def _logits(self, states: Float[Array, "*batch d_model"]) -> Float[Array, "*batch vocab"]:
-        logits, bias = self._output_embedding().attend(states), self._output_bias()
+        logits, bias = self._output_embedding().attend(self._scaled(states)), self._output_bias()
         # Rounded to the type in which the loss multiplies the bias as a column of the table.
         return logits if bias is None else logits + bias.astype(self.config.dtype)
 
