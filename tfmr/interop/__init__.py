@@ -12,6 +12,7 @@ from tfmr.interop.gpt2_model import check_gpt2, from_gpt2, to_gpt2
 from tfmr.interop.marian import MarianModel, read_marian, write_marian
 from tfmr.interop.marian_model import check_marian, from_marian, to_marian
 from tfmr.interop.own_folder import read_tfmr, write_tfmr
+from tfmr.interop.t5 import read_t5
 from tfmr.interop.weights import flatten, load_safetensors, save_safetensors, unflatten, weight_shapes
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "read_bart",
     "read_gpt2",
     "read_marian",
+    "read_t5",
     "read_tfmr",
     "save_safetensors",
     "to_gpt2",

@@ -72,7 +72,7 @@ def check_bart(family: Family, config: ModelConfig) -> None:
     )
     if not family.output_bias:
         required["output_bias"] = False
-    reasons = compatibility.wrong_fields(model, **required) + compatibility.wrong_heads(model)
+    reasons = compatibility.wrong_fields(model, **required) + compatibility.wrong_layers(model)
     compatibility.refuse_export(family.title, reasons)
 
 

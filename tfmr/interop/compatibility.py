@@ -11,6 +11,8 @@ _KINDS: dict[str, type[ModelConfig]] = {
     "m2m_100": TransformerConfig,
     "bart": TransformerConfig,
     "mbart": TransformerConfig,
+    "t5": TransformerConfig,
+    "mt5": TransformerConfig,
     "ctranslate2": TransformerConfig,
     "gpt2": CausalLMConfig,
     "safetensors": ModelConfig,
@@ -55,6 +57,12 @@ def wrong_heads(config: TransformerConfig | CausalLMConfig) -> list[str]:
         for name, value in widths.items()
         if value != width
     ]
+
+
+def wrong_layers(config: TransformerConfig) -> list[str]:
+    """Returns a reason for each option of the layers that the paper's model and its near relatives do not have."""
+    options = dict(norm_type="layer", scale_scores=True, gated=False, feed_forward_bias=True, scale_output=False)
+    return wrong_fields(config, **options) + wrong_heads(config)
 
 
 def wrong_values(

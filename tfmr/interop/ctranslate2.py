@@ -14,7 +14,7 @@ import numpy as np
 from tfmr.config import Config, ModelConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID, PAD_ID, Tokenizer
 from tfmr.errors import InputError
-from tfmr.interop.compatibility import refuse_export, require_kind, wrong_fields, wrong_heads
+from tfmr.interop.compatibility import refuse_export, require_kind, wrong_fields, wrong_layers
 from tfmr.interop.folders import own_files, register_format, vocabulary
 from tfmr.interop.marian_model import NEVER
 from tfmr.interop.weights import flatten
@@ -64,9 +64,9 @@ def write_ctranslate2(folder: str | os.PathLike, config: TransformerConfig, para
 def check_ctranslate2(config: ModelConfig) -> None:
     """Raises InputError if ctranslate2 is not installed, or listing every reason why it cannot represent a model."""
     model: TransformerConfig = require_kind("ctranslate2", config)
-    reasons = wrong_fields(model, scale_embeddings=True, embedding_norm=False, start_token=BOS_ID) + wrong_heads(model)
-    if model.positions == "fairseq":
-        reasons.append("model.positions = 'fairseq', must be 'sinusoidal' or 'learned'")
+    reasons = wrong_fields(model, scale_embeddings=True, embedding_norm=False, start_token=BOS_ID) + wrong_layers(model)
+    if model.positions not in ("sinusoidal", "learned"):
+        reasons.append(f"model.positions = {model.positions!r}, must be 'sinusoidal' or 'learned'")
     refuse_export("CTranslate2", reasons)
     try:
         importlib.import_module("ctranslate2")  # by name, because type checkers may not have it

@@ -244,13 +244,15 @@ def transformers_files(tokenizer_json: str) -> dict[str, bytes]:
         settings = {"tokenizer_class": "MarianTokenizer", "separate_vocabs": False, **_SPECIAL}
         files = own_files(tokenizer_json) | {"vocab.json": to_json(content["model"]["vocab"])}
         return files | {"tokenizer_config.json": to_json(settings)}
+    ids = {token["content"]: token["id"] for token in content["added_tokens"]}
     content["post_processor"] = {
         "type": "TemplateProcessing",
         "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": _END, "type_id": 0}}],
         "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-        "special_tokens": {_END: {"id": _END, "ids": [EOS_ID], "tokens": [_END]}},
+        "special_tokens": {_END: {"id": _END, "ids": [ids[_END]], "tokens": [_END]}},
     }
     # Special tokens in text are read as text.
     behaviour = {"clean_up_tokenization_spaces": False, "split_special_tokens": True}
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", **_SPECIAL, **behaviour}
+    special = {name: token for name, token in _SPECIAL.items() if token in ids}
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", **special, **behaviour}
     return {"tokenizer.json": to_json(content), "tokenizer_config.json": to_json(settings)}

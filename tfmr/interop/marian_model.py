@@ -51,7 +51,9 @@ def check_marian(config: ModelConfig) -> None:
     required = dict(
         norm="post", positions="sinusoidal", scale_embeddings=True, embedding_norm=False, start_token=BOS_ID
     )
-    reasons = compatibility.wrong_fields(model, **required) + compatibility.wrong_heads(model)
+    reasons = compatibility.wrong_fields(model, **required) + compatibility.wrong_layers(model)
+    if model.tie_embeddings == "inputs":
+        reasons.append("model.tie_embeddings = 'inputs', must be 'all', 'decoder' or 'none'")
     if model.norm_epsilon > 2 * EPSILON:
         reasons.append(f"model.norm_epsilon = {model.norm_epsilon:g}, must be at most {2 * EPSILON:g}")
     compatibility.refuse_export("Marian", reasons)
