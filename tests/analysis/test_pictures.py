@@ -57,6 +57,8 @@ class TestPositions:
             position_vectors(learned, params, 7)
         with pytest.raises(InputError, match="which contain the learned positions"):
             position_vectors(learned)
+        with pytest.raises(InputError, match=r"model\.positions = 'relative': there are no position vectors"):
+            position_vectors(TransformerConfig(d_model=8, positions="relative"))
 
     def test_the_products_of_sinusoids_depend_on_the_distance_alone(self):
         vectors = sinusoidal_positions(jnp.arange(40), 16)

@@ -10,7 +10,7 @@ import pytest
 from closed_form import closed_form
 
 from tfmr.analysis import parameter_count
-from tfmr.models import TABLE_3, Transformer, transformer_base, transformer_big
+from tfmr.models import TABLE_3, Transformer, t5_small, transformer_base, transformer_big
 
 
 def test_base_and_big_are_the_papers():
@@ -25,6 +25,16 @@ def test_base_and_big_are_the_papers():
     for config in (base, big):
         assert (config.norm, config.positions, config.tie_embeddings) == ("post", "sinusoidal", "all")
         assert (config.vocab_size, config.attention_dropout_rate) == (37_000, 0.0)
+
+
+def test_t5s_have_the_published_numbers_of_parameters():
+    """T5 v1.1 small; T5 small, with 8 heads, 6 layers, no gate, and one table; mT5 small."""
+    small = t5_small()
+    assert parameter_count(small) == 76_961_152
+    layers = dict(num_encoder_layers=6, num_decoder_layers=6, num_heads=8, d_ff=2048)
+    first = dataclasses.replace(small, **layers, gated=False, tie_embeddings="all", scale_output=True)
+    assert parameter_count(first) == 60_506_624
+    assert parameter_count(t5_small(vocab_size=250_112)) == 300_176_768
 
 
 def test_table_3_has_every_row_and_what_it_changes():

@@ -21,6 +21,23 @@ from tfmr.training.step import compile_for_mesh, make_train_step
 MESHES = {"data": (8, 1, 1), "fsdp": (1, 8, 1), "tensor": (1, 1, 8), "all": (2, 2, 2)}
 
 
+T5 = dict(
+    norm="pre",
+    norm_type="rms",
+    positions="relative",
+    relative_buckets=8,
+    relative_max_distance=20,
+    tie_embeddings="inputs",
+    scale_embeddings=False,
+    scale_scores=False,
+    gated=True,
+    feed_forward_bias=False,
+    start_token=0,
+    scan_layers=True,
+    remat=True,
+)
+
+
 def make_step(model, config):
     schedule = make_schedule(config, model.config.d_model)
     return make_train_step(model, make_optimizer(config, schedule), schedule, config)
@@ -34,9 +51,16 @@ def run(steps, **options):
 
 @functools.cache
 def longer_run(
-    steps, accumulation=1, label_smoothing=0.1, dropout_rate=0.0, dtype="float32", ema_decay=0.0, shape=(1, 1, 1)
+    steps,
+    accumulation=1,
+    label_smoothing=0.1,
+    dropout_rate=0.0,
+    dtype="float32",
+    ema_decay=0.0,
+    shape=(1, 1, 1),
+    is_t5=False,
 ):
-    model = tiny_model(dropout_rate=dropout_rate, dtype=dtype)
+    model = tiny_model(dropout_rate=dropout_rate, dtype=dtype, **(T5 if is_t5 else {}))
     config = training_config(accumulation=accumulation, label_smoothing=label_smoothing, ema_decay=ema_decay)
     mesh = mesh_of(*shape)
     state, sharding = start_state(model, config, mesh)
@@ -103,6 +127,17 @@ def test_twenty_steps_on_eight_devices_are_those_on_one(name):
     assert_close(metrics_of_eight[:5], metrics[:5], 2e-5)
     assert relative_error(flat(eight[5].params), flat(one[5].params)) < 1e-4
     assert relative_error(flat(one[5].params), flat(one[0].params)) > 0.01
+
+
+def test_steps_of_a_t5_on_eight_devices_are_those_on_one():
+    """Scanned and recomputed, with its tables of distances divided by heads."""
+    one, metrics = run(3, dropout_rate=0.1, is_t5=True)
+    eight, metrics_of_eight = run(3, dropout_rate=0.1, is_t5=True, shape=(2, 2, 2))
+    assert_close(metrics_of_eight, metrics, 2e-5)
+    assert relative_error(flat(eight[3].params), flat(one[3].params)) < 1e-4
+    for side in ("source", "target"):
+        table, before = (states.params[f"{side}_positions"]["embedding"] for states in (one[3], one[0]))
+        assert (table != before).any(axis=1).sum() > 3, "every distance of the batch is learned"
 
 
 def test_accumulation_on_eight_devices():

@@ -30,10 +30,13 @@ def position_vectors(
       side: which learned positions of an encoder-decoder to return. A language model only has one table.
 
     Raises:
-      InputError: if the model has fewer learned positions, or has learned positions and `params` is None.
+      InputError: if the model has fewer learned positions, or has learned positions and `params` is None, or if its
+        positions are relative.
     """
     if config.positions in SINUSOIDS:
         return np.asarray(SINUSOIDS[config.positions](jnp.arange(length or 100), config.d_model))
+    if config.positions == "relative":
+        raise InputError("model.positions = 'relative': there are no position vectors, but a bias for each distance")
     if params is None:
         raise InputError("params = None: must be the model's parameters, which contain the learned positions")
     if length > config.max_length:

@@ -1,4 +1,4 @@
-"""Well-known models: the paper's, GPT-2 in four sizes, GPT-3, and two character-level models."""
+"""Well-known models: the paper's, a T5, GPT-2 in four sizes, GPT-3, and two character-level models."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -20,6 +20,32 @@ def transformer_big(vocab_size: int = 37_000, dropout_rate: float = 0.3) -> Tran
     """
     return TransformerConfig(
         vocab_size=vocab_size, d_model=1024, d_ff=4096, num_heads=16, d_k=64, d_v=64, dropout_rate=dropout_rate
+    )
+
+
+def t5_small(vocab_size: int = 32_128) -> TransformerConfig:
+    """Returns the smallest T5 v1.1 (Raffel et al. 2020): 77 million parameters.
+
+    Its feed-forward networks have gates, and its output has a matrix of its own.
+    """
+    return TransformerConfig(
+        vocab_size=vocab_size,
+        num_encoder_layers=8,
+        num_decoder_layers=8,
+        d_model=512,
+        d_ff=1024,
+        num_heads=6,
+        d_k=64,
+        d_v=64,
+        norm="pre",
+        norm_type="rms",
+        positions="relative",
+        tie_embeddings="inputs",
+        scale_embeddings=False,
+        scale_scores=False,
+        activation="gelu",
+        gated=True,
+        feed_forward_bias=False,
     )
 
 

@@ -11,6 +11,7 @@ from tfmr.config.presets import (
     gpt2_small,
     gpt2_xl,
     gpt3,
+    t5_small,
     transformer_base,
     transformer_big,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "init_params",
     "log_probs_of",
     "register_model",
+    "t5_small",
     "token_log_probs",
     "transformer_base",
     "transformer_big",
