@@ -67,3 +67,4 @@ def furnish(folder: Path) -> None:
     shutil.copytree(golden / "marian", folder / "opus-mt-en-de")
     shutil.copytree(golden / "gpt2", folder / "gpt2")
     shutil.copytree(golden / "nllb", folder / "nllb-200-distilled-600M")
+    shutil.copytree(golden / "madlad", folder / "madlad400-3b-mt")

@@ -77,7 +77,7 @@ def test_the_document_lists_every_name():
     sizes = dict(V=19, d_model=16, d_ff=24, h=3, d_k=4, d_v=6, max_length=12)
     documented = {name: tuple(sizes[size.strip()] for size in shape.split(",")) for name, shape in table}
     expected = {}
-    for config in (BASE, LEARNED, UNTIED, BIASED):
+    for config in (BASE, LEARNED, dataclasses.replace(UNTIED, gated=True), BIASED):
         for name, shape in weight_shapes(config).items():
             expected[re.sub(r"layer_\d+", "layer_0", name)] = shape
     attention = [f"{x}_attention" for x in ("encoder.layer_0.self", "decoder.layer_0.self", "decoder.layer_0.cross")]
