@@ -10,7 +10,8 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tfmr.data.tokenizer import EOS_ID, SPECIAL_TOKENS, UNK_ID
+from tfmr.data.tags import Tags
+from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, SPECIAL_TOKENS, UNK_ID
 from tfmr.errors import InputError
 
 _WORD_START = "▁"
@@ -152,6 +153,7 @@ def in_our_order(content: Mapping[str, Any], ids: Sequence[int | None]) -> dict[
     stages = [*(stage for stage in stages if stage != _SPECIAL_AS_TEXT), _SPECIAL_AS_TEXT]
     return {
         **content,
+        "tags": Tags(control=(PAD_ID, BOS_ID, EOS_ID)).to_json(),
         "truncation": None,
         "padding": None,
         "post_processor": None,
@@ -181,4 +183,5 @@ def in_their_order(content: Mapping[str, Any], ids: Sequence[int]) -> dict[str, 
         renumbered = {"vocab": [model["vocab"][number] for number in kept], "unk_id": places[UNK_ID]}
     else:
         renumbered = {"vocab": {token: places[number] for token, number in model["vocab"].items() if number in places}}
-    return {**content, "added_tokens": sorted(added, key=lambda token: token["id"]), "model": {**model, **renumbered}}
+    theirs = {key: value for key, value in content.items() if key not in ("marks", "tags")}
+    return {**theirs, "added_tokens": sorted(added, key=lambda token: token["id"]), "model": {**model, **renumbered}}
