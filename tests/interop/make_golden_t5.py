@@ -150,7 +150,7 @@ def write_results(folder: Path, model, tokenizer, prefix: str) -> None:
     inputs = dict(input_ids=torch.tensor(source), attention_mask=torch.tensor(source != pad))
     greedy = model.generate(**inputs, do_sample=False, min_new_tokens=NEW, max_new_tokens=NEW)
     logits = model(**inputs, decoder_input_ids=torch.tensor(target)).logits
-    arrays = dict(source=source, target=target, logits=logits.numpy(), greedy=greedy[:, 1:].numpy())
+    arrays = dict(source=source, target=target, logits=logits.numpy()[:, ::4], greedy=greedy[:, 1:].numpy())
     np.savez_compressed(folder / "results.npz", **arrays)
     found = [translations(model, tokenizer, ids) for ids in encoded]
     cases = [

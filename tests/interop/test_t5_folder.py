@@ -68,7 +68,7 @@ def test_logits_are_those_of_transformers(family):
     known = [number for number in range(len(order)) if number != BOS_ID]
     theirs = golden["logits"][..., [order[number] for number in known]]
     assert np.ptp(theirs) > 5
-    np.testing.assert_allclose(logits[..., known], theirs, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(logits[:, ::4][..., known], theirs, rtol=0, atol=1e-4)  # those of every fourth place
     assert (logits[..., BOS_ID] < -1000).all()
 
 
