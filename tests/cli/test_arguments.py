@@ -10,7 +10,16 @@ import pytest
 
 from tfmr.cli import COMMANDS, command_module
 from tfmr.cli.arguments import _fields, _positionals, parse
-from tfmr.config import CausalLMConfig, Config, DataConfig, ModelConfig, PairsConfig, RunningTextConfig
+from tfmr.config import (
+    CausalLMConfig,
+    Config,
+    DataConfig,
+    DecodingConfig,
+    GenerationConfig,
+    ModelConfig,
+    PairsConfig,
+    RunningTextConfig,
+)
 from tfmr.errors import InputError
 
 
@@ -254,3 +263,9 @@ def test_a_word_after_a_flag_may_be_the_run():
 def test_pairs_and_text_have_their_own_options():
     with pytest.raises(InputError, match=r"unknown option --data\.files"):
         read(Config(data=PairsConfig()), ["--data.files", "input.txt"])
+
+
+@pytest.mark.parametrize(("config", "name"), [(GenerationConfig, "stop"), (DecodingConfig, "forbidden")])
+def test_text_that_is_not_utf_8_is_refused(config, name):
+    with pytest.raises(InputError, match=rf"{name} = .*must be text in UTF-8"):
+        config(**{name: ("a", "\udcff")})

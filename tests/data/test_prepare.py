@@ -351,3 +351,13 @@ def test_multi30k(shared_data, tmp_path):
     published = (real / "test_2016_flickr.lc.norm.tok.de").read_text(encoding="utf-8")
     assert "".join(f"{line}\n" for line in target) == published
     assert json.loads((prepared.directory / "manifest.json").read_text(encoding="utf-8")) == prepared.manifest
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY\x01\x00", b"something else"])
+def test_damaged_token_arrays_are_refused(tmp_path, damage):
+    writer = TokenWriter(tmp_path, "some", 100)
+    writer.extend([[4, EOS_ID]])
+    writer.close()
+    (tmp_path / "some.offsets.npy").write_bytes(damage)
+    with pytest.raises(InputError, match=r"the prepared arrays of some are damaged \(.*\); delete this folder"):
+        TokenArrays.open(tmp_path, "some")

@@ -40,6 +40,14 @@ class Checks:
             self.require(name, getattr(self._config, name) >= 0, "must be 0 or greater")
             self.require(name, getattr(self._config, name) < math.inf, "must be finite")
 
+    def text(self, *names: str) -> None:
+        """Requires the strings of fields to be Unicode text: arguments whose bytes are not UTF-8 contain surrogates."""
+        for name in names:
+            value = getattr(self._config, name)
+            strings = (value,) if isinstance(value, str) else value
+            valid = not any("\ud800" <= character <= "\udfff" for string in strings for character in string)
+            self.require(name, valid, "must be text in UTF-8")
+
     def share(self, *names: str) -> None:
         """Requires fields to be in [0, 1)."""
         for name in names:

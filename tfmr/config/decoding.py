@@ -56,6 +56,7 @@ class GenerationConfig(SamplingConfig):
         check = Checks(self._SECTION, self)
         check.positive("max_new_tokens", "batch_size")
         check.require("stop", all(self.stop), "contains an empty string; remove it")
+        check.text("stop")
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class DecodingConfig:
         check.at_least_zero("alpha", "coverage_penalty", "diversity", "min_length", "max_length", "no_repeat_ngram")
         enough = self.max_length == 0 or self.min_length <= self.max_length
         check.require("min_length", enough, f"must be at most decoding.max_length = {self.max_length}")
+        check.text("forbidden", "required")
         for name in ("forbidden", "required"):
             check.require(name, all(map(str.strip, getattr(self, name))), "contains an empty word; remove it")
         both = sorted(set(self.forbidden) & set(self.required))

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int64, Integer
 
 from tfmr.data.tokenizer import BOS_ID
+from tfmr.errors import InputError
 
 T = TypeVar("T", bound="TokenArrays")
 
@@ -48,8 +49,18 @@ class TokenArrays:
 
     @classmethod
     def open(cls: type[T], folder: Path, name: str) -> T:
-        """Maps `{name}.tokens.npy` and `{name}.offsets.npy` of a folder into memory."""
-        arrays = (np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in ("tokens", "offsets"))
+        """Maps `{name}.tokens.npy` and `{name}.offsets.npy` of a folder into memory.
+
+        Raises:
+          InputError: if one of them cannot be read.
+        """
+        try:
+            arrays = [np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in ("tokens", "offsets")]
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(
+                f"{folder}: the prepared arrays of {name} are damaged ({str(error).splitlines()[0]}); delete this "
+                "folder, and the corpus is prepared again"
+            ) from None
         return cls(*(array.view(np.ndarray) for array in arrays))
 
 
