@@ -105,6 +105,21 @@ def feed_forward(params, x, activation="relu"):
     return inner @ params["down"]["kernel"] + params["down"].get("bias", 0)
 
 
+def ssru(params, x, continues=None):
+    """Kim et al. (2019) for one sequence, one position at a time: x [t d] -> outputs [t d].
+
+    `continues` [t] is False where a new sequence starts, and True at the first position has no effect.
+    """
+    state, outputs = np.zeros(x.shape[1]), []
+    for t in range(len(x)):
+        if continues is not None and not continues[t]:
+            state = np.zeros(x.shape[1])
+        forget = 1 / (1 + np.exp(-(x[t] @ params["forget"] + params["forget_bias"])))
+        state = forget * state + (1 - forget) * (x[t] @ params["input"])
+        outputs.append(np.where(state > 0, state, 0))
+    return np.stack(outputs)
+
+
 def layer_norm(params, x, epsilon=1e-6):
     """Ba, Kiros and Hinton, equation 4, with the beta if there is one."""
     mean = x.mean(axis=-1, keepdims=True)
@@ -181,6 +196,10 @@ def decoder_layer(
     def self_attention(x):
         return multi_head_attention(params["self_attention"], x, x, self_mask, bias, scale)[0]
 
+    def recurrence(x):
+        before = None if self_mask is None else np.diagonal(self_mask, -1)
+        return ssru(params["recurrence"], x, None if before is None else [False, *before])
+
     def cross_attention(x):
         return multi_head_attention(params["cross_attention"], x, memory, cross_mask, None, scale)[0]
 
@@ -188,7 +207,10 @@ def decoder_layer(
         return feed_forward(params["feed_forward"], x, activation)
 
     options = dict(norm=norm, normalise=normalise)
-    x = _sublayer(params, "self_attention", x, self_attention, **options)
+    if "recurrence" in params:
+        x = _sublayer(params, "recurrence", x, recurrence, **options)
+    else:
+        x = _sublayer(params, "self_attention", x, self_attention, **options)
     x = _sublayer(params, "cross_attention", x, cross_attention, **options)
     return _sublayer(params, "feed_forward", x, position_wise, **options)
 

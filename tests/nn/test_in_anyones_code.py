@@ -16,6 +16,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from reference import random_parameters, relative_error
 
 from tfmr.nn import (
+    SSRU,
     Decoder,
     DecoderLayer,
     Dropout,
@@ -60,6 +61,7 @@ def draw(*shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
 
 
+RECURRENT_LAYER = dataclasses.replace(LAYER, decoder_recurrence="ssru")
 X, MEMORY = draw(BATCH, LENGTH, D_MODEL), draw(BATCH, SOURCE, D_MODEL, seed=1)
 IDS = jnp.asarray(np.random.default_rng(2).integers(0, VOCAB, (BATCH, LENGTH)), jnp.int32)
 SEGMENTS = jnp.asarray(np.arange(LENGTH) < np.arange(BATCH)[:, None] % LENGTH + 1, jnp.int32)
@@ -83,6 +85,10 @@ def self_attend(layer, x, segments):
 
 def cross_attend(layer, x, memory, segments):
     return layer(x, memory, self_mask=segment_mask(segments, segments))
+
+
+def recur(ssru, x, segments):
+    return ssru(x, segment_mask(segments, segments))
 
 
 def step(attention, x, segments):
@@ -155,6 +161,11 @@ def blocks():
             DecoderLayer(LAYER), (X, MEMORY, SEGMENTS), ("b,t,8", "b,s,8", "b,t"), call=cross_attend, floats=2
         ),
         "EncoderLayer(T5)": of_module(T5Layer(), (X, SEGMENTS), ("b,t,8", "b,t")),
+        "SSRU": of_module(SSRU(D_MODEL), (X, SEGMENTS), ("b,t,8", "b,t"), call=recur),
+        "SSRU.step": of_module(SSRU(D_MODEL), (X, SEGMENTS), ("b,6,8", "b,6"), call=step),
+        "DecoderLayer(ssru)": of_module(
+            DecoderLayer(RECURRENT_LAYER), (X, MEMORY, SEGMENTS), ("b,t,8", "b,s,8", "b,t"), call=cross_attend, floats=2
+        ),
         "Encoder": of_module(encoder, (X, SEGMENTS), ("b,t,8", "b,t"), call=self_attend, params=encoder_params),
         "Encoder(scan)": of_module(
             Encoder(LAYER, num_layers=2, causal=True, scan=True, remat=True), (X, SEGMENTS), ("b,t,8", "b,t"),
@@ -172,7 +183,7 @@ def blocks():
 BLOCKS = blocks()
 EVERY_BLOCK = pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
 # These contain all the others.
-LARGEST = ("Encoder(scan)", "DecoderLayer", "label_smoothed_cross_entropy")
+LARGEST = ("Encoder(scan)", "DecoderLayer", "DecoderLayer(ssru)", "label_smoothed_cross_entropy")
 WHOLE = pytest.mark.parametrize("block", [BLOCKS[name] for name in LARGEST], ids=LARGEST)
 
 
@@ -349,6 +360,7 @@ def test_what_is_refused_is_refused_in_one_line():
     float_mask = jnp.zeros((LENGTH, LENGTH))
     for attention in (scaled_dot_product_attention, causal_attention):
         assert "must be boolean" in message(attention, heads, heads, heads, float_mask)
+    assert "must be boolean" in message(SSRU(D_MODEL).init, jax.random.key(0), X, float_mask[None])
     key = jax.random.key(0)
     assert "multiple of num_heads = 3" in message(MultiHeadAttention(num_heads=3, d_model=16).init, key, draw(2, 4, 16))
     assert "'tanh': must be one of relu, gelu, gelu_exact, swish" in message(

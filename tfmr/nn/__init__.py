@@ -15,9 +15,11 @@ from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer, LayerC
 from tfmr.nn.masks import Segments, look_ahead_mask, padding_mask, segment_mask
 from tfmr.nn.relative_positions import RelativePositionBias
 from tfmr.nn.rms_norm import RMSNorm
+from tfmr.nn.ssru import SSRU, SSRUCache
 from tfmr.nn.stacks import Decoder, Encoder, stack_layers, unstack_layers
 
 __all__ = [
+    "SSRU",
     "Decoder",
     "DecoderLayer",
     "DecoderLayerCache",
@@ -33,6 +35,7 @@ __all__ = [
     "PositionwiseFeedForward",
     "RMSNorm",
     "RelativePositionBias",
+    "SSRUCache",
     "Segments",
     "TokenEmbedding",
     "causal_attention",

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from tfmr.nn.attention_choice import AttentionName, fused_instead
 from tfmr.nn.dropout import Dropout
-from tfmr.nn.masks import Segments, look_ahead_mask
+from tfmr.nn.masks import Segments, boolean, look_ahead_mask
 from tfmr.nn.parameters import parameter, with_rank
 from tfmr.nn.projection import project
 
@@ -58,7 +58,7 @@ def scaled_dot_product_attention(
     if mask is None:
         seen = None
     else:
-        mask = with_rank(_boolean(mask), scores.ndim)
+        mask = with_rank(boolean(mask), scores.ndim)
         seen = mask.any(axis=-1, keepdims=True)
         # Finite, so that the softmax of a fully masked row and its gradient are finite too.
         scores = jnp.where(mask, scores, jnp.finfo(dtype).min)
@@ -87,14 +87,6 @@ def _rounded_softmax_jvp(dtype: DTypeLike, primals: tuple[Array], tangents: tupl
     return weights, change(weights, *tangents).astype(dtype)
 
 
-def _boolean(mask: Array) -> Array:
-    if mask.dtype != jnp.bool_:
-        raise TypeError(
-            f"mask.dtype = {mask.dtype}: must be boolean, True where a query may attend; to add to the scores, use bias"
-        )
-    return mask
-
-
 def causal_attention(
     query: Float[Array, "*batch heads length d_k"],
     key: Float[Array, "*batch heads length d_k"],
@@ -113,7 +105,7 @@ def causal_attention(
     length = query.shape[-2]
     allowed = look_ahead_mask(length)
     if mask is not None:
-        allowed = with_rank(allowed, mask.ndim) & _boolean(mask)
+        allowed = with_rank(allowed, mask.ndim) & boolean(mask)
     blocks = causal_blocks(length)
     if len(blocks) == 1:
         return scaled_dot_product_attention(query, key, value, allowed, bias=bias, scale=scale, dropout=dropout)

@@ -18,6 +18,7 @@ from tfmr.nn.feed_forward import Activation, PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
 from tfmr.nn.masks import Segments
 from tfmr.nn.rms_norm import RMSNorm
+from tfmr.nn.ssru import SSRU, SSRUCache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ class LayerConfig:
       feed_forward_dropout_rate: dropout rate inside the feed-forward network.
       attention_function: computes attention in place of the default, see `MultiHeadAttention`.
       attention: whether attention may be fused, see `MultiHeadAttention`.
+      decoder_recurrence: "none", or "ssru": an `SSRU` in place of the decoder's self-attention.
     """
 
     num_heads: int
@@ -72,6 +74,7 @@ class LayerConfig:
     feed_forward_dropout_rate: float = 0.0
     attention_function: Callable[..., tuple[Array, Array | None]] | None = None
     attention: AttentionName = "xla"
+    decoder_recurrence: Literal["none", "ssru"] = "none"
 
 
 def make_norm(config: LayerConfig) -> LayerNorm | RMSNorm:
@@ -206,20 +209,25 @@ class EncoderLayer(TransformerLayer):
 
 @flax.struct.dataclass
 class DecoderLayerCache:
-    """The keys and values that a decoder layer keeps between decoding steps."""
+    """What a decoder layer keeps between decoding steps."""
 
-    self_attention: KeyValueCache
-    """Of the target tokens so far; the slots after them are zero."""
+    past: KeyValueCache | SSRUCache
+    """The keys and values of self-attention, or the states of the recurrent unit, for the target tokens so far; the
+    slots after them are zero."""
     cross_attention: KeyValue
-    """Of the encoder's output, computed once."""
+    """The keys and values of the encoder's output, computed once."""
 
 
 class DecoderLayer(TransformerLayer):
-    """Causal self-attention, attention to the encoder's output, and a feed-forward network."""
+    """Causal self-attention or a recurrent unit, attention to the encoder's output, and a feed-forward network."""
 
     def setup(self):
-        self.self_attention = self._attention(causal=True)
-        self.self_attention_norm = self._norm()
+        if self.config.decoder_recurrence == "ssru":
+            self.recurrence = SSRU(self.config.d_model, self.config.dtype, self.config.kernel_init)
+            self.recurrence_norm = self._norm()
+        else:
+            self.self_attention = self._attention(causal=True)
+            self.self_attention_norm = self._norm()
         self.cross_attention = self._attention()
         self.cross_attention_norm = self._norm()
         self.feed_forward = self._feed_forward()
@@ -238,10 +246,16 @@ class DecoderLayer(TransformerLayer):
     ) -> Float[Array, "*batch target d_model"]:
         """Returns the layer's output for a whole target.
 
-        No position attends to a later one; `self_mask` needs no look-ahead mask.
+        No position attends to a later one; `self_mask` needs no look-ahead mask. See `SSRU` for what a recurrent unit
+        makes of it.
+
+        Raises:
+          ValueError: if a bias is given to a recurrent unit.
         """
 
-        def attend_to_self(x: Array) -> Array:
+        def read_target(x: Array) -> Array:
+            if self.config.decoder_recurrence == "ssru":
+                return self.recurrence(x, self_mask)
             key_value = self.self_attention.keys_values(x)
             return self.self_attention.attend(x, key_value, self_mask, bias=self_bias, deterministic=deterministic)[0]
 
@@ -252,14 +266,16 @@ class DecoderLayer(TransformerLayer):
         def feed_forward(x: Array) -> Array:
             return self.feed_forward(x, deterministic=deterministic)
 
-        x = self._residual(x, self.self_attention_norm, attend_to_self, deterministic)
+        self._check_bias(self_bias)
+        x = self._residual(x, self._target_norm(), read_target, deterministic)
         x = self._residual(x, self.cross_attention_norm, attend_to_memory, deterministic)
         return self._residual(x, self.feed_forward_norm, feed_forward, deterministic)
 
     def start_cache(self, memory: Float[Array, "*batch source d_model"], length: int) -> DecoderLayerCache:
         """Returns the cache of an empty target, with `length` slots."""
+        past: Any = self.recurrence if self.config.decoder_recurrence == "ssru" else self.self_attention
         return DecoderLayerCache(
-            self_attention=self.self_attention.start_cache(memory.shape[:-2], length),
+            past=past.start_cache(memory.shape[:-2], length),
             cross_attention=self.cross_attention.keys_values(memory),
         )
 
@@ -273,21 +289,32 @@ class DecoderLayer(TransformerLayer):
         cross_mask: Bool[Array, "*#batch #heads #new #source"] | None = None,
         self_bias: Float[Array, "*#batch #heads #new length"] | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], DecoderLayerCache]:
-        """Returns the layer's output for new tokens, and the cache with their keys and values written from `index` on.
+        """Returns the layer's output for new tokens, and the cache with these tokens written from slot `index` on.
 
-        See `MultiHeadAttention.step` for the index, `self_mask` and `self_bias`.
+        See `MultiHeadAttention.step` or `SSRU.step` for the index, `self_mask` and `self_bias`.
         """
-        written = cache.self_attention
+        written: Any = cache.past
 
-        def attend_to_self(x: Array) -> Array:
+        def read_target(x: Array) -> Array:
             nonlocal written
-            output, written = self.self_attention.step(x, cache.self_attention, index, self_mask, bias=self_bias)
+            if self.config.decoder_recurrence == "ssru":
+                output, written = self.recurrence.step(x, written, index, self_mask)
+            else:
+                output, written = self.self_attention.step(x, written, index, self_mask, bias=self_bias)
             return output
 
         def attend_to_memory(x: Array) -> Array:
             return self.cross_attention.attend(x, cache.cross_attention, cross_mask)[0]
 
-        x = self._residual(x, self.self_attention_norm, attend_to_self, True)
+        self._check_bias(self_bias)
+        x = self._residual(x, self._target_norm(), read_target, True)
         x = self._residual(x, self.cross_attention_norm, attend_to_memory, True)
         x = self._residual(x, self.feed_forward_norm, self.feed_forward, True)
-        return x, dataclasses.replace(cache, self_attention=written)
+        return x, dataclasses.replace(cache, past=written)
+
+    def _target_norm(self) -> LayerNorm:
+        return self.recurrence_norm if self.config.decoder_recurrence == "ssru" else self.self_attention_norm
+
+    def _check_bias(self, self_bias: Array | None) -> None:
+        if self_bias is not None and self.config.decoder_recurrence == "ssru":
+            raise ValueError("self_bias: a recurrent unit has no scores to add it to; omit it")

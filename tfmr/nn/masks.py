@@ -43,3 +43,12 @@ def segment_mask(
 def look_ahead_mask(length: int) -> Bool[Array, "1 length length"]:
     """Lets each query attend to the keys at its own position and before (section 3.2.3)."""
     return jnp.tril(jnp.ones((1, length, length), dtype=bool))
+
+
+def boolean(mask: Array) -> Bool[Array, "..."]:
+    """Returns the mask; raises TypeError if it is not boolean."""
+    if mask.dtype != jnp.bool_:
+        raise TypeError(
+            f"mask.dtype = {mask.dtype}: must be boolean, True where a query may attend; to add to the scores, use bias"
+        )
+    return mask
