@@ -41,10 +41,11 @@ T5 = dataclasses.replace(
 T5_GATED = dataclasses.replace(
     T5, gated=True, activation="gelu", tie_embeddings="inputs", scale_output=False, num_encoder_layers=2
 )
+RECURRENT = dataclasses.replace(BASE, decoder_recurrence="ssru", num_decoder_layers=2)
 CONFIGS = pytest.mark.parametrize(
     "config",
-    [BASE, LEARNED, UNTIED, BIASED, T5, T5_GATED],
-    ids=["base", "learned", "untied", "biased", "t5", "t5-gated"],
+    [BASE, LEARNED, UNTIED, BIASED, T5, T5_GATED, RECURRENT],
+    ids=["base", "learned", "untied", "biased", "t5", "t5-gated", "recurrent"],
 )
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_transformers import BASE, BIASED, LEARNED, UNTIED, params_of
+from small_transformers import BASE, BIASED, CONFIGS, LEARNED, RECURRENT, UNTIED, params_of
 
 from tfmr.errors import InputError
 from tfmr.interop import flatten, load_safetensors, save_safetensors, unflatten, weight_shapes
@@ -24,7 +24,7 @@ def assert_same(found, expected):
     assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype("float32")}
 
 
-@pytest.mark.parametrize("config", [BASE, LEARNED, UNTIED, BIASED], ids=["base", "learned", "untied", "biased"])
+@CONFIGS
 def test_flat_names_and_back(config):
     weights = flatten(params_of(config))
     assert all(isinstance(x, np.ndarray) for x in weights.values())
@@ -77,12 +77,15 @@ def test_the_document_lists_every_name():
     sizes = dict(V=19, d_model=16, d_ff=24, h=3, d_k=4, d_v=6, max_length=12)
     documented = {name: tuple(sizes[size.strip()] for size in shape.split(",")) for name, shape in table}
     expected = {}
-    for config in (BASE, LEARNED, dataclasses.replace(UNTIED, gated=True), BIASED):
+    for config in (BASE, LEARNED, dataclasses.replace(UNTIED, gated=True), BIASED, RECURRENT):
         for name, shape in weight_shapes(config).items():
             expected[re.sub(r"layer_\d+", "layer_0", name)] = shape
     attention = [f"{x}_attention" for x in ("encoder.layer_0.self", "decoder.layer_0.self", "decoder.layer_0.cross")]
     feed_forward = ["encoder.layer_0.feed_forward", "decoder.layer_0.feed_forward"]
-    norms = [f"{block}_norm" for block in attention + feed_forward] + ["encoder.norm", "decoder.norm"]
+    norms = [f"{block}_norm" for block in [*attention, "decoder.layer_0.recurrence", *feed_forward]] + [
+        "encoder.norm",
+        "decoder.norm",
+    ]
     kinds = {"ATTENTION": attention, "FEED_FORWARD": feed_forward, "NORM": norms}
     for name, shape in documented.items():  # each kind of block is documented once
         kind, _, rest = name.partition(".")

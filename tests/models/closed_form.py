@@ -30,6 +30,10 @@ def _transformer(config):
     }
     for stack, (num_layers, attentions) in stacks.items():
         for attention in attentions:
+            if stack == "decoder" and attention == "self_attention" and config.decoder_recurrence == "ssru":
+                table[f"{stack}/recurrence/input"] = num_layers * d_model**2
+                table[f"{stack}/recurrence/forget"] = num_layers * (d_model + 1) * d_model
+                continue
             for name, size in _attention(config, config.attention_bias).items():
                 table[f"{stack}/{attention}/{name}"] = num_layers * size
         table[f"{stack}/feed_forward/up"] = num_layers * up

@@ -55,6 +55,7 @@ SMALL = TransformerConfig(
     gated=st.booleans(),
     feed_forward_bias=st.booleans(),
     tie_embeddings=st.sampled_from(["all", "decoder", "inputs", "none"]),
+    decoder_recurrence=st.sampled_from(["none", "ssru"]),
     scan_layers=st.booleans(),
     attention_bias=st.booleans(),
     output_bias=st.booleans(),
@@ -77,7 +78,13 @@ def test_base_and_big():
 
 @pytest.mark.parametrize(
     ("source", "target", "changes"),
-    [(48, 32, {}), (48, 130, {}), (20, 256, {}), (48, 32, dict(gated=True, positions="relative", norm_type="rms"))],
+    [
+        (48, 32, {}),
+        (48, 130, {}),
+        (20, 256, {}),
+        (48, 32, dict(gated=True, positions="relative", norm_type="rms")),
+        (48, 130, dict(decoder_recurrence="ssru")),
+    ],
 )
 def test_forward_flops_are_the_compilers(source, target, changes):
     sizes = dict(vocab_size=1000, d_model=128, d_ff=512, num_heads=4, d_k=32, d_v=48)

@@ -3,12 +3,13 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from tfmr.analysis import attention_share, cache_bytes, parameter_count, training_bytes, weight_breakdown
 from tfmr.cli import _dispatch
 from tfmr.config import CausalLMConfig
-from tfmr.models import CausalLM, gpt2_small, gpt3, init_params, transformer_base
+from tfmr.models import CausalLM, Transformer, TransformerConfig, gpt2_small, gpt3, init_params, transformer_base
 
 
 def test_gpt3_comes_to_the_well_known_number():
@@ -43,6 +44,16 @@ def test_the_cache_is_as_large_as_the_real_one():
         cache = model.apply({"params": params}, 1, 40, method="start_cache")
         found = sum(x.nbytes for x in jax.tree.leaves(cache))
         assert cache_bytes(model.config, 40) == found
+
+
+@pytest.mark.parametrize("recurrence", ["none", "ssru"])
+def test_the_cache_of_a_translation_model_is_as_large_as_the_real_one(recurrence):
+    shape = dict(num_encoder_layers=1, num_decoder_layers=3, num_heads=2, d_model=8, d_k=3, d_v=5, d_ff=4)
+    model = Transformer(TransformerConfig(vocab_size=9, decoder_recurrence=recurrence, dtype="bfloat16", **shape))
+    params = init_params(model, jax.random.key(0))
+    memory = jnp.zeros((1, 40, 8), jnp.bfloat16)
+    cache = model.apply({"params": params}, memory, 40, method="start_cache")
+    assert cache_bytes(model.config, 40) == sum(x.nbytes for x in jax.tree.leaves(cache.layers))
 
 
 def test_training_is_sixteen_bytes_a_parameter():

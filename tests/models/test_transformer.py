@@ -16,6 +16,7 @@ from small_transformers import (
     BIASED,
     CONFIGS,
     LEARNED,
+    RECURRENT,
     SENTENCES,
     SOURCE,
     SOURCES,
@@ -67,7 +68,9 @@ def test_without_segments_all_tokens_are_of_one_sentence():
 
 
 class TestDecodeStep:
-    @pytest.mark.parametrize("config", [BASE, LEARNED, BIASED, T5], ids=["base", "learned", "biased", "t5"])
+    @pytest.mark.parametrize(
+        "config", [BASE, LEARNED, BIASED, T5, RECURRENT], ids=["base", "learned", "biased", "t5", "recurrent"]
+    )
     def test_every_step_equals_decoding_the_whole_prefix(self, config):
         model, params = Transformer(config), {"params": params_of(config)}
         source_segments = padded([7, 3, 5, 1, 2, 7, 6, 4], SOURCE)
@@ -173,6 +176,12 @@ class TestParameters:
             "decoder": {"layer_0": decoder, "norm": norm},
         }
         biased = attention | {f"{name}_bias" for name in attention}
+        recurrent = {
+            "recurrence": {"input", "forget", "forget_bias"},
+            "recurrence_norm": norm,
+            **{name: block for name, block in decoder.items() if not name.startswith("self_attention")},
+        }
+        assert names(self.boxed(RECURRENT))["decoder"] == {"layer_0": recurrent, "layer_1": recurrent}
         encoder |= {"self_attention": biased}
         tree = self.boxed(BIASED)
         assert isinstance(tree.pop("output_bias"), nn.LogicallyPartitioned)

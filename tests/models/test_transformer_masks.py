@@ -16,6 +16,7 @@ from small_transformers import (
     BATCH,
     CONFIGS,
     LEARNED,
+    RECURRENT,
     SENTENCES,
     SOURCE,
     SOURCES,
@@ -109,7 +110,7 @@ class TestPacking:
         names = "source_segments", "target_segments", "source_positions", "target_positions"
         return logits_of(config, params_of(config), source, target, **{name: getattr(self, name) for name in names})
 
-    @pytest.mark.parametrize("config", [BASE, LEARNED, T5], ids=["base", "learned", "t5"])
+    @pytest.mark.parametrize("config", [BASE, LEARNED, T5, RECURRENT], ids=["base", "learned", "t5", "recurrent"])
     def test_packed_sentences_are_as_alone(self, config):
         source, target = tokens(2, 6), tokens(2, 5, seed=1)
         logits = self.logits(config, source, target)
@@ -154,12 +155,13 @@ class TestPacking:
             np.testing.assert_array_equal(by_decoder[source[0]], self.source_segments[row] == segment)
             np.testing.assert_array_equal(by_target[target[0]], self.target_segments[row] == segment)
 
-    def test_the_neighbour_changes_no_bit(self):
+    @pytest.mark.parametrize("config", [BASE, RECURRENT], ids=["base", "recurrent"])
+    def test_the_neighbour_changes_no_bit(self, config):
         source, target = tokens(2, 6), tokens(2, 5, seed=1)
-        one = self.logits(BASE, source, target)
+        one = self.logits(config, source, target)
         source = jnp.where(self.source_segments == 2, source, tokens(2, 6, seed=3))
         target = jnp.where(self.target_segments == 2, target, tokens(2, 5, seed=4))
-        other = self.logits(BASE, source, target)
+        other = self.logits(config, source, target)
         second = np.asarray(self.target_segments == 2)
         np.testing.assert_array_equal(np.asarray(one)[second], np.asarray(other)[second])
         assert not np.array_equal(np.asarray(one)[~second], np.asarray(other)[~second])

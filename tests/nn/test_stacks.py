@@ -29,8 +29,13 @@ def encoder(norm="post", dropout_rate=0.0, **options):
     )
 
 
-def decoder(norm="post", **options):
-    return Decoder(LayerConfig(**SHAPE, norm=norm), LAYERS, final_norm=norm == "pre", **options)
+def decoder(norm="post", recurrence="none", **options):
+    layer = LayerConfig(**SHAPE, norm=norm, decoder_recurrence=recurrence)
+    return Decoder(layer, LAYERS, final_norm=norm == "pre", **options)
+
+
+def recurrent_decoder(norm="post", **options):
+    return decoder(norm, "ssru", **options)
 
 
 @pytest.mark.parametrize("norm", ["post", "pre"])
@@ -64,7 +69,7 @@ def value_and_gradients(make, options, params):
     return output, gradients
 
 
-@pytest.fixture(scope="module", params=[encoder, decoder], ids=["encoder", "decoder"])
+@pytest.fixture(scope="module", params=[encoder, decoder, recurrent_decoder], ids=["encoder", "decoder", "ssru"])
 def loop(request):
     """A function that creates a stack, the parameters of the stack as a loop, and its output and gradients."""
     make = request.param

@@ -56,11 +56,13 @@ def longer_run(
     label_smoothing=0.1,
     dropout_rate=0.0,
     dtype="float32",
+    decoder_recurrence="none",
     ema_decay=0.0,
     shape=(1, 1, 1),
     is_t5=False,
 ):
-    model = tiny_model(dropout_rate=dropout_rate, dtype=dtype, **(T5 if is_t5 else {}))
+    changes = T5 if is_t5 else dict(decoder_recurrence=decoder_recurrence)
+    model = tiny_model(dropout_rate=dropout_rate, dtype=dtype, **changes)
     config = training_config(accumulation=accumulation, label_smoothing=label_smoothing, ema_decay=ema_decay)
     mesh = mesh_of(*shape)
     state, sharding = start_state(model, config, mesh)
@@ -138,6 +140,14 @@ def test_steps_of_a_t5_on_eight_devices_are_those_on_one():
     for side in ("source", "target"):
         table, before = (states.params[f"{side}_positions"]["embedding"] for states in (one[3], one[0]))
         assert (table != before).any(axis=1).sum() > 3, "every distance of the batch is learned"
+
+
+def test_a_recurrent_decoder_on_eight_devices():
+    one, metrics = run(3, decoder_recurrence="ssru")
+    eight, metrics_of_eight = run(3, decoder_recurrence="ssru", shape=MESHES["all"])
+    assert_close(metrics_of_eight, metrics, 1e-5)
+    assert relative_error(flat(eight[3].params), flat(one[3].params)) < 1e-5
+    assert one[0].params["decoder"]["layer_0"].keys() >= {"recurrence", "recurrence_norm"}
 
 
 def test_accumulation_on_eight_devices():

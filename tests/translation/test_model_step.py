@@ -49,7 +49,12 @@ def search(model, params, config, cached):
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 @pytest.mark.parametrize(
-    "changes", [{"tie_embeddings": "none"}, {"norm": "pre", "positions": "learned", "max_length": 16, "d_v": 4}]
+    "changes",
+    [
+        {"tie_embeddings": "none"},
+        {"norm": "pre", "positions": "learned", "max_length": 16, "d_v": 4},
+        {"decoder_recurrence": "ssru"},
+    ],
 )
 def test_cached_decoding_equals_uncached_decoding(beam_size, changes):
     model, params = make_model(**changes)

@@ -43,8 +43,8 @@ def attention_weights(
 
     Returns:
       The weights by name: `encoder/layer_0/self_attention`, `decoder/layer_0/self_attention`,
-      `decoder/layer_0/cross_attention`, ... A language model only has `decoder/layer_0/self_attention`, ... The weights
-      of a query sum to 1.
+      `decoder/layer_0/cross_attention`, ... A language model only has `decoder/layer_0/self_attention`, ..., and a
+      recurrent decoder only has cross-attention. The weights of a query sum to 1.
 
     Raises:
       InputError: if a sequence is empty or has more tokens than the model has positions.
@@ -133,6 +133,8 @@ def plot_sentence_attention(
     if stack not in _NAMES:
         raise InputError(f"stack = {stack!r}: must be one of {', '.join(_NAMES)}")
     number = config.num_encoder_layers if stack == "encoder" else config.num_decoder_layers
+    if stack == "decoder" and config.decoder_recurrence != "none":
+        raise InputError("stack = 'decoder': this model has a recurrent unit instead of self-attention; use 'cross'")
     layer = _check(layer, number, head, config.num_heads)
     attention = sentence_attention(translator, source, target)
     labels = {

@@ -70,6 +70,10 @@ class TransformerConfig(ModelConfig):
     """Use gated feed-forward networks, activation(x W_gate) * (x W_up), which have a third matrix."""
     feed_forward_bias: bool = True
     """Add biases to the feed-forward networks, as in the paper. T5 has none."""
+    decoder_recurrence: Literal["none", "ssru"] = "none"
+    """Recurrent unit in place of the decoder's self-attention. none: self-attention, as in the paper. ssru: the simpler
+    simple recurrent unit (Kim et al. 2019) of fast translation models, whose decoding steps cost the same at every
+    position."""
     output_bias: bool = False
     """Add a bias to the logits, as Marian does."""
     scale_output: bool = False
@@ -89,6 +93,10 @@ class TransformerConfig(ModelConfig):
         check = Checks("model", self)
         check.positive("num_encoder_layers", "num_decoder_layers", "d_model", "d_ff", "num_heads", "d_k", "d_v")
         check.positive("max_length", "norm_epsilon")
+        relative = self.positions == "relative" and self.decoder_recurrence != "none"
+        check.require(
+            "decoder_recurrence", not relative, "must be none with relative positions, a bias of self-attention"
+        )
         check.at_least_zero("start_token")
         fits = self.vocab_size == 0 or self.start_token < self.vocab_size
         check.require("start_token", fits, f"must be below model.vocab_size = {self.vocab_size}")

@@ -64,7 +64,8 @@ def write_ctranslate2(folder: str | os.PathLike, config: TransformerConfig, para
 def check_ctranslate2(config: ModelConfig) -> None:
     """Raises InputError if ctranslate2 is not installed, or listing every reason why it cannot represent a model."""
     model: TransformerConfig = require_kind("ctranslate2", config)
-    reasons = wrong_fields(model, scale_embeddings=True, embedding_norm=False, start_token=BOS_ID) + wrong_layers(model)
+    required = dict(scale_embeddings=True, embedding_norm=False, start_token=BOS_ID, decoder_recurrence="none")
+    reasons = wrong_fields(model, **required) + wrong_layers(model)
     if model.positions not in ("sinusoidal", "learned"):
         reasons.append(f"model.positions = {model.positions!r}, must be 'sinusoidal' or 'learned'")
     refuse_export("CTranslate2", reasons)

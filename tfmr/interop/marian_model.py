@@ -49,7 +49,12 @@ def check_marian(config: ModelConfig) -> None:
     """Raises an InputError that lists every reason why Marian cannot represent a model."""
     model: TransformerConfig = compatibility.require_kind("marian", config)
     required = dict(
-        norm="post", positions="sinusoidal", scale_embeddings=True, embedding_norm=False, start_token=BOS_ID
+        norm="post",
+        positions="sinusoidal",
+        scale_embeddings=True,
+        embedding_norm=False,
+        start_token=BOS_ID,
+        decoder_recurrence="none",
     )
     reasons = compatibility.wrong_fields(model, **required) + compatibility.wrong_layers(model)
     if model.tie_embeddings == "inputs":

@@ -18,7 +18,7 @@ from tfmr.models.model import Model, abstract_params, account_of, build_model
 from tfmr.nn.attention import causal_scores
 
 _ORDER = "embedding source_embedding output_embedding output_bias positions encoder decoder self_attention "
-_ORDER += "cross_attention query key value output feed_forward up gate down norms"
+_ORDER += "recurrence cross_attention query key value output input forget feed_forward up gate down norms"
 _USES = {"source_embedding": "embedding", "output_embedding": "unembedding"}
 _USES |= {"up": "up projection", "down": "down projection"}
 _ATTENTION = ("query", "key", "value", "output")
@@ -77,6 +77,7 @@ def forward_flops(config: ModelConfig, source_length: int, target_length: int) -
       encoder's self-attention and m n in cross-attention. Causal self-attention has m^2 below 128 positions, of which
       the mask excludes almost half after they are computed; from 256 positions on, only 5/8 of m^2 are computed
       (`tfmr.nn.attention.causal_scores`).
+    - recurrence, if the decoder has a recurrent unit in place of self-attention: 4 m d_model^2.
     - feed_forward: 4 n d_model d_ff; with a gate 6 n d_model d_ff.
     - logits: 2 m d_model V.
 
@@ -100,7 +101,8 @@ def training_flops_per_token(config: ModelConfig, source_length: int = 32, targe
 def cache_bytes(config: ModelConfig, length: int) -> int:
     """Returns the size in bytes of the keys and values of one text of `length` tokens.
 
-    For an encoder-decoder these are the keys and values of a target and of a source, both of this length.
+    For an encoder-decoder these are the keys and values of a target and of a source, both of this length. The states of
+    a recurrent unit take the place of a target's keys and values.
 
     Raises:
       InputError: if the kind of model has no account.
