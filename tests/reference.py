@@ -160,6 +160,16 @@ def sinusoids(positions, d_model):
     return table
 
 
+def tensor2tensor_sinusoids(positions, d_model):
+    """get_timing_signal_1d of tensor2tensor, entry by entry: from wavelength 2 pi to 10000 times that."""
+    table, half = np.zeros((len(positions), d_model)), d_model // 2
+    for row, position in enumerate(positions):
+        for i in range(half):
+            angle = position * np.exp(-i * np.log(10_000) / (half - 1))
+            table[row, i], table[row, half + i] = np.sin(angle), np.cos(angle)
+    return table
+
+
 def _sublayer(params, name, x, function, norm, epsilon=1e-6, normalise=layer_norm):
     if norm == "post":
         return normalise(params[f"{name}_norm"], x + function(x), epsilon)
@@ -232,6 +242,8 @@ def transformer(params, config, source, target_input):
             vectors = params[f"{side}_positions"]["embedding"][positions]
         elif config.positions == "sinusoidal":
             vectors = sinusoids(positions, config.d_model)
+        elif config.positions == "tensor2tensor":
+            vectors = tensor2tensor_sinusoids(positions, config.d_model)
         else:
             vectors = 0
         return table[tokens] * (np.sqrt(config.d_model) if config.scale_embeddings else 1) + vectors

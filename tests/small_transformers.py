@@ -41,7 +41,7 @@ T5 = dataclasses.replace(
 T5_GATED = dataclasses.replace(
     T5, gated=True, activation="gelu", tie_embeddings="inputs", scale_output=False, num_encoder_layers=2
 )
-RECURRENT = dataclasses.replace(BASE, decoder_recurrence="ssru", num_decoder_layers=2)
+RECURRENT = dataclasses.replace(BASE, decoder_recurrence="ssru", positions="tensor2tensor", num_decoder_layers=2)
 CONFIGS = pytest.mark.parametrize(
     "config",
     [BASE, LEARNED, UNTIED, BIASED, T5, T5_GATED, RECURRENT],

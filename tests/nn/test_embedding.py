@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reference import boxed_parameters, double, random_parameters, relative_error
 from transformations import check_transformations
 
-from tfmr.nn import LearnedPositions, TokenEmbedding, sinusoidal_positions
+from tfmr.nn import LearnedPositions, TokenEmbedding, sinusoidal_positions, tensor2tensor_positions
 from tfmr.nn.embedding import fairseq_positions
 
 VOCAB, D_MODEL = 11, 6
@@ -81,6 +81,12 @@ class TestSinusoidalPositions:
         angles = (positions[:, None] + 2) * np.exp(-np.log(10_000) * np.arange(half) / (half - 1))
         expected = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
         assert relative_error(fairseq_positions(jnp.asarray(positions), d_model), expected) < 1e-6
+
+    @pytest.mark.parametrize("d_model", [4, 256])
+    def test_tensor2tensors_equal_its_formula(self, d_model):
+        positions = np.r_[0:64, 100:1000:111]
+        found = tensor2tensor_positions(jnp.asarray(positions), d_model)
+        assert np.abs(found - reference.tensor2tensor_sinusoids(positions, d_model)).max() < 1e-6
 
     @settings(max_examples=20, deadline=None)
     @given(position=st.integers(0, 500), offset=st.integers(0, 500))

@@ -35,6 +35,7 @@ from tfmr.nn import (
     segment_mask,
     sinusoidal_positions,
     stack_layers,
+    tensor2tensor_positions,
 )
 from tfmr.training import label_smoothed_cross_entropy
 
@@ -155,6 +156,7 @@ def blocks():
         "TokenEmbedding.attend": of_module(embedding, (X,), ("b,t,8",), call="attend"),
         "LearnedPositions": of_module(LearnedPositions(VOCAB, D_MODEL), (IDS,), ("b,t",), floats=0),
         "sinusoidal_positions": Block(lambda _, i: sinusoidal_positions(i, D_MODEL), {}, (IDS,), ("b,t",), 0),
+        "tensor2tensor_positions": Block(lambda _, i: tensor2tensor_positions(i, D_MODEL), {}, (IDS,), ("b,t",), 0),
         "Dropout": dropout,
         "EncoderLayer": of_module(EncoderLayer(LAYER), (X, SEGMENTS), ("b,t,8", "b,t"), call=self_attend),
         "DecoderLayer": of_module(

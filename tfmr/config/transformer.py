@@ -40,10 +40,10 @@ class TransformerConfig(ModelConfig):
     """Normalise with LayerNorm, as in the paper, or with RMSNorm, which has no mean and no shift, as T5 does."""
     norm_epsilon: float = 1e-6
     """Epsilon added to the variance in norms (1e-6 in tensor2tensor, 1e-5 in PyTorch)."""
-    positions: Literal["sinusoidal", "learned", "fairseq", "relative"] = "sinusoidal"
-    """Type of position encoding (section 3.5; Table 3, row E). fairseq: the sinusoids of M2M100 and NLLB. relative: no
-    position vectors, but a bias on the scores of self-attention that depends on the distance, as in T5; each stack has
-    a table that all its layers share."""
+    positions: Literal["sinusoidal", "tensor2tensor", "fairseq", "learned", "relative"] = "sinusoidal"
+    """Type of position encoding (section 3.5; Table 3, row E). tensor2tensor: the sinusoids of that program and of
+    Marian. fairseq: those of M2M100 and NLLB. relative: no position vectors, but a bias on the scores of self-attention
+    that depends on the distance, as in T5; each stack has a table that all its layers share."""
     max_length: int = 1024
     """Number of learned positions, which limits the length of a sequence. Unused with other positions."""
     relative_buckets: int = 32
@@ -104,6 +104,8 @@ class TransformerConfig(ModelConfig):
         check.require("relative_buckets", even, "must be even and at least 4")
         enough = self.relative_max_distance > self.relative_buckets // 2
         check.require("relative_max_distance", enough, "must be greater than half of relative_buckets")
+        small = self.positions in ("tensor2tensor", "fairseq") and self.d_model < 4
+        check.require("d_model", not small, f"must be 4 or greater with positions = {self.positions!r}")
         check_token_model(self, check)
 
     @property

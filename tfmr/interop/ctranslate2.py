@@ -18,7 +18,7 @@ from tfmr.interop.compatibility import refuse_export, require_kind, wrong_fields
 from tfmr.interop.folders import own_files, register_format, vocabulary
 from tfmr.interop.marian_model import NEVER
 from tfmr.interop.weights import flatten
-from tfmr.nn import sinusoidal_positions
+from tfmr.nn.embedding import SINUSOIDS
 
 LONGEST = 2048
 """Number of sinusoids written, which limits the length of source and target in tokens."""
@@ -66,8 +66,8 @@ def check_ctranslate2(config: ModelConfig) -> None:
     model: TransformerConfig = require_kind("ctranslate2", config)
     required = dict(scale_embeddings=True, embedding_norm=False, start_token=BOS_ID, decoder_recurrence="none")
     reasons = wrong_fields(model, **required) + wrong_layers(model)
-    if model.positions not in ("sinusoidal", "learned"):
-        reasons.append(f"model.positions = {model.positions!r}, must be 'sinusoidal' or 'learned'")
+    if model.positions not in ("sinusoidal", "tensor2tensor", "learned"):
+        reasons.append(f"model.positions = {model.positions!r}, must be 'sinusoidal', 'tensor2tensor' or 'learned'")
     refuse_export("CTranslate2", reasons)
     try:
         importlib.import_module("ctranslate2")  # by name, because type checkers may not have it
@@ -87,7 +87,8 @@ def _fill(spec: Any, config: TransformerConfig, weights: dict[str, np.ndarray]) 
     bias = weights.get("output_bias", np.zeros(config.vocab_size, np.float32)).copy()
     bias[[PAD_ID, BOS_ID]] = NEVER  # tfmr never writes these tokens
     spec.decoder.projection.bias = bias
-    sinusoids = np.asarray(sinusoidal_positions(jnp.arange(LONGEST), config.d_model))
+    encode = SINUSOIDS.get(config.positions)
+    sinusoids = None if encode is None else np.asarray(encode(jnp.arange(LONGEST), config.d_model))
     for stack, side in (("encoder", "source"), ("decoder", "target")):
         described = getattr(spec, stack)
         described.position_encodings.encodings = weights.get(f"{side}_positions.embedding", sinusoids)

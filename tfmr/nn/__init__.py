@@ -8,7 +8,7 @@ from tfmr.nn.attention import (
     scaled_dot_product_attention,
 )
 from tfmr.nn.dropout import Dropout
-from tfmr.nn.embedding import LearnedPositions, TokenEmbedding, sinusoidal_positions
+from tfmr.nn.embedding import LearnedPositions, TokenEmbedding, sinusoidal_positions, tensor2tensor_positions
 from tfmr.nn.feed_forward import PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
 from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer, LayerConfig
@@ -45,5 +45,6 @@ __all__ = [
     "segment_mask",
     "sinusoidal_positions",
     "stack_layers",
+    "tensor2tensor_positions",
     "unstack_layers",
 ]

@@ -59,18 +59,30 @@ def sinusoidal_positions(positions: Int[Array, "*length"], d_model: int) -> Floa
     return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*positions.shape, d_model)
 
 
-def fairseq_positions(positions: Int[Array, "*length"], d_model: int) -> Float[Array, "*length d_model"]:
-    """Returns the sinusoids of fairseq, as M2M100 and NLLB have them: all sines, then all cosines.
+def tensor2tensor_positions(positions: Int[Array, "*length"], d_model: int) -> Float[Array, "*length d_model"]:
+    """Returns the sinusoids of tensor2tensor, which Marian has as well: all sines, then all cosines.
 
-    They differ from the paper's in their order, in the wavelengths, 10000^(i / (d_model / 2 - 1)), and in that the
-    first position is 2, after those of fairseq's first two tokens. `d_model` must be even and at least 4.
+    They differ from the paper's in their order and in the wavelengths, 2 pi 10000^(i / (d_model / 2 - 1)). `d_model`
+    must be even and at least 4.
     """
     half = d_model // 2
-    angles = _angles(positions + 2, 10_000.0 ** (-np.arange(half) / (half - 1)))
+    angles = _angles(positions, 10_000.0 ** (-np.arange(half) / (half - 1)))
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
 
 
-SINUSOIDS = {"sinusoidal": sinusoidal_positions, "fairseq": fairseq_positions}
+def fairseq_positions(positions: Int[Array, "*length"], d_model: int) -> Float[Array, "*length d_model"]:
+    """Returns the sinusoids of fairseq, as M2M100 and NLLB have them: tensor2tensor's, from position 2 on.
+
+    The first two positions are those of fairseq's first two tokens. `d_model` must be even and at least 4.
+    """
+    return tensor2tensor_positions(positions + 2, d_model)
+
+
+SINUSOIDS = {
+    "sinusoidal": sinusoidal_positions,
+    "tensor2tensor": tensor2tensor_positions,
+    "fairseq": fairseq_positions,
+}
 """The position encodings that are functions of the position, by the name in a model's configuration."""
 
 
