@@ -27,8 +27,9 @@ class Arguments:
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
     """A folder that tfmr export has written, except CTranslate2's; a folder of transformers with config.json,
     model.safetensors (or several files with an index) and the tokenizer's files, such as tokenizer.json, spiece.model,
-    sentencepiece.bpe.model, source.spm and target.spm, or vocab.json and merges.txt; or a safetensors file with flat
-    names."""
+    sentencepiece.bpe.model, source.spm and target.spm, or vocab.json and merges.txt; a model of Marian itself, such as
+    Firefox's: a file in its binary format with a vocab.spm beside it, or the folder of both; or a safetensors file with
+    flat names."""
     run: Run
     """The run directory to create. It must not exist."""
     source_lang: str = ""
@@ -36,7 +37,8 @@ class Arguments:
     target_lang: str = ""
     """For a model of many languages: the language to translate into unless translate names another."""
     tokenizer: str = ""
-    """For a safetensors file: its tokenizer.json."""
+    """For a safetensors file: its tokenizer.json. For a model of Marian itself: its vocab.spm, if the folder has
+    several."""
 
 
 def main(arguments: list[str]) -> None:
@@ -49,7 +51,7 @@ def main(arguments: list[str]) -> None:
     from tfmr.runs import RunDirectory
     from tfmr.runs.checkpoints import save_params
 
-    config, tokenizer, params = _read_file(options) if Path(options.source).is_file() else _read_folder(options)
+    config, tokenizer, params = _read(options)
     with new_folder(options.run) as folder:
         run = RunDirectory(folder)
         run.write_tokenizer(tokenizer)
@@ -57,6 +59,14 @@ def main(arguments: list[str]) -> None:
         run.write_config(config)
     command = _COMMANDS.get(type(config.data), "tfmr evaluate {}")
     print(f"created {options.run}; to use it: {command.format(shlex.quote(options.run))}")
+
+
+def _read(options: Arguments) -> "RunParts":
+    from tfmr.interop import find_marian_binary, read_marian_native
+
+    if file := find_marian_binary(options.source):
+        return read_marian_native(file, options.tokenizer)
+    return _read_file(options) if Path(options.source).is_file() else _read_folder(options)
 
 
 def _read_folder(options: Arguments) -> "RunParts":

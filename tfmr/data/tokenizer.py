@@ -339,7 +339,7 @@ class SentencePieceTokenizer(Tokenizer):
         self.vocab_size = max(self._names) + 1
         self._models = {"source": source_model, "target": target_model}
         self._source, self._target = (
-            _load_sentence_piece(f"{name}, {side}", data) for side, data in self._models.items()
+            load_sentence_piece(f"{name}, {side}", data) for side, data in self._models.items()
         )
         special = {SPECIAL_TOKENS[number]: number for number in (PAD_ID, UNK_ID, EOS_ID)}
         if any(self._pieces.get(token) != number for token, number in special.items()):
@@ -473,7 +473,8 @@ def _byte_of_character() -> dict[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
 
 
-def _load_sentence_piece(name: str, data: bytes) -> Any:
+def load_sentence_piece(name: str, data: bytes) -> Any:
+    """Returns a SentencePiece model; raises InputError if it cannot be read or sentencepiece is not installed."""
     try:
         import sentencepiece
     except ImportError as error:
