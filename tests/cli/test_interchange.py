@@ -259,7 +259,10 @@ FOLDERS = {
     "bert": ({"config.json": '{"model_type": "bert"}', "pytorch_model.bin": ""}, "is a model of type 'bert'"),
     "llama": ({"config.json": '{"model_type": "llama"}', "tokenizer.json": "{}"}, "is a model of type 'llama'"),
     "ctranslate2": ({"config.json": "{}", "model.bin": "", "shared_vocabulary.json": "[]"}, "is a CTranslate2 model"),
-    "marian itself": ({"decoder.yml": "", "model.npz": "", "source.spm": ""}, "is a model in Marian's own format"),
+    "marian itself": (
+        {"decoder.yml": "", "model.npz": "", "source.spm": ""},
+        "is a model in Marian's .npz format; convert it with marian-conv",
+    ),
     "the cache": ({"snapshots/0a1b/config.json": "{}"}, "is a folder of the Hugging Face cache"),
 }
 

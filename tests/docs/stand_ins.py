@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from documented import REPOSITORY
+from marian_files import write_firefox_folder
 from tiny_run import write_words
 
 from tfmr import Config, DecodingConfig, PairsConfig, TrainingConfig, TransformerConfig
@@ -68,3 +69,4 @@ def furnish(folder: Path) -> None:
     shutil.copytree(golden / "gpt2", folder / "gpt2")
     shutil.copytree(golden / "nllb", folder / "nllb-200-distilled-600M")
     shutil.copytree(golden / "madlad", folder / "madlad400-3b-mt")
+    write_firefox_folder(folder / "enpt", [f"{i} {line}" for i in range(40) for line in SENTENCES])

@@ -1,8 +1,6 @@
 """Models in Marian's binary format against what Marian computes with them: marian_files.py."""
 
-import io
 import re
-import struct
 from pathlib import Path
 
 import jax
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 from marian_files import (
     FLOAT32,
+    MODEL,
     OPTIONS,
     SELF_ATTENTION,
     UNTIED,
@@ -19,6 +18,7 @@ from marian_files import (
     float_items,
     int8_items,
     options_item,
+    write_firefox_folder,
 )
 
 from tfmr.cli import _dispatch
@@ -75,34 +75,10 @@ def test_the_logits_are_marians(changes, eight_bits, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def vocabulary() -> bytes:
-    """A SentencePiece model in which EOS is 0 and the unknown token 1, as Marian trains it."""
-    sentencepiece = pytest.importorskip("sentencepiece")
-    written = io.BytesIO()
-    options = dict(vocab_size=PIECES, bos_id=-1, pad_id=-1, eos_id=0, unk_id=1, hard_vocab_limit=False)
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(LINES * 5), model_writer=written, minloglevel=2, model_type="unigram", **options
-    )
-    return written.getvalue()
-
-
-@pytest.fixture(scope="module")
-def folder(vocabulary, tmp_path_factory) -> Path:
-    """A folder as Firefox's models come in, with a model of 8 bits."""
-    import sentencepiece
-
+def folder(tmp_path_factory) -> Path:
+    pytest.importorskip("sentencepiece")
     folder = tmp_path_factory.mktemp("marian") / "enxx"
-    folder.mkdir()
-    size = sentencepiece.SentencePieceProcessor(model_proto=vocabulary).get_piece_size()
-    options = BASE | {"dim-vocabs": [size, size]}
-    weights = marian_files.random_weights(options, size)
-    weights["decoder_ff_logit_out_b"][0, 0] = 2.5  # translations end
-    (folder / "vocab.enxx.spm").write_bytes(vocabulary)
-    content = file_of([*int8_items(weights)[0], options_item(options)])
-    (folder / "model.enxx.intgemm.alphas.bin").write_bytes(content)
-    (folder / "lex.s2t.bin").write_bytes(struct.pack("<2Q", 0xF11A48D5013417F5, 7))  # a shortlist, which is not read
-    settings = "models:\n  - model.enxx.intgemm.alphas.bin\nvocabs: [vocab.enxx.spm, vocab.enxx.spm]\n"
-    (folder / "config.yml").write_text(settings + "beam-size: 1\nnormalize: 0.7\nword-penalty: 0\n")
+    write_firefox_folder(folder, LINES * 5)
     return folder
 
 
@@ -113,11 +89,11 @@ def run(folder, tmp_path_factory) -> str:
     return run
 
 
-def test_the_texts_are_marians(folder, vocabulary, run):
+def test_the_texts_are_marians(folder, run):
     import sentencepiece
 
-    pieces = sentencepiece.SentencePieceProcessor(model_proto=vocabulary)
-    weights = read_marian_binary(folder / "model.enxx.intgemm.alphas.bin")[1]
+    pieces = sentencepiece.SentencePieceProcessor(str(folder / "vocab.enxx.spm"))
+    weights = read_marian_binary(folder / MODEL)[1]
     expected = [pieces.decode(Marian(weights).greedy([*pieces.encode(line), 0], 0, 12)).strip() for line in LINES[:6]]
     config, tokenizer, _ = load_run(run)
     assert config.decoding == DecodingConfig(beam_size=1, length_penalty="power", alpha=0.7)
@@ -250,15 +226,14 @@ class TestRefused:
         assert len(messages) > 100
         assert not any("\n" in message for message in messages)
 
-    def test_a_folder_with_several_models_or_vocabularies_asks_for_one(self, folder, vocabulary, tmp_path):
-        (model,) = folder.glob("model.*.bin")
+    def test_a_folder_with_several_models_or_vocabularies_asks_for_one(self, folder, tmp_path):
         for name in ("a.bin", "b.bin"):
-            (tmp_path / name).write_bytes(model.read_bytes())
+            (tmp_path / name).write_bytes((folder / MODEL).read_bytes())
         run = tmp_path / "run"
         message = refused("import", tmp_path, run)
         assert f"has 2 Marian models; give one of {tmp_path / 'a.bin'}, {tmp_path / 'b.bin'}" in message
         assert "has no vocab.spm; add it, or give it with --tokenizer" in refused("import", tmp_path / "a.bin", run)
-        (tmp_path / "source.spm").write_bytes(vocabulary)
+        (tmp_path / "source.spm").write_bytes((folder / "vocab.enxx.spm").read_bytes())
         (tmp_path / "target.spm").write_bytes(b"another")
         assert "has the vocabularies source.spm, target.spm; tfmr needs one" in refused(
             "import", tmp_path / "a.bin", run

@@ -46,6 +46,12 @@ def test_the_cache_is_as_large_as_the_real_one():
         assert cache_bytes(model.config, 40) == found
 
 
+def test_the_matrices_of_a_recurrent_unit_are_one_use():
+    table = weight_breakdown(dataclasses.replace(transformer_base(), decoder_recurrence="ssru"))
+    assert table["recurrence"] == 6 * 2 * 512 * 512
+    assert table["query"] == 12 * 512 * 512
+
+
 @pytest.mark.parametrize("recurrence", ["none", "ssru"])
 def test_the_cache_of_a_translation_model_is_as_large_as_the_real_one(recurrence):
     shape = dict(num_encoder_layers=1, num_decoder_layers=3, num_heads=2, d_model=8, d_k=3, d_v=5, d_ff=4)

@@ -135,7 +135,7 @@ def _other_kind(folder: Path) -> str:
     if (folder / "model.bin").is_file() and any(folder.glob("*vocabulary.*")):
         return "a CTranslate2 model; import the model that it was converted from"
     if (folder / "decoder.yml").is_file():
-        return "a model in Marian's own format; convert it with convert_marian_to_pytorch.py from transformers"
+        return "a model in Marian's .npz format; convert it with marian-conv -f model.npz -t model.bin"
     if (folder / "snapshots").is_dir():
         return "a folder of the Hugging Face cache; give one of the folders in its snapshots"
     return ""

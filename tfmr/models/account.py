@@ -20,7 +20,7 @@ from tfmr.nn.attention import causal_scores
 _ORDER = "embedding source_embedding output_embedding output_bias positions encoder decoder self_attention "
 _ORDER += "recurrence cross_attention query key value output input forget feed_forward up gate down norms"
 _USES = {"source_embedding": "embedding", "output_embedding": "unembedding"}
-_USES |= {"up": "up projection", "down": "down projection"}
+_USES |= {"up": "up projection", "down": "down projection", "input": "recurrence", "forget": "recurrence"}
 _ATTENTION = ("query", "key", "value", "output")
 
 

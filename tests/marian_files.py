@@ -6,10 +6,13 @@ the data. Types: 0x101 bytes, 0x404 float32, 0x4101 int8 with the float32 multip
 int8 are transposed, the table Wemb is not.
 """
 
+import io
 import struct
+from pathlib import Path
 
 import numpy as np
 
+MODEL = "model.enxx.intgemm.alphas.bin"
 BYTES, FLOAT32, INT8 = 0x101, 0x404, 0x4101
 D_MODEL, D_FF, HEADS, ENCODER, DECODER = 16, 24, 2, 2, 2
 OPTIONS = {
@@ -127,6 +130,33 @@ def file_of(items: list, version: int = 1) -> bytes:
     content += b"".join(names) + b"".join(struct.pack(f"<{len(shape)}i", *shape) for _, _, shape, _ in items)
     padding = 256 - (len(content) + 8) % 256
     return content + struct.pack("<Q", padding) + bytes(padding) + b"".join(data for *_, data in items)
+
+
+def vocabulary_of(lines: list[str], size: int) -> bytes:
+    """Returns a SentencePiece model in which EOS is 0 and the unknown token 1, as Marian trains it."""
+    import sentencepiece
+
+    written = io.BytesIO()
+    options = dict(vocab_size=size, bos_id=-1, pad_id=-1, eos_id=0, unk_id=1, hard_vocab_limit=False, minloglevel=2)
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_writer=written, **options)
+    return written.getvalue()
+
+
+def write_firefox_folder(folder: Path, lines: list[str]) -> None:
+    """Creates a folder as Firefox's models come in, with a recurrent decoder and weights of 8 bits."""
+    import sentencepiece
+
+    folder.mkdir()
+    vocabulary = vocabulary_of(lines, 60)
+    size = sentencepiece.SentencePieceProcessor(model_proto=vocabulary).get_piece_size()
+    options = OPTIONS | {"dim-vocabs": [size, size]}
+    weights = random_weights(options, size)
+    weights["decoder_ff_logit_out_b"][0, 0] = 2.5  # translations end
+    (folder / "vocab.enxx.spm").write_bytes(vocabulary)
+    (folder / MODEL).write_bytes(file_of([*int8_items(weights)[0], options_item(options)]))
+    (folder / "lex.s2t.bin").write_bytes(struct.pack("<2Q", 0xF11A48D5013417F5, 7))  # a shortlist, which is not read
+    settings = f"models:\n  - {MODEL}\nvocabs: [vocab.enxx.spm, vocab.enxx.spm]\n"
+    (folder / "config.yml").write_text(settings + "beam-size: 1\nnormalize: 0.7\nword-penalty: 0\n")
 
 
 class Marian:
