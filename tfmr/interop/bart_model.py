@@ -69,6 +69,7 @@ def check_bart(family: Family, config: ModelConfig) -> None:
         positions=family.positions,
         norm_epsilon=EPSILON,
         tie_embeddings="all",
+        decoder_recurrence="none",
     )
     if not family.output_bias:
         required["output_bias"] = False
