@@ -47,6 +47,14 @@ def drawn(figure):
 
 
 class TestSentence:
+    def test_a_recurrent_decoder_has_attention_to_the_source_alone(self):
+        translator = make_translator(decoder_recurrence="ssru")
+        weights = sentence_attention(translator, "abc", "de").weights
+        assert {name.partition("/")[0] for name in weights if name.endswith("self_attention")} == {"encoder"}
+        assert sum(name.startswith("decoder") and name.endswith("cross_attention") for name in weights) == 2
+        with pytest.raises(InputError, match="stack = 'decoder': this model has a recurrent unit"):
+            plot_sentence_attention(translator, "abc", "de", stack="decoder")
+
     def test_the_tokens_are_those_that_the_model_reads_and_writes(self):
         translator = make_translator()
         found = sentence_attention(translator, "abc", "de")
