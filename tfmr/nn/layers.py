@@ -312,7 +312,7 @@ class DecoderLayer(TransformerLayer):
         x = self._residual(x, self.feed_forward_norm, self.feed_forward, True)
         return x, dataclasses.replace(cache, past=written)
 
-    def _target_norm(self) -> LayerNorm:
+    def _target_norm(self) -> LayerNorm | RMSNorm:
         return self.recurrence_norm if self.config.decoder_recurrence == "ssru" else self.self_attention_norm
 
     def _check_bias(self, self_bias: Array | None) -> None:
