@@ -29,8 +29,9 @@ from tfmr.data.tokenizer import BOS_ID, EOS_ID
 from tfmr.errors import InputError
 from tfmr.language_model import Generator
 from tfmr.models import CausalLM, init_params
-from tfmr.runs.parameters import read_params, state_steps
+from tfmr.runs.parameters import read_params
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.runs.saved_steps import state_steps
 from tfmr.training import fit, make_optimizer, make_schedule, task_for
 from tfmr.training.loss import token_loss
 from tfmr.training.resume import check_same_run

@@ -22,8 +22,9 @@ from tfmr.models import Transformer
 from tfmr.runs.checkpoints import Checkpointer
 from tfmr.runs.checksums import named_leaves
 from tfmr.runs.metrics import read_metric_lines
-from tfmr.runs.parameters import read_params, state_steps
+from tfmr.runs.parameters import read_params
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.runs.saved_steps import state_steps
 from tfmr.training import make_optimizer, make_schedule
 from tfmr.training.sharding import make_mesh
 from tfmr.training.state import checkpoint_targets, make_sharded_state

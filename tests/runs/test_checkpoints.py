@@ -24,8 +24,9 @@ from tfmr.runs import checkpoint_items as items_module
 from tfmr.runs.averaging import average_checkpoints
 from tfmr.runs.checkpoint_items import DamagedCheckpoint
 from tfmr.runs.checkpoints import Checkpointer
-from tfmr.runs.parameters import read_params, state_steps
+from tfmr.runs.parameters import read_params
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.runs.saved_steps import state_steps
 from tfmr.training.state import checkpoint_items, checkpoint_targets, state_from_items
 
 CONFIG = tiny_model().config

@@ -35,8 +35,9 @@ from tfmr.models.account import training_flops_per_token
 from tfmr.models.chips import DEVICE_KINDS
 from tfmr.runs.lock import locked
 from tfmr.runs.metrics import read_metric_lines
-from tfmr.runs.parameters import load_run, read_params, state_steps
+from tfmr.runs.parameters import load_run, read_params
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.runs.saved_steps import state_steps
 from tfmr.training import Diverged, Stopped
 from tfmr.training.resume import corpus_has_changed
 from tfmr.training.task import EvaluationOptions

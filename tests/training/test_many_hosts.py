@@ -17,8 +17,8 @@ from tiny_run import numbers, tiny_run, write_recipe, write_words
 
 from tfmr.config import Config, MeshConfig
 from tfmr.runs.metrics import read_metric_lines
-from tfmr.runs.parameters import state_steps
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.runs.saved_steps import state_steps
 
 pytestmark = pytest.mark.slow
 

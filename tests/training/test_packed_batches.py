@@ -18,7 +18,8 @@ from tfmr.data.pairs import encode_pairs
 from tfmr.data.prepare import prepare_pairs
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
-from tfmr.runs.parameters import read_params, state_steps
+from tfmr.runs.parameters import read_params
+from tfmr.runs.saved_steps import state_steps
 from tfmr.training.loss import token_loss
 
 PAIRS = 150

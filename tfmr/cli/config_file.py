@@ -10,6 +10,9 @@ from tfmr.cli.arguments import parse
 from tfmr.config import KINDS, Config
 from tfmr.errors import InputError, nearest
 
+_SHORT = {"--init-from": "--fine-tuning.init-from"}
+"""Options of a config that have a short form."""
+
 
 def parse_config(arguments: list[str], prog: str) -> Config:
     """Returns the Config of `CONFIG [--section.field VALUE ...]`; an empty workdir becomes runs/ and the file's name.
@@ -17,6 +20,7 @@ def parse_config(arguments: list[str], prog: str) -> Config:
     Raises:
       InputError: for a missing or wrong file, an unknown option, or a wrong value.
     """
+    arguments = [_written_out(argument) for argument in arguments]
     if arguments and not arguments[0].startswith("-"):
         path, *overrides = arguments
         config = load_config(path)
@@ -25,6 +29,12 @@ def parse_config(arguments: list[str], prog: str) -> Config:
     if {"-h", "--help"} & set(arguments):
         return parse(Config, arguments, prog=f"{prog} CONFIG", default=Config())
     raise InputError(f"no config file given; it comes first, as in: {prog} configs/demo.py")
+
+
+def _written_out(argument: str) -> str:
+    """Returns an option without its short form."""
+    name, equals, value = argument.partition("=")
+    return _SHORT.get(name.replace("_", "-"), name) + equals + value
 
 
 def load_config(path: str) -> Config:

@@ -8,6 +8,7 @@ from tfmr.config.causal_lm import CausalLMConfig
 from tfmr.config.data import DataConfig, default_cache
 from tfmr.config.decoding import DecodingConfig, GenerationConfig, SamplingConfig
 from tfmr.config.devices import DistributedConfig, MeshConfig
+from tfmr.config.fine_tuning import FineTuningConfig
 from tfmr.config.model import ModelConfig
 from tfmr.config.pairs import PairsConfig
 from tfmr.config.run import (
@@ -30,6 +31,7 @@ __all__ = [
     "DataConfig",
     "DecodingConfig",
     "DistributedConfig",
+    "FineTuningConfig",
     "GenerationConfig",
     "MeshConfig",
     "ModelConfig",

@@ -1,6 +1,7 @@
 """The base of every kind of model configuration."""
 
 import abc
+from typing import ClassVar
 
 from tfmr.config.checks import Checks
 
@@ -10,6 +11,11 @@ class ModelConfig(abc.ABC):
 
     `tfmr.models.register_model` connects a subclass to the module that it describes.
     """
+
+    run_time: ClassVar[frozenset[str]] = frozenset(
+        {"dropout_rate", "attention_dropout_rate", "attention", "dtype", "scan_layers", "remat"}
+    )
+    """Fields that may differ from those of the run that a run starts from. All others describe its parameters."""
 
     vocab_size: int
     """Number of tokens. 0: taken from the tokenizer."""

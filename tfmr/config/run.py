@@ -8,6 +8,7 @@ from tfmr.config.checks import require
 from tfmr.config.data import DataConfig
 from tfmr.config.decoding import DecodingConfig
 from tfmr.config.devices import DistributedConfig, MeshConfig
+from tfmr.config.fine_tuning import FineTuningConfig
 from tfmr.config.model import ModelConfig
 from tfmr.config.pairs import PairsConfig
 from tfmr.config.running_text import RunningTextConfig
@@ -34,6 +35,8 @@ class Config:
     """How to search for translations."""
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
     """The processes of a run on several hosts."""
+    fine_tuning: FineTuningConfig = field(default_factory=FineTuningConfig)
+    """The parameters that a run starts from, and which of them learn."""
 
     def __post_init__(self):
         data, model, metric = self.data, self.model, self.training.best_metric

@@ -1,5 +1,6 @@
 """The interface of a prepared corpus, and its preparation."""
 
+import dataclasses
 import os
 import pkgutil
 from collections.abc import Callable, Sequence
@@ -8,7 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from tfmr.config import DataConfig
 from tfmr.data.batching import Arrays, BatchPlan
-from tfmr.data.files import UNWRITABLE
+from tfmr.data.corpora.corpus import fingerprint
+from tfmr.data.files import UNWRITABLE, write_bytes_atomically
+from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 
 
@@ -42,14 +45,18 @@ class Corpus(Protocol):
         ...
 
 
-def prepare_corpus(config: DataConfig) -> Corpus:
+def prepare_corpus(config: DataConfig, tokenizer: Tokenizer | None = None) -> Corpus:
     """Returns the corpus that a configuration describes, preparing it first if needed.
+
+    Args:
+      config: the configuration.
+      tokenizer: a tokenizer to use in place of the configuration's own; None: its own.
 
     Raises:
       InputError: for anything that is wrong with the corpus or with the cache folder.
     """
     try:
-        return pkgutil.resolve_name(config.prepare)(config)
+        return pkgutil.resolve_name(config.prepare)(_with_tokenizer(config, tokenizer))
     except OSError as error:
         folder = config.cache_folder if hasattr(config, "cache") else None
         if folder is None or error.errno not in UNWRITABLE or not _concerns(error, folder):
@@ -59,6 +66,18 @@ def prepare_corpus(config: DataConfig) -> Corpus:
             f"{folder}: the folder for prepared corpora cannot be used ({reason}); free up space, fix its permissions "
             "or choose another with --data.cache"
         ) from error
+
+
+def _with_tokenizer(config: DataConfig, tokenizer: Tokenizer | None) -> DataConfig:
+    """Returns a configuration that uses a tokenizer, which is written to the cache; None: its own."""
+    if tokenizer is None or not hasattr(config, "tokenizer_file"):
+        return config
+    content = tokenizer.to_json()
+    file = config.cache_folder / "tokenizers" / f"{fingerprint(content)[:16]}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes_atomically(file, content.encode())
+    given: Any = config
+    return dataclasses.replace(given, tokenizer_file=str(file))
 
 
 def _concerns(error: OSError, folder: Path) -> bool:

@@ -195,6 +195,30 @@ class Tokenizer:
         mine, theirs = json.loads(self.to_json()), json.loads(other.to_json())
         return {**mine, "normalizer": None} == {**theirs, "normalizer": None}
 
+    def with_tokens(self, tokens: Sequence[str]) -> "Tokenizer":
+        """Returns a tokenizer with more tokens after the others, which are whole tokens wherever text contains them.
+
+        A space after such a token belongs to the word that follows, as at the start of a line.
+
+        Raises:
+          InputError: if one of them is a token already, or would not be restored when it is decoded.
+        """
+        import tokenizers
+
+        for token in tokens:
+            if self._backend.token_to_id(token) is not None:
+                raise InputError(f"new_tokens: {token!r} is a token of the tokenizer already; leave it out")
+        backend = tokenizers.Tokenizer.from_str(self._backend.to_str())
+        adds_space = any(type(stage).__name__ == "Prepend" for stage in _stages(self._backend.normalizer))
+        backend.add_tokens([tokenizers.AddedToken(token, normalized=False, rstrip=adds_space) for token in tokens])
+        larger = Tokenizer(backend, self.kind, self.marks)  # pyright: ignore - not SentencePiece
+        for number, token in enumerate(tokens, start=self.vocab_size):
+            if larger.encode(token) != [number] or larger.decode([number]) != token:
+                raise InputError(
+                    f"new_tokens: {token!r} cannot be a token of a {self.kind} tokenizer; spell it in ASCII"
+                )
+        return larger
+
     def save(self, path: str | os.PathLike) -> None:
         """Writes tokenizer.json; no reader ever sees a part of it."""
         write_bytes_atomically(Path(path), self.to_json().encode())
@@ -365,6 +389,19 @@ class SentencePieceTokenizer(Tokenizer):
         tags = {} if self.tags == Tags() else {"tags": self.tags.to_json()}
         model = {"type": SENTENCE_PIECE, "vocab": self._pieces, **models}
         return json.dumps({**tags, "model": model}, ensure_ascii=False, indent=1)
+
+    def with_tokens(self, tokens: Sequence[str]) -> "SentencePieceTokenizer":
+        """Returns a tokenizer with more languages, such as `>>deu<<`; raises InputError for other tokens."""
+        for token in tokens:
+            if token in self._pieces:
+                raise InputError(f"new_tokens: {token!r} is a token of the tokenizer already; leave it out")
+            if not (token.startswith(">>") and token.endswith("<<")):
+                raise InputError(
+                    f"new_tokens: {token!r} cannot be added to a SentencePiece tokenizer, only the names of languages "
+                    "such as >>deu<<"
+                )
+        added = {token: number for number, token in enumerate(tokens, start=self.vocab_size)}
+        return SentencePieceTokenizer({**self._pieces, **added}, self._models["source"], self._models["target"])
 
     def _names_by_id(self) -> list[str | None]:
         return [self._names.get(token) for token in range(self.vocab_size)]

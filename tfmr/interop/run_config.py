@@ -4,14 +4,14 @@ import dataclasses
 import json
 from typing import Any
 
-from tfmr.config import Config, config_from_dict, config_to_dict
+from tfmr.config import Config, FineTuningConfig, config_from_dict, config_to_dict
 from tfmr.errors import InputError
 from tfmr.runs.storage import first_line
 
 
 def exported_config(config: Config) -> dict[str, Any]:
-    """Returns a run's configuration as JSON values, without the path of its run directory."""
-    return config_to_dict(dataclasses.replace(config, workdir=""))
+    """Returns a run's configuration as JSON values, without the paths of its run directory and of its base."""
+    return config_to_dict(dataclasses.replace(config, workdir="", fine_tuning=FineTuningConfig()))
 
 
 def imported_config(content: str | bytes, name: str) -> Config:

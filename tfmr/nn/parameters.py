@@ -14,7 +14,7 @@ def parameter(module: nn.Module, name: str, init: Any, axes: tuple[str, ...], sh
     return value
 
 
-def with_axis_names(init: Callable[..., Any], axes: tuple[str, ...]) -> Callable[..., Any]:
+def with_axis_names(init: Callable[..., Any], axes: tuple[str | None, ...]) -> Callable[..., Any]:
     """Returns an initialiser that boxes its array with logical names if `flax.linen.logical_axis_rules` are active.
 
     Without rules nothing reads the names, and parameters are plain arrays.

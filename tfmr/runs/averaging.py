@@ -8,8 +8,9 @@ import numpy as np
 from tfmr.errors import InputError
 from tfmr.runs.checkpoints import save_params
 from tfmr.runs.lock import locked
-from tfmr.runs.parameters import read_params, state_steps
+from tfmr.runs.parameters import read_params
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.runs.saved_steps import state_steps
 
 
 def average_checkpoints(run: RunDirectory, last: int | None = None, steps: list[int] | None = None) -> list[int]:

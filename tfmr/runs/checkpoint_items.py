@@ -78,6 +78,27 @@ def read_tokenizer_fingerprint(checkpoint: AnyPath) -> str:
         return _read_contents(checkpoint).get("tokenizer", "")
 
 
+def parameters_item(checkpoint: AnyPath, moving_average: bool = True) -> str:
+    """Returns the item of a checkpoint that contains the parameters, or what learns of them: "params" or "lora".
+
+    With `moving_average` it is "ema_params" or "ema_lora" if the checkpoint has one.
+    """
+    items = {item.name for item in checkpoint.iterdir()}
+    name = "lora" if "lora" in items else "params"
+    return f"ema_{name}" if moving_average and f"ema_{name}" in items else name
+
+
+def read_checksum(checkpoint: AnyPath, name: str) -> int | None:
+    """Returns one checksum for all arrays of an item; None if the checkpoint has none, as in earlier versions.
+
+    Raises:
+      DamagedCheckpoint: like `read_arrays`.
+    """
+    with _damage_named(checkpoint):
+        contents = _read_contents(checkpoint)
+        return _text_checksum(contents["arrays"][name]) if contents else None
+
+
 def read_values(checkpoint: AnyPath, name: str) -> dict[str, Any]:
     """Returns JSON values that were saved, or amended; raises DamagedCheckpoint like `read_arrays`."""
     with _damage_named(checkpoint):

@@ -13,8 +13,8 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, EveryNSt
 
 from tfmr.errors import InputError
 from tfmr.runs.checkpoint_items import DamagedCheckpoint, read_arrays, read_values, save_args, write_amended
-from tfmr.runs.parameters import state_steps
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.runs.saved_steps import state_steps
 from tfmr.runs.storage import AnyPath, is_remote, write_text, writing_named
 
 log = logging.getLogger("tfmr")
@@ -112,8 +112,8 @@ class Checkpointer:
             )
         return None
 
-    def save_best(self, step: int, params: Any) -> None:
-        """Saves the parameters of the best evaluation so far, replacing the previous ones."""
+    def save_best(self, step: int, params: Any, item: str = "params") -> None:
+        """Saves the parameters of the best evaluation so far as an item, replacing the previous ones."""
         with self._writing():
             # A run that has the best parameters but no state cannot be continued.
             self._states.wait_until_finished()
@@ -121,7 +121,7 @@ class Checkpointer:
             if step in self._best.all_steps():  # the run was killed and has repeated this step
                 self._best.delete(step)
             # Forced, since the previous one may be of a later step of such a run. It is deleted afterwards.
-            self._best.save(step, args=save_args({"params": params}, self._tokenizer), force=True)
+            self._best.save(step, args=save_args({item: params}, self._tokenizer), force=True)
 
     def raise_failed_save(self) -> None:
         """Raises the InputError of a save that has failed; does not wait for a save in progress."""
@@ -173,7 +173,7 @@ def save_params(folder: AnyPath, step: int, params: Any) -> None:
         manager.close()
 
 
-ARRAYS = ("params", "optimizer", "ema_params")
+ARRAYS = ("params", "optimizer", "ema_params", "lora", "ema_lora")
 """The items of a checkpoint that are trees of arrays."""
 VALUES = "place"
 """The item with the JSON values."""

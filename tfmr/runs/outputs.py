@@ -13,7 +13,16 @@ from tfmr.runs.run_directory import RunDirectory
 from tfmr.runs.storage import UNWRITABLE, AnyPath, check_writable, storage_path
 
 _STDIN, _STDOUT = 0, 1  # file descriptors
-_OF_A_RUN = ("config.json", "tokenizer.json", "metrics.jsonl", "checkpoints", "best", "averaged", "damaged")
+_OF_A_RUN = (
+    "config.json",
+    "tokenizer.json",
+    "base.json",
+    "metrics.jsonl",
+    "checkpoints",
+    "best",
+    "averaged",
+    "damaged",
+)
 
 
 def check_output(path: str, inputs: Iterable[str], runs: Iterable[str | os.PathLike] = ()) -> None:

@@ -1,25 +1,31 @@
 """Parameters for inference from the checkpoints of a run.
 
-A folder of checkpoints contains one folder per step, written by orbax. Its item `params` contains the parameters, and
-`ema_params` their exponential moving average, if there is one.
+The item `params` of a checkpoint contains the parameters, and `ema_params` their exponential moving average, if there
+is one. In a run with low-rank changes, the items `lora` and `ema_lora` take their place: they contain what learns, and
+the rest is read from the run that this one started from.
 """
 
-import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
-import orbax.checkpoint as ocp
 
 from tfmr.config import Config, ModelConfig
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
-from tfmr.models import abstract_params, build_model
-from tfmr.runs.checkpoint_items import read_arrays, read_tokenizer_fingerprint
+from tfmr.models import Model, build_model
+from tfmr.models.parameter_names import boxed_params, with_structure_of
+from tfmr.models.trainable import boxed_learning, trainable_of
+from tfmr.runs.base import Base, recorded_base
+from tfmr.runs.checkpoint_items import parameters_item, read_arrays, read_tokenizer_fingerprint
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.runs.saved_steps import find_checkpoint
 from tfmr.runs.storage import AnyPath
 
-log = logging.getLogger("tfmr")
+Place = Callable[[Any], Any]
+"""Maps the shapes of arrays, boxed with the logical names of their axes, to their shardings."""
 
 
 def load_run(directory: str | os.PathLike | RunDirectory, checkpoint: str = "") -> tuple[Config, Tokenizer, Any]:
@@ -30,17 +36,6 @@ def load_run(directory: str | os.PathLike | RunDirectory, checkpoint: str = "") 
     """
     run = RunDirectory.open(directory)
     return run.config, run.tokenizer, read_params(run, run.config.model, checkpoint)
-
-
-def state_steps(run: RunDirectory) -> list[int]:
-    """Returns the steps of the run's complete states, ascending."""
-    return _steps(run.checkpoints)
-
-
-def newest_steps(run: RunDirectory) -> dict[str, int]:
-    """Returns the newest step of each kind of parameters that the run has, by the name that selects it."""
-    folders = dict(averaged=run.averaged, best=run.best, last=run.checkpoints)
-    return {name: steps[-1] for name, folder in folders.items() if (steps := _steps(folder))}
 
 
 def read_params(run: RunDirectory, config: ModelConfig, checkpoint: str = "", *, moving_average: bool = True) -> Any:
@@ -54,48 +49,45 @@ def read_params(run: RunDirectory, config: ModelConfig, checkpoint: str = "", *,
       moving_average: for "last" or a step, return the exponential moving average if there is one.
 
     Raises:
-      InputError: if there is no such checkpoint, its architecture differs, or it has another tokenizer than the run.
+      InputError: if there is no such checkpoint, its architecture differs, or it has another tokenizer than the run;
+        or if it has low-rank changes of parameters that are missing or have changed.
     """
-    folder = _find(run, checkpoint)
+    folder = find_checkpoint(run, checkpoint)
+    item, model = parameters_item(folder, moving_average), build_model(config)
+    if item.endswith("lora"):
+        return _read_low_rank(run, folder, item, model)
+    return _read(run, folder, item, boxed_params(model), _on_first_device)
+
+
+def read_base_params(base: Base, place: Place) -> Any:
+    """Returns the parameters that another run starts from, in the structure of their own run.
+
+    Raises:
+      InputError: as `read_params` does.
+    """
+    return _read(base.run, base.folder, base.item, boxed_params(build_model(base.run.config.model)), place)
+
+
+def _read_low_rank(run: RunDirectory, folder: AnyPath, item: str, model: Model) -> Any:
+    base, trainable = recorded_base(run), trainable_of(model, run.config.fine_tuning)
+    learning = _read(run, folder, item, boxed_learning(model, trainable), _on_first_device)
+    params = with_structure_of(read_base_params(base, _on_first_device), nn.unbox(boxed_params(model)))
+    _, frozen = trainable.divide(params)
+    return jax.jit(trainable.assemble)(learning, frozen)
+
+
+def _read(run: RunDirectory, folder: AnyPath, item: str, boxed: Any, place: Place) -> Any:
     saved = read_tokenizer_fingerprint(folder)
     if saved and run.tokenizer_fingerprint not in ("", saved):
         raise InputError(
             f"{run.tokenizer_file}: is not the tokenizer that {folder} was trained with; restore it from a backup"
         )
-    items = {item.name for item in folder.iterdir()}
-    name = "ema_params" if moving_average and "ema_params" in items else "params"
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     target = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), abstract_params(build_model(config))
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), nn.unbox(boxed), place(boxed)
     )
-    return read_arrays(folder, {name: target})[name]
+    return read_arrays(folder, {item: target})[item]
 
 
-def _find(run: RunDirectory, checkpoint: str) -> AnyPath:
-    folders = dict(averaged=run.averaged, best=run.best, last=run.checkpoints)
-    newest = newest_steps(run)
-    if not checkpoint and newest:
-        checkpoint = _default(run, newest)
-    if checkpoint in newest:
-        return folders[checkpoint] / str(newest[checkpoint])
-    steps = state_steps(run)
-    if checkpoint.isdecimal() and int(checkpoint) in steps:
-        return run.checkpoints / str(int(checkpoint))
-    known = ", ".join([*newest, *map(str, steps)]) or "none"
-    raise InputError(f"{run.path}: has no checkpoint {checkpoint!r} (available: {known})")
-
-
-def _default(run: RunDirectory, newest: dict[str, int]) -> str:
-    """Returns the checkpoint to use by default: not an average from before the run was continued."""
-    first, *others = newest
-    if first == "averaged" and others and newest["averaged"] < newest.get("last", 0):
-        log.warning(
-            "%s: the average of step %d is older than the newest checkpoint %d; using %s (update it with tfmr average)",
-            *(run.averaged, newest["averaged"], newest["last"], others[0]),
-        )
-        return others[0]
-    return first
-
-
-def _steps(folder: AnyPath) -> list[int]:
-    return sorted(ocp.utils.checkpoint_steps(folder)) if folder.is_dir() else []
+def _on_first_device(boxed: Any) -> Any:
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.tree.map(lambda _: device, nn.unbox(boxed))

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import zipfile
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class RunDirectory:
       config_file: the configuration, as JSON.
       tokenizer_file: the tokenizer, in the format of the tokenizers library.
       corpus_file: the hash of the content of the corpus, as JSON; missing in older runs.
+      base_file: the run whose parameters this one started from, as JSON; missing in runs with random initial ones.
       metrics_file: one line of metrics, a JSON object, per logged step and per evaluation.
       evaluation: the validation and test sentences, or the tokens of a validation text.
       checkpoints: the newest complete states, by step.
@@ -41,6 +43,7 @@ class RunDirectory:
         self.config_file = path / "config.json"
         self.tokenizer_file = path / "tokenizer.json"
         self.corpus_file = path / "corpus.json"
+        self.base_file = path / "base.json"
         self.metrics_file = path / "metrics.jsonl"
         self.evaluation = path / "evaluation"
         self.checkpoints = path / "checkpoints"
@@ -124,6 +127,19 @@ class RunDirectory:
             raise InputError(
                 f"{self.corpus_file}: is damaged ({first_line(error)}); restore it from a backup"
             ) from None
+
+    def write_base(self, values: dict[str, Any]) -> None:
+        """Writes base.json atomically; see `tfmr.runs.base.Base`."""
+        write_text(self.base_file, json.dumps(values, indent=2) + "\n")
+
+    def read_base(self) -> dict[str, Any]:
+        """Returns the values of base.json; raises InputError if it is missing or damaged."""
+        try:
+            values = json.loads(self.base_file.read_text(encoding="utf-8"))
+            kinds = {"path": str, "checkpoint": str, "item": str, "checksum": int}
+            return {name: kind(values[name]) for name, kind in kinds.items()}
+        except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+            raise InputError(f"{self.base_file}: missing or damaged ({first_line(error)})") from None
 
     def has_split(self, split: str) -> bool:
         """Returns whether the run directory contains the sentences or tokens of a split."""

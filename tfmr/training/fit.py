@@ -19,6 +19,8 @@ from tfmr.data.corpus import Corpus, Split, prepare_corpus
 from tfmr.data.loader import Cursor, batches_from, prefetch
 from tfmr.errors import InputError
 from tfmr.models import build_model
+from tfmr.models.trainable import Trainable
+from tfmr.runs.base import Base, base_of, with_base
 from tfmr.runs.checkpoints import Checkpointer
 from tfmr.runs.lock import locked
 from tfmr.runs.metrics import MetricsWriter, Progress
@@ -26,6 +28,7 @@ from tfmr.runs.run_directory import RunDirectory
 from tfmr.runs.storage import check_writable, writing_named
 from tfmr.runs.working_time import working_time
 from tfmr.training import distributed
+from tfmr.training.fine_tuning import assembling, learning_of, read_start
 from tfmr.training.hosts import Hosts, join
 from tfmr.training.optimizer import make_optimizer, make_schedule
 from tfmr.training.profile import Profile
@@ -94,31 +97,41 @@ def _fit(task: Task, config: Config, hosts: Hosts) -> RunDirectory:
 def _train(task: Task, config: Config, hosts: Hosts, run: RunDirectory) -> RunDirectory:
     # Before the corpus is prepared, which may take hours.
     check_may_train(run)
+    base = base_of(run, config.fine_tuning)
+    config, tokenizer = with_base(config, run, base)
     check_same_run(run, config, is_complete=False)
+    if base is not None:  # the vocabulary has its size already
+        learning_of(config, base)
     mesh = make_mesh(config.mesh)
-    corpus = hosts.first_then_others(lambda: prepare_corpus(config.data))
+    corpus = hosts.first_then_others(lambda: prepare_corpus(config.data, tokenizer))
     config = dataclasses.replace(config, model=task.complete(config.model, corpus))
     check_same_run(run, config)
     task.check_continues(run, corpus)
     has_changed = corpus_has_changed(run, task, corpus, config)
     # Before anything runs on the devices of all hosts: they would hang if their programs differed.
     if hosts.count > 1:
-        hosts.agree("start", what_must_agree(config, task.identity(corpus)))
+        hosts.agree("start", what_must_agree(config, task.identity(corpus), base))
     split = corpus.split("train")
     plan = split.plan(config.data)
 
     training = config.training
     model = build_model(config.model)
     schedule = make_schedule(training, config.model.d_model)
-    optimizer = make_optimizer(training, schedule)
+    trainable, factors = learning_of(config, base)
+    optimizer = make_optimizer(training, schedule, factors)
+    key = jax.random.key(training.seed)
+    start = None if base is None else read_start(model, base, config.fine_tuning, key, mesh)
     state, sharding = make_sharded_state(
-        model, optimizer, jax.random.key(training.seed), mesh, ema=training.ema_decay > 0
+        model, optimizer, key, mesh, ema=training.ema_decay > 0, trainable=trainable, params=start
     )
-    hosts.first_then_others(lambda: _write_run_files(task, run, config, corpus) if hosts.is_first else _await(run))
+    del start
+    hosts.first_then_others(
+        lambda: _write_run_files(task, run, config, corpus, base) if hosts.is_first else _await(run)
+    )
     # Hosts take different times to compile, and the first program that runs on all of them has a short timeout (30 s
     # with gloo).
     hosts.agree("ready", {})
-    train_step = make_train_step(model, optimizer, schedule, training, loss=task.loss)
+    train_step = make_train_step(model, optimizer, schedule, training, loss=task.loss, trainable=trainable)
     loop = _Loop(
         config=config,
         run=run,
@@ -130,20 +143,24 @@ def _train(task: Task, config: Config, hosts: Hosts, run: RunDirectory) -> RunDi
         hosts=hosts,
         corpus=corpus.content_hash(),
         corpus_has_changed=has_changed,
+        trainable=trainable,
+        assemble=assembling(model, mesh, trainable),
     )
-    work, devices = start_lines(config, mesh, plan, state.params)
+    work, devices = start_lines(config, mesh, plan, state.params, state.frozen)
     log.info("%s: %s", run.path, work)
     log.info("%s", devices)
     loop.run_to_the_end(state, sharding)
     return run
 
 
-def _write_run_files(task: Task, run: RunDirectory, config: Config, corpus: Corpus) -> None:
+def _write_run_files(task: Task, run: RunDirectory, config: Config, corpus: Corpus, base: Base | None) -> None:
     with writing_named(run.path):
         # How the processes found each other does not belong to the run.
         run.write_config(dataclasses.replace(config, distributed=DistributedConfig()))
         run.write_corpus_hash(corpus.content_hash())
         task.write_files(run, corpus)
+        if base is not None:
+            base.record_in(run)
 
 
 def _await(run: RunDirectory) -> None:
@@ -204,15 +221,19 @@ class _Loop:
     corpus: str
     """The hash of its content."""
     corpus_has_changed: bool
+    trainable: Trainable
+    assemble: Callable[[Any, Any], Any]
+    """`Trainable.assemble` on the mesh."""
 
     def run_to_the_end(self, state: TrainState, sharding: TrainState) -> None:
         """Runs all remaining steps, from the newest checkpoint if there is one."""
         standing = _Standing()
         self.hosts.agree("checkpoint", {"the newest checkpoint": self.checkpointer.latest_step()})
-        found = self.checkpointer.restore_newest(checkpoint_targets(state, sharding))
+        found = self.checkpointer.restore_newest(checkpoint_targets(state, sharding, self.trainable))
         if found is not None:
             items, values = found
-            state, standing = state_from_items(items), _Standing.from_json(values)
+            state = state_from_items(items, self.trainable, state.frozen)
+            standing = _Standing.from_json(values)
             log.info("Continuing from step %d", int(state.step))
         first_step = int(state.step)
         changed = found is not None and (self.corpus_has_changed or standing.corpus not in ("", self.corpus))
@@ -298,14 +319,14 @@ class _Loop:
 
     def _save(self, step, state, standing, writer) -> None:
         writer.flush()  # no checkpoint may be ahead of metrics.jsonl
-        self.checkpointer.save(step, checkpoint_items(state), standing.to_json())
+        self.checkpointer.save(step, checkpoint_items(state, self.trainable), standing.to_json())
 
     def _evaluate(self, step, state, standing, writer, progress, signals) -> int:
         """Evaluates a step. Returns the signal that interrupted it, after saving a checkpoint that repeats it, or 0."""
-        params = state.params if state.ema_params is None else state.ema_params
+        learning = state.params if state.ema_params is None else state.ema_params
         try:
             with signals.interrupting():
-                values = self.validation(params)
+                values = self.validation(self.assemble(learning, state.frozen))
         except Interrupted:
             self._save(step, state, standing, writer)
             return signals.received
@@ -315,7 +336,7 @@ class _Loop:
             f"step {step}  validation  " + "  ".join(f"{name} {value:.4f}" for name, value in values.items())
         )
         standing.to_evaluate = False
-        self._compare(step, values, params, standing, progress)
+        self._compare(step, values, self.trainable.stored(learning, state.frozen), standing, progress)
         self.checkpointer.amend(step, standing.to_json())
         return 0
 
@@ -329,7 +350,7 @@ class _Loop:
             )
         elif cost < standing.best:
             standing.best, standing.worse = cost, 0
-            self.checkpointer.save_best(step, params)
+            self.checkpointer.save_best(step, params, self.trainable.item)
         else:
             standing.worse += 1
 

@@ -1,6 +1,7 @@
 """Adam and its learning rate schedules (section 5.3)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -10,9 +11,13 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from tfmr.config import TrainingConfig
+from tfmr.models.parameter_names import as_tree, by_name
 
 Schedule = Callable[[ArrayLike], Array]
 """Maps the number of updates so far, 0 for the first update, to the learning rate."""
+
+NO_FACTORS: Mapping[str, float] = MappingProxyType({})
+"""The learning rate is the same for all parameters."""
 
 
 def make_schedule(config: TrainingConfig, d_model: int) -> Schedule:
@@ -40,8 +45,16 @@ def make_schedule(config: TrainingConfig, d_model: int) -> Schedule:
     return lambda count: schedule(jnp.asarray(count, jnp.float32) + 1.0)
 
 
-def make_optimizer(config: TrainingConfig, schedule: Schedule) -> optax.GradientTransformation:
-    """Returns gradient clipping, Adam, decoupled weight decay of matrices, and the learning rate, in this order."""
+def make_optimizer(
+    config: TrainingConfig, schedule: Schedule, factors: Mapping[str, float] = NO_FACTORS
+) -> optax.GradientTransformation:
+    """Returns gradient clipping, Adam, decoupled weight decay of matrices, and the learning rate, in this order.
+
+    Args:
+      config: the optimizer's options.
+      schedule: the learning rate.
+      factors: factors on the learning rate of arrays, by their names; 1 for those that are missing.
+    """
     parts = []
     if config.gradient_clip > 0.0:
         parts.append(optax.clip_by_global_norm(config.gradient_clip))
@@ -49,7 +62,13 @@ def make_optimizer(config: TrainingConfig, schedule: Schedule) -> optax.Gradient
     if config.weight_decay > 0.0:
         parts.append(optax.add_decayed_weights(config.weight_decay, mask=_are_matrices))
     parts.append(optax.scale_by_learning_rate(schedule))
+    if factors:
+        parts.append(optax.stateless(lambda updates, params: _scaled(updates, factors)))
     return optax.chain(*parts)
+
+
+def _scaled(updates: Any, factors: Mapping[str, float]) -> Any:
+    return as_tree({name: x * factors.get(name, 1.0) for name, x in by_name(updates).items()})
 
 
 def _are_matrices(params: Any) -> Any:

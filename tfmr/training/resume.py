@@ -10,8 +10,9 @@ import tfmr
 from tfmr.config import Config, config_to_dict
 from tfmr.data.corpus import Corpus
 from tfmr.errors import InputError
-from tfmr.runs.parameters import newest_steps, state_steps
+from tfmr.runs.base import Base
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.runs.saved_steps import newest_steps, state_steps
 from tfmr.training.task import Task
 
 log = logging.getLogger("tfmr")
@@ -61,7 +62,7 @@ def check_may_train(run: RunDirectory) -> None:
         found = " and ".join(f"{name}/{step}" for name, step in newest.items())
         raise InputError(
             f"{run.path}: has parameters ({found}) but no training state in checkpoints/, so training would start over "
-            "and delete them; choose another --workdir"
+            f"and delete them; to train on from them, choose another --workdir and add --init-from {run.path}"
         )
 
 
@@ -79,11 +80,14 @@ def check_same_run(run: RunDirectory, config: Config, *, is_complete: bool = Tru
     if not run.config_file.exists() or not state_steps(run):
         return
     before = _fields(run.config)
+    _check_same_base(run, config)
     # The cosine schedule ends at the last step, so another number of steps changes the learning rate of every step.
     free = FREE - {"training.steps"} if config.training.schedule == "cosine" else FREE
     # The content of the corpus is compared instead of its paths, if the run has recorded it.
     paths = config.data.local_paths if run.corpus_file.exists() else frozenset()
     free |= {f"data.{name}" for name in config.data.may_change | paths}
+    # Where the base is now: `recorded_base` compares the content.
+    free |= {"fine_tuning.init_from"} if config.fine_tuning.lora_rank else set()
     for name, value in _fields(config).items():
         if name in free or name.split(".")[0] in free or before.get(name) == value:
             continue
@@ -92,6 +96,15 @@ def check_same_run(run: RunDirectory, config: Config, *, is_complete: bool = Tru
         raise InputError(
             f"{name} = {value!r}: {run.path} was created with {before.get(name)!r}; use that value or another --workdir"
         )
+
+
+def _check_same_base(run: RunDirectory, config: Config) -> None:
+    """Raises InputError if a run is to continue with or without a base, unlike before."""
+    before, now = run.config.fine_tuning.init_from, config.fine_tuning.init_from
+    if bool(before) == bool(now):
+        return
+    fix = f"add --init-from {before}" if before else "leave out --init-from"
+    raise InputError(f"fine_tuning.init_from = {now!r}: {run.path} was created with {before!r}; {fix}")
 
 
 def corpus_has_changed(run: RunDirectory, task: Task, corpus: Corpus, config: Config) -> bool:
@@ -115,12 +128,15 @@ def corpus_has_changed(run: RunDirectory, task: Task, corpus: Corpus, config: Co
     return True
 
 
-def what_must_agree(config: Config, identity: dict[str, str]) -> dict[str, Any]:
+def what_must_agree(config: Config, identity: dict[str, str], base: Base | None = None) -> dict[str, Any]:
     """Returns, by name, what must be the same in all processes of a run.
 
-    Paths may differ between hosts; `identity`, from `Task.identity`, compares the content instead.
+    Paths may differ between hosts; `identity`, from `Task.identity`, and the checksum of the base compare the content
+    instead.
     """
-    local = {"workdir", "distributed", *(f"data.{name}" for name in config.data.local_paths)}
+    if base is not None:
+        identity = {**identity, "the parameters to start from": str(base.checksum)}
+    local = {"workdir", "distributed", "fine_tuning.init_from", *(f"data.{name}" for name in config.data.local_paths)}
     same = {name: value for name, value in _fields(config).items() if not {name, name.split(".")[0]} & local}
     return {**same, **identity, "the version of jax": jax.__version__, "the version of tfmr": tfmr.__version__}
 

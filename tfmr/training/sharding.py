@@ -31,6 +31,7 @@ LOGICAL_AXIS_RULES = (
     ("table_embed", None),
     ("positions", None),
     ("layers", None),
+    ("lora_rank", None),
 )
 
 

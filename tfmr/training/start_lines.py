@@ -10,14 +10,26 @@ from tfmr.data.batching import BatchPlan
 from tfmr.nn.attention_choice import KERNELS
 
 
-def start_lines(config: Config, mesh: Mesh, plan: BatchPlan, params: Any) -> tuple[str, str]:
-    """Returns a line about the work, and one about the devices that do it."""
-    leaves = jax.tree.leaves(params)
-    size = sum(x.size for x in leaves)
+def start_lines(config: Config, mesh: Mesh, plan: BatchPlan, params: Any, frozen: Any = None) -> tuple[str, str]:
+    """Returns a line about the work, and one about the devices that do it.
+
+    Args:
+      config: the configuration.
+      mesh: the devices.
+      plan: the batches.
+      params: the parameters that learn.
+      frozen: those that do not; None if there are none.
+    """
+    leaves = jax.tree.leaves((params, frozen))
+    learning = sum(x.size for x in jax.tree.leaves(params))
+    size = f"{learning:,} parameters"
+    if frozen is not None:
+        kept = sum(x.size for x in jax.tree.leaves(frozen))
+        size += f" learn, {kept:,} do not"
     batching = getattr(config.data, "batching", "")
     shapes = f"{len(plan.buckets)} {'shape' if len(plan.buckets) == 1 else 'shapes'}"
     work = (
-        f"{size:,} parameters; {len(plan.epoch(0))} {batching + ' ' if batching else ''}batches per epoch in {shapes}, "
+        f"{size}; {len(plan.epoch(0))} {batching + ' ' if batching else ''}batches per epoch in {shapes}, "
         f"{100 * plan.padding_share():.1f}% padding, {plan.left_out} examples left out"
     )
     types = " and ".join(sorted({str(x.dtype) for x in leaves}))

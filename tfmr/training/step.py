@@ -13,6 +13,7 @@ from jaxtyping import PRNGKeyArray
 
 from tfmr.config import TrainingConfig
 from tfmr.models import Model
+from tfmr.models.trainable import EVERYTHING, Trainable
 from tfmr.training.evaluation import Batch
 from tfmr.training.loss import LossSums, token_loss
 from tfmr.training.optimizer import Schedule
@@ -29,6 +30,7 @@ def make_train_step(
     config: TrainingConfig,
     *,
     loss: Callable[..., LossSums] = token_loss,
+    trainable: Trainable = EVERYTHING,
     axis_name: str | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Returns the pure function of one update.
@@ -43,24 +45,27 @@ def make_train_step(
       schedule: the learning rate of the optimizer, which is also logged.
       config: seed, label smoothing, size of pieces of the loss, accumulation and moving average.
       loss: returns the sums of the loss of a batch; see `tfmr.training.Task.loss`.
+      trainable: what learns, as in `make_state`. The gradient is that of these parameters only.
       axis_name: the axis over which the batch is split under `jax.pmap` or `jax.shard_map`; None otherwise.
     """
 
-    def summed_loss(params: Any, batch: Batch, key: PRNGKeyArray) -> tuple[Array, LossSums]:
+    def summed_loss(params: Any, frozen: Any, batch: Batch, key: PRNGKeyArray) -> tuple[Array, LossSums]:
         options = dict(label_smoothing=config.label_smoothing, chunk=config.loss_chunk)
-        sums = loss(model, params, batch, **options, dropout_key=key)
+        sums = loss(model, trainable.assemble(params, frozen), batch, **options, dropout_key=key)
         return sums.loss, sums
-
-    def gradient_of(params: Any, batch: Batch, key: PRNGKeyArray) -> tuple[LossSums, Any]:
-        (_, sums), gradient = jax.value_and_grad(summed_loss, has_aux=True)(params, batch, key)
-        return sums, gradient
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
         if axis_name is not None:
             key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+
+        def gradient_of(batch: Batch, key: PRNGKeyArray) -> tuple[LossSums, Any]:
+            gradient_and_sums = jax.value_and_grad(summed_loss, has_aux=True)
+            (_, sums), gradient = gradient_and_sums(state.params, state.frozen, batch, key)
+            return sums, gradient
+
         if config.accumulation == 1:
-            sums, gradient = gradient_of(state.params, batch, key)
+            sums, gradient = gradient_of(batch, key)
         else:
             sums, gradient = _accumulate(gradient_of, state.params, batch, key, config.accumulation)
         if axis_name is not None:
@@ -99,7 +104,7 @@ def _accumulate(gradient_of: Callable, params: Any, batch: Batch, key: PRNGKeyAr
     start = LossSums(zero, zero, zero), jax.tree.map(jnp.zeros_like, params)
 
     def add(sums: Any, piece: tuple[Batch, PRNGKeyArray]) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, sums, gradient_of(params, *piece)), None
+        return jax.tree.map(jnp.add, sums, gradient_of(*piece)), None
 
     return jax.lax.scan(add, start, (split, piece_keys))[0]
 
@@ -109,7 +114,8 @@ def _updated(state: TrainState, gradient: Any, optimizer: optax.GradientTransfor
     params = optax.apply_updates(state.params, updates)
     average = state.ema_params
     ema_params = None if average is None else optax.incremental_update(params, average, 1.0 - ema_decay)
-    return TrainState(state.step + 1, state.skipped, jnp.zeros_like(state.skipped), params, opt_state, ema_params)
+    counts = dict(step=state.step + 1, skipped_in_a_row=jnp.zeros_like(state.skipped_in_a_row))
+    return dataclasses.replace(state, **counts, params=params, opt_state=opt_state, ema_params=ema_params)
 
 
 def _skipped(state: TrainState) -> TrainState:

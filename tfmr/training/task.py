@@ -15,8 +15,8 @@ from tfmr.data.corpus import Split
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
 from tfmr.models import Model
-from tfmr.runs.parameters import state_steps
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.runs.saved_steps import state_steps
 from tfmr.training.evaluation import Batch
 from tfmr.training.loss import LossSums, token_loss
 
