@@ -13,7 +13,7 @@ import optax
 import pytest
 from tiny_run import before_batch, numbers
 
-from tfmr import Config, DataConfig, MeshConfig, ModelConfig, TrainingConfig
+from tfmr import Config, DataConfig, FineTuningConfig, MeshConfig, ModelConfig, TrainingConfig
 from tfmr.cli.evaluate import main as evaluate
 from tfmr.config import register_kind
 from tfmr.data.batching import Batch, Bucket, make_plan, with_rows
@@ -117,3 +117,15 @@ def test_it_trains_stops_continues_and_is_evaluated(mesh, tmp_path, capsys):
     assert numbers(fit(task_for(config), config)) == numbers(whole)
     evaluate([config.workdir])
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["accuracy"] > 0.9
+    # And a run of it starts from another one, whose layers get low-rank changes.
+    tuning = FineTuningConfig(config.workdir, trainable=("Dense_0.*",), lora_rank=2)
+    training = dataclasses.replace(training, steps=3, evaluate_every=0, learning_rate=0.001)
+    config = dataclasses.replace(config, workdir=str(tmp_path / "tuned"), training=training, fine_tuning=tuning)
+    tuned = fit(task_for(config), config)
+    before, after = (read_params(run, config.model) for run in (whole, tuned))
+    changed = jax.tree.map(lambda x, y: bool((x != y).any()), before, after)
+    assert changed["Dense_0"] == {"bias": True, "kernel": True}
+    assert changed["TokenEmbedding_0"] == {"embedding": False}
+    assert changed["Encoder_0"]["layer_0"]["feed_forward"]["up"] == {"bias": False, "kernel": True}
+    evaluate([config.workdir])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["accuracy"] > 0.8

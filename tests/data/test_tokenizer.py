@@ -282,3 +282,31 @@ def test_token_texts_are_those_of_the_tokens_one_by_one(kind, tokenizers):
     assert len(pieces) == len(ids)
     assert (pieces[0], *pieces[-2:]) == ("<s>", "</s>", "<pad>")
     assert "".join(pieces[1:-2]).lstrip(" ") == line
+
+
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "characters"])
+def test_new_tokens_are_whole_tokens_and_nothing_else_changes(kind):
+    lines = ["the old woman sees the small dog", "die alte Frau"] * 3
+    tokenizer = Tokenizer.train(kind, lines, 400)
+    larger = tokenizer.with_tokens(["<2de>", "<2fr>"])
+    first = tokenizer.vocab_size
+    assert larger.vocab_size == first + 2
+    assert larger.encode(lines[0]) == tokenizer.encode(lines[0])
+    ids = larger.encode("<2fr> the old dog <2de> woman")
+    assert (ids[0], ids.count(first)) == (first + 1, 1)
+    assert larger.decode(ids) == "<2fr> the old dog <2de> woman"
+    if kind != "characters":  # where a space is a token of its own
+        assert larger.encode("<2fr> the old dog")[1:] == tokenizer.encode("the old dog")
+    again = Tokenizer.from_json(larger.to_json())
+    assert again.encode("<2fr> the old dog <2de> woman") == ids
+    assert again.fingerprint == larger.fingerprint != tokenizer.fingerprint
+    assert larger.pieces()[first] == b"<2de>"
+    with pytest.raises(InputError, match="'<2de>' is a token of the tokenizer already"):
+        larger.with_tokens(["<2de>"])
+
+
+def test_a_token_that_a_byte_level_bpe_cannot_decode_is_refused():
+    tokenizer = Tokenizer.train("bpe", ["die alte Frau"], 300)
+    assert tokenizer.with_tokens(["한국"]).decode([tokenizer.vocab_size]) == "한국"
+    with pytest.raises(InputError, match="'Größe' cannot be a token of a bpe tokenizer"):
+        tokenizer.with_tokens(["Größe"])

@@ -41,6 +41,9 @@ TRANSLATION = Config(
 def small(recipe: str) -> Config:
     """Returns what stands for a recipe: a narrow model of the same kind, a small corpus, two steps."""
     config = load_config(recipe)
+    if recipe.endswith("fine_tune.py"):  # the model is that of the run that it starts from
+        data = dataclasses.replace(TRANSLATION.data, held_out_share=0.2)
+        return dataclasses.replace(TRANSLATION, model=config.model, data=data)
     if isinstance(config.model, TransformerConfig):
         return dataclasses.replace(TRANSLATION, model=dataclasses.replace(TRANSLATION.model, norm=config.model.norm))
     model = dataclasses.replace(config.model, num_layers=1, **NARROW)

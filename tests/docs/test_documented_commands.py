@@ -93,8 +93,8 @@ def tfmr(world: World, call: Call) -> None:
         return  # tests/interop/test_live.py exports where it is installed
     if "--data.dir" in words:  # in place of the stand-in's files
         words += ["--data.source-file", "", "--data.target-file", ""]
-    if name in ("export", "import"):  # the target must be new
-        shutil.rmtree(words[2] if name == "import" else words[words.index("--output") + 1], ignore_errors=True)
+    if name in ("export", "import", "merge"):  # the target must be new
+        shutil.rmtree(words[2] if name != "export" else words[words.index("--output") + 1], ignore_errors=True)
     world.provide_runs(" ".join(words[1:2] if name == "import" else words))
     given = sys.stdin
     sys.stdin = io.TextIOWrapper(io.BytesIO(call.text.encode()), encoding="utf-8")

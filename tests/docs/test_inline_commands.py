@@ -54,7 +54,7 @@ def test_all_commands_are_shown_and_a_wrong_one_is_found():
 
 def test_an_option_of_a_section_is_one(monkeypatch):
     found = {code for file in DOCUMENTS for code, _ in inline_code(file)}
-    options = sorted({match[1] for code in found if (match := re.match(r"--(\w+\.[\w-]+)", code))})
+    options = sorted({match[1] for code in found if (match := re.match(r"--([\w-]+\.[\w-]+)", code))})
     monkeypatch.chdir(REPOSITORY)
     configs = [load_config(f"configs/{name}.py") for name in ("demo", "shakespeare_char_cpu")]
     assert len(options) > 25

@@ -19,6 +19,7 @@ from tfmr.data.batching import Bucket
 from tfmr.errors import InputError
 from tfmr.models import build_model
 from tfmr.models.chips import Chip
+from tfmr.training.fine_tuning import learning_of
 from tfmr.training.optimizer import make_optimizer, make_schedule
 from tfmr.training.sharding import batch_parts, batch_sharding, logical_names_on
 from tfmr.training.state import TrainState, abstract_state
@@ -83,8 +84,10 @@ def step_inputs(config: Config, mesh: Mesh) -> StepInputs:
       InputError: if the size of a parameter is not divisible over the mesh.
     """
     training = config.training
-    optimizer = make_optimizer(training, make_schedule(training, config.model.d_model))
-    state, sharding = abstract_state(build_model(config.model), optimizer, mesh, ema=training.ema_decay > 0)
+    trainable, factors = learning_of(config, None)
+    optimizer = make_optimizer(training, make_schedule(training, config.model.d_model), factors)
+    ema = training.ema_decay > 0
+    state, sharding = abstract_state(build_model(config.model), optimizer, mesh, ema=ema, trainable=trainable)
     split, longest = task_for(config).longest_batch(config.data)
     arrays = split.arrays(longest, rows_multiple=batch_parts(mesh) * training.accumulation)
     batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=batch_sharding(mesh)) for name, x in arrays.items()}
@@ -103,9 +106,11 @@ def compile_step(inputs: StepInputs, chip: Chip | None) -> CompiledStep:
     """
     config, mesh = inputs.config, inputs.mesh
     schedule = make_schedule(config.training, config.model.d_model)
-    optimizer = make_optimizer(config.training, schedule)
+    trainable, factors = learning_of(config, None)
+    optimizer = make_optimizer(config.training, schedule, factors)
     loss = task_for(config).loss
-    step = make_train_step(build_model(config.model), optimizer, schedule, config.training, loss=loss)
+    model = build_model(config.model)
+    step = make_train_step(model, optimizer, schedule, config.training, loss=loss, trainable=trainable)
     start = time.perf_counter()
     with logical_names_on(mesh):
         traced = jit_for_sharding(step, inputs.sharding).trace(inputs.state, inputs.batch)

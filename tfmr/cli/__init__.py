@@ -23,6 +23,7 @@ COMMANDS = {
     "generate": "continue a text with a trained language model",
     "evaluate": "compute BLEU, chrF, loss and perplexity of a trained model on a test set",
     "average": "average the newest checkpoints of a run",
+    "merge": "add the low-rank changes (LoRA) of a run to the parameters that it started from",
     "export": "write a model for transformers (Marian, GPT-2) or CTranslate2, or as safetensors",
     "import": "create a run directory from a Marian model (OPUS-MT), a GPT-2 model or safetensors",
     "inspect": "count the parameters and training FLOPs of a config or run",

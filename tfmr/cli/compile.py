@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from tfmr.cli.arguments import parse, print_options, split_options
-from tfmr.cli.config_file import parse_config, with_vocabulary
+from tfmr.cli.config_file import parse_config, with_base, with_vocabulary
 from tfmr.config import Config
 from tfmr.errors import InputError, nearest
 
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
         )
     chip, shape = parse_topology(parse(Options, own, prog=PROG).topology)
     _prepare_environment(chip, shape)
-    _compile(with_vocabulary(parse_config(rest, PROG)), chip, shape)
+    _compile(with_vocabulary(with_base(parse_config(rest, PROG))[0]), chip, shape)
 
 
 def parse_topology(topology: str) -> tuple[str, tuple[int, ...]]:

@@ -57,6 +57,22 @@ def load_config(path: str) -> Config:
     return config
 
 
+def with_base(config: Config) -> tuple[Config, Any]:
+    """Returns a config with the shape of the model that it starts from, and the tokenizer of that model.
+
+    Without `--init-from`, the config is unchanged and there is no tokenizer.
+
+    Raises:
+      InputError: if the config has another shape or tokenizer.
+    """
+    if not config.fine_tuning.init_from:
+        return config, None
+    from tfmr.runs import RunDirectory, base  # imports jax
+
+    run = RunDirectory(config.workdir)
+    return base.with_base(config, run, base.base_of(run, config.fine_tuning))
+
+
 def with_vocabulary(config: Config) -> Config:
     """Returns a config whose model has the largest vocabulary that its tokenizer may have, unless it has its own."""
     size = config.model.vocab_size or config.data.largest_vocabulary

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfmr.cli.arguments import parse, print_options, split_options
-from tfmr.cli.config_file import parse_config, with_vocabulary
+from tfmr.cli.config_file import parse_config, with_base, with_vocabulary
 from tfmr.config import Config
 from tfmr.errors import InputError
 
@@ -53,7 +53,7 @@ def _config(arguments: list[str]) -> Config:
     if {"-h", "--help"} & set(arguments):
         print_options(Options, PROG)
     if not arguments or not Path(arguments[0]).is_dir():
-        return parse_config(arguments, PROG)
+        return with_base(parse_config(arguments, PROG))[0]
     if len(arguments) > 1:
         raise InputError(
             f"{arguments[1]!r}: a run directory cannot be combined with options; give its config file instead"

@@ -24,24 +24,24 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     """Prepares the corpus of a config, and prints its folder and contents, and the report if there is one."""
-    from tfmr.cli.config_file import parse_config
+    from tfmr.cli.config_file import parse_config, with_base
 
     own, rest = split_options(Options, arguments)
     if {"-h", "--help"} & set(arguments):
         print_options(Options, PROG)
     options = parse(Options, own, prog=PROG)
-    config = parse_config(rest, PROG)
+    config, tokenizer = with_base(parse_config(rest, PROG))
     from tfmr.data.corpus import prepare_corpus
 
     if not options.report:
-        print(prepare_corpus(config.data).describe(config.data))
+        print(prepare_corpus(config.data, tokenizer).describe(config.data))
         return
     require_packages("matplotlib")
     from tfmr.data.files import new_folder
 
     # The folder is created before the work, so that a wrong one is found at once.
     with new_folder(options.report) as folder:
-        corpus: Any = prepare_corpus(config.data)
+        corpus: Any = prepare_corpus(config.data, tokenizer)
         if not hasattr(corpus, "report"):
             kind = type(config.data).__name__
             raise InputError(f"--report = {options.report!r}: not supported for {kind}; omit this option")

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,8 +35,11 @@ class LowRank:
         # Queries, keys and values have two axes of outputs, heads and width. All others have one, the last.
         return len(self.shape) - (2 if self.axes[-2:] == ("heads", "kv") else 1)
 
-    def init(self, key: PRNGKeyArray) -> tuple[Array, Array]:
-        """Returns the initial A, normal with a variance of 1 / inputs, and B, which is 0, so that nothing changes."""
+    def init(self, key: PRNGKeyArray) -> tuple[Any, Any]:
+        """Returns the initial A, normal with a variance of 1 / inputs, and B, which is 0, so that nothing changes.
+
+        Both are boxed with the names of their axes if there are rules for these.
+        """
         first, lead = self._first_output, int(self.stacked)
         inputs, outputs = self.shape[lead:first], self.shape[first:]
         layers, layer_names = self.shape[:lead], self.axes[:lead]

@@ -141,6 +141,12 @@ class RunDirectory:
         except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
             raise InputError(f"{self.base_file}: missing or damaged ({first_line(error)})") from None
 
+    def copy_evaluation(self, other: "RunDirectory") -> None:
+        """Copies the evaluation data to another run directory."""
+        for file in self.evaluation.iterdir() if self.evaluation.is_dir() else ():
+            other.evaluation.mkdir(parents=True, exist_ok=True)
+            write_bytes(other.evaluation / file.name, file.read_bytes())
+
     def has_split(self, split: str) -> bool:
         """Returns whether the run directory contains the sentences or tokens of a split."""
         return any((self.evaluation / name).exists() for name in (f"{split}.source.txt", f"{split}.npz"))
