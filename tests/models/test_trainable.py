@@ -1,6 +1,7 @@
 """Patterns of parameters, and low-rank changes of matrices of every shape."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,11 @@ from tfmr.training import make_optimizer, make_schedule
 SHAPE = dict(num_encoder_layers=2, num_decoder_layers=2, d_model=8, d_ff=12, num_heads=2, d_k=3, d_v=5, vocab_size=10)
 MODEL = Transformer(TransformerConfig(**SHAPE))
 STACKED = Transformer(TransformerConfig(**SHAPE, scan_layers=True))
+
+
+@functools.cache
+def params_of(model):
+    return jax.jit(functools.partial(init_params, model))(jax.random.key(0))
 
 
 @pytest.mark.parametrize("stacked", [False, True])
@@ -48,7 +54,7 @@ def test_the_product_is_that_of_matrices(shape, axes, inputs, stacked):
 
 @pytest.mark.parametrize("model", [MODEL, STACKED], ids=["loop", "scan"])
 def test_it_is_divided_and_assembled(model):
-    params = init_params(model, jax.random.key(0))
+    params = params_of(model)
     trainable = trainable_of(model, FineTuningConfig("base", trainable=("*.gamma",), lora_rank=2, lora_alpha=6.0))
     learning, frozen = jax.jit(trainable.start)(params, jax.random.key(1))
     jax.tree.map(np.testing.assert_array_equal, trainable.assemble(learning, frozen), params)
@@ -66,7 +72,7 @@ def test_it_is_divided_and_assembled(model):
 
 
 def test_a_run_with_frozen_parameters_stores_all():
-    params = init_params(MODEL, jax.random.key(0))
+    params = params_of(MODEL)
     trainable = trainable_of(MODEL, FineTuningConfig("base", trainable=("decoder.layer_0.*",)))
     learning, frozen = trainable.start(params, jax.random.key(1))
     assert set(by_name(learning)) == {name for name in by_name(params) if name.startswith("decoder.layer_0.")}
@@ -110,7 +116,7 @@ def test_a_pattern_that_matches_no_or_half_an_array_is_refused():
 
 
 def test_layers_are_stacked_as_in_another_tree():
-    params = init_params(MODEL, jax.random.key(0))
+    params = params_of(MODEL)
     stacked = with_structure_of(params, abstract_params(STACKED))
     assert jax.tree.map(jnp.shape, stacked) == jax.tree.map(jnp.shape, abstract_params(STACKED))
     jax.tree.map(np.testing.assert_array_equal, with_structure_of(stacked, params), params)
@@ -119,7 +125,7 @@ def test_layers_are_stacked_as_in_another_tree():
 def test_a_factor_scales_the_updates():
     given = FineTuningConfig("base", learning_rate_factors=("*=0.5", "decoder.*=2"), lora_rank=1)
     trainable = trainable_of(MODEL, given)
-    params, _ = trainable.start(init_params(MODEL, jax.random.key(0)), jax.random.key(1))
+    params, _ = trainable.start(params_of(MODEL), jax.random.key(1))
     factors = learning_rate_factors(params, given)
     training = TrainingConfig(schedule="constant", learning_rate=0.1, warmup_steps=0, weight_decay=0.1)
     schedule = make_schedule(training, 8)

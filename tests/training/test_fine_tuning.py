@@ -110,8 +110,9 @@ def test_only_what_is_to_learn_changes(finished, base):
     }
     gammas = {name for name in every if name.endswith(".gamma")}
     assert changed(finished["lora"], base) == matrices | gammas
+    after, before = flat(params(finished["lora"])), flat(params(base, moving_average=True))
     for name in matrices:  # of rank 2
-        difference = flat(params(finished["lora"]))[name] - flat(params(base, moving_average=True))[name]
+        difference = after[name] - before[name]
         matrix = difference.reshape(-1, difference.shape[-1]) if name.endswith("output") else difference.reshape(16, -1)
         matrix = difference if difference.ndim == 2 else matrix
         values = np.linalg.svd(matrix, compute_uv=False)
@@ -128,7 +129,8 @@ def test_what_does_not_learn_takes_no_memory(finished, base):
     every = sum(x.size for x in flat(params(base)).values())
     full, frozen = (size(finished[name], "params", "ema_params", "optimizer") for name in ("full", "frozen"))
     assert full["params"] == frozen["params"] == frozen["ema_params"] == every  # a run directory is everything
-    learns = sum(x.size for name, x in flat(params(base)).items() if name in changed(finished["frozen"], base))
+    names = changed(finished["frozen"], base)
+    learns = sum(x.size for name, x in flat(params(base)).items() if name in names)
     assert 2 * learns <= frozen["optimizer"] < 2 * learns + 10 < full["optimizer"]
     lora = size(finished["lora"], "lora", "ema_lora", "optimizer")
     assert lora["lora"] == lora["ema_lora"] < every

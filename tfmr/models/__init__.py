@@ -18,6 +18,7 @@ from tfmr.config.presets import (
 from tfmr.models.causal_lm.model import CausalLM
 from tfmr.models.likelihood import log_probs_of, token_log_probs
 from tfmr.models.model import Account, Model, abstract_params, build_model, init_params, register_model
+from tfmr.models.trainable import Trainable
 from tfmr.models.transformer.model import DecodingCache, Transformer
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Model",
     "ModelConfig",
     "Table3Row",
+    "Trainable",
     "Transformer",
     "TransformerConfig",
     "abstract_params",

@@ -126,11 +126,12 @@ def with_base(config: Config, run: RunDirectory, base: Base | None) -> tuple[Con
         )
     continues = base is None or bool(state_steps(run))
     source = run if continues else base.run  # pyright: ignore[reportOptionalMemberAccess]
-    tokenizer = source.tokenizer if source.tokenizer_file.exists() else None
+    tokenizer = source.tokenizer if hasattr(config.data, "tokenizer_file") else None
     vocab_size = getattr(source.config.model, "vocab_size", 0)
     if tuning.new_tokens and not continues:
         if tokenizer is None:
-            raise InputError(f"fine_tuning.new_tokens = {tuning.new_tokens!r}: {source.path} has no tokenizer")
+            kind = type(config.data).__name__
+            raise InputError(f"fine_tuning.new_tokens = {tuning.new_tokens!r}: {kind} has no tokenizer; leave it out")
         tokenizer = tokenizer.with_tokens(tuning.new_tokens)
         vocab_size = max(vocab_size, tokenizer.vocab_size)
     return dataclasses.replace(config, model=_shaped(config.model, source, vocab_size)), tokenizer

@@ -18,7 +18,7 @@ from tfmr.models.parameter_names import as_tree, axis_names, boxed_params, by_na
 from tfmr.models.trainable import EVERYTHING, Trainable, boxed_learning, learning_rate_factors, trainable_of
 from tfmr.runs.base import Base
 from tfmr.runs.parameters import read_base_params
-from tfmr.training.sharding import tree_sharding
+from tfmr.training.sharding import check_divides, tree_sharding
 
 _NOISE = 0.1
 """Standard deviation of the noise in new rows, as a share of that of the table's entries."""
@@ -66,10 +66,11 @@ def read_start(model: Model, base: Base, config: FineTuningConfig, key: PRNGKeyA
       mesh: the mesh.
 
     Raises:
-      InputError: if they cannot be read, or are not those of the model.
+      InputError: if they cannot be read, are not those of the model, or cannot be divided over the mesh.
     """
     boxed = boxed_params(model)
-    abstract, axes = nn.unbox(boxed), axis_names(boxed)
+    abstract, axes, sharding = nn.unbox(boxed), axis_names(boxed), tree_sharding(boxed, mesh)
+    check_divides(abstract, sharding)
     tables, kept = tables_with_new_rows(model, base, config), rows_kept(base, config)
 
     def adapt(params: Any, key: PRNGKeyArray) -> Any:
@@ -85,7 +86,8 @@ def read_start(model: Model, base: Base, config: FineTuningConfig, key: PRNGKeyA
 
     params = read_base_params(base, lambda boxed: _divisible_sharding(boxed, mesh))
     with jax.set_mesh(mesh):
-        return jax.jit(adapt, out_shardings=tree_sharding(boxed, mesh))(params, key)
+        # Another key than that of low-rank changes.
+        return jax.jit(adapt, out_shardings=sharding)(params, jax.random.split(key)[1])
 
 
 def assembling(model: Model, mesh: Mesh, trainable: Trainable) -> Callable[[Any, Any], Any]:

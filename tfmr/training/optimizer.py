@@ -1,7 +1,6 @@
 """Adam and its learning rate schedules (section 5.3)."""
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -15,9 +14,6 @@ from tfmr.models.parameter_names import as_tree, by_name
 
 Schedule = Callable[[ArrayLike], Array]
 """Maps the number of updates so far, 0 for the first update, to the learning rate."""
-
-NO_FACTORS: Mapping[str, float] = MappingProxyType({})
-"""The learning rate is the same for all parameters."""
 
 
 def make_schedule(config: TrainingConfig, d_model: int) -> Schedule:
@@ -46,14 +42,15 @@ def make_schedule(config: TrainingConfig, d_model: int) -> Schedule:
 
 
 def make_optimizer(
-    config: TrainingConfig, schedule: Schedule, factors: Mapping[str, float] = NO_FACTORS
+    config: TrainingConfig, schedule: Schedule, factors: Mapping[str, float] | None = None
 ) -> optax.GradientTransformation:
     """Returns gradient clipping, Adam, decoupled weight decay of matrices, and the learning rate, in this order.
 
     Args:
       config: the optimizer's options.
       schedule: the learning rate.
-      factors: factors on the learning rate of arrays, by their names; 1 for those that are missing.
+      factors: factors on the learning rate of arrays, by their names, such as encoder.layer_0.self_attention.query;
+        1 for those that are missing. None: 1 for all.
     """
     parts = []
     if config.gradient_clip > 0.0:
