@@ -4,7 +4,7 @@
 
 The general domain is the built-in grammar, on which the model was trained. The other domain has sentences of the same
 grammar in another style and another dialect: lower case, other spelling in English, and regular sound shifts in German,
-which change most of its words. Each way takes the same number of steps. BLEU is measured on held-out sentences of both
+which change many of its words. Each way takes the same number of steps. BLEU is measured on held-out sentences of both
 domains.
 """
 
@@ -22,9 +22,9 @@ from tfmr.training import fit, task_for
 from tfmr.translation import Translator
 from tfmr.translation.scores import corpus_scores
 
-TRAIN, TEST = 12_000, 300
-ENGLISH = {"th": "dh", "ou": "u", "ee": "i", "ing": "in"}
-GERMAN = {"sch": "sk", "ch": "k", "ei": "ie", "pf": "p", "z": "t", "ss": "t", "ß": "t", "au": "u", "er": "a", "d": "t"}
+TRAIN, TEST = 12_000, 200
+ENGLISH = {"th": "dh", "ing": "in"}
+GERMAN = {"sch": "sk", "ei": "ie", "z": "t", "ss": "t", "ß": "t"}
 
 
 def other_style(text: str, changes: dict[str, str]) -> str:
@@ -109,9 +109,9 @@ def main() -> None:
     tests = write_corpora(options.folder)
     ways = {
         "random": dict(base="", rate=3e-3),
-        "full": dict(base=options.base, rate=1e-3),
+        "full": dict(base=options.base, rate=2e-3),
         "lora": dict(base=options.base, rate=5e-3, lora_rank=16, trainable=("embedding.embedding",)),
-        "mixed": dict(base=options.base, rate=1e-3, mixed=True),
+        "mixed": dict(base=options.base, rate=2e-3, mixed=True),
     }
     if not options.only or "before" in options.only:
         print(json.dumps({"before": bleu(options.base, tests)}), flush=True)
