@@ -95,7 +95,7 @@ def tfmr(world: World, call: Call) -> None:
         words += ["--data.source-file", "", "--data.target-file", ""]
     if name in ("export", "import", "merge"):  # the target must be new
         shutil.rmtree(words[2] if name != "export" else words[words.index("--output") + 1], ignore_errors=True)
-    world.provide_runs(" ".join(words[1:2] if name == "import" else words))
+    world.provide_runs(" ".join(words[1:2] if name in ("import", "merge") else words))
     given = sys.stdin
     sys.stdin = io.TextIOWrapper(io.BytesIO(call.text.encode()), encoding="utf-8")
     try:
