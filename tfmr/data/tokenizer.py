@@ -205,19 +205,27 @@ class Tokenizer:
         """
         import tokenizers
 
+        self._refuse_tags(tokens)
         for token in tokens:
             if self._backend.token_to_id(token) is not None:
                 raise InputError(f"new_tokens: {token!r} is a token of the tokenizer already; leave it out")
         backend = tokenizers.Tokenizer.from_str(self._backend.to_str())
         adds_space = any(type(stage).__name__ == "Prepend" for stage in _stages(self._backend.normalizer))
         backend.add_tokens([tokenizers.AddedToken(token, normalized=False, rstrip=adds_space) for token in tokens])
-        larger = Tokenizer(backend, self.kind, self.marks)  # pyright: ignore - not SentencePiece
+        larger = Tokenizer(backend, self.kind, self.marks)
         for number, token in enumerate(tokens, start=self.vocab_size):
             if larger.encode(token) != [number] or larger.decode([number]) != token:
                 raise InputError(
                     f"new_tokens: {token!r} cannot be a token of a {self.kind} tokenizer; spell it in ASCII"
                 )
         return larger
+
+    def _refuse_tags(self, tokens: Sequence[str]) -> None:
+        if self.tags != Tags():
+            raise InputError(
+                f"new_tokens: {tokens[0]!r} cannot be added to a tokenizer that puts tokens of its own around a text; "
+                "leave new tokens out"
+            )
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes tokenizer.json; no reader ever sees a part of it."""
@@ -392,6 +400,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     def with_tokens(self, tokens: Sequence[str]) -> "SentencePieceTokenizer":
         """Returns a tokenizer with more languages, such as `>>deu<<`; raises InputError for other tokens."""
+        self._refuse_tags(tokens)
         for token in tokens:
             if token in self._pieces:
                 raise InputError(f"new_tokens: {token!r} is a token of the tokenizer already; leave it out")
