@@ -59,7 +59,7 @@ def config(folder: Path, name: str, base: str, steps: int, rate: float, mixed: b
             corpus="text",
             source_file=tuple(str(folder / f"{name}.en") for name in names),
             target_file=tuple(str(folder / f"{name}.de") for name in names),
-            weights=(1.0, 0.5) if mixed else (),
+            weights=(1.0, 2.0) if mixed else (),
             cache=str(folder / "cache"),
             vocab_size=2000,
             tokens_per_batch=2048,
@@ -110,8 +110,8 @@ def main() -> None:
     ways = {
         "random": dict(base="", rate=3e-3),
         "full": dict(base=options.base, rate=2e-3),
-        "lora": dict(base=options.base, rate=5e-3, lora_rank=16, trainable=("embedding.embedding",)),
-        "mixed": dict(base=options.base, rate=2e-3, mixed=True),
+        "lora": dict(base=options.base, rate=1e-2, lora_rank=16, trainable=("embedding.embedding",)),
+        "mixed": dict(base=options.base, rate=1e-3, mixed=True),
     }
     if not options.only or "before" in options.only:
         print(json.dumps({"before": bleu(options.base, tests)}), flush=True)

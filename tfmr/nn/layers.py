@@ -211,8 +211,8 @@ class EncoderLayer(TransformerLayer):
 class DecoderLayerCache:
     """What a decoder layer keeps between decoding steps."""
 
-    past: KeyValueCache | SSRUCache
-    """The keys and values of self-attention, or the states of the recurrent unit, for the target tokens so far; the
+    self_attention: KeyValueCache | SSRUCache
+    """The keys and values, or the states of the recurrent unit in its place, for the target tokens so far; the
     slots after them are zero."""
     cross_attention: KeyValue
     """The keys and values of the encoder's output, computed once."""
@@ -273,9 +273,9 @@ class DecoderLayer(TransformerLayer):
 
     def start_cache(self, memory: Float[Array, "*batch source d_model"], length: int) -> DecoderLayerCache:
         """Returns the cache of an empty target, with `length` slots."""
-        past: Any = self.recurrence if self.config.decoder_recurrence == "ssru" else self.self_attention
+        first: Any = self.recurrence if self.config.decoder_recurrence == "ssru" else self.self_attention
         return DecoderLayerCache(
-            past=past.start_cache(memory.shape[:-2], length),
+            self_attention=first.start_cache(memory.shape[:-2], length),
             cross_attention=self.cross_attention.keys_values(memory),
         )
 
@@ -293,7 +293,7 @@ class DecoderLayer(TransformerLayer):
 
         See `MultiHeadAttention.step` or `SSRU.step` for the index, `self_mask` and `self_bias`.
         """
-        written: Any = cache.past
+        written: Any = cache.self_attention
 
         def read_target(x: Array) -> Array:
             nonlocal written
@@ -310,7 +310,7 @@ class DecoderLayer(TransformerLayer):
         x = self._residual(x, self._target_norm(), read_target, True)
         x = self._residual(x, self.cross_attention_norm, attend_to_memory, True)
         x = self._residual(x, self.feed_forward_norm, self.feed_forward, True)
-        return x, dataclasses.replace(cache, past=written)
+        return x, dataclasses.replace(cache, self_attention=written)
 
     def _target_norm(self) -> LayerNorm | RMSNorm:
         return self.recurrence_norm if self.config.decoder_recurrence == "ssru" else self.self_attention_norm

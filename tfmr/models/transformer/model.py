@@ -261,7 +261,7 @@ class Transformer(Model):
         x, beam = self._embed_target(tokens, jnp.broadcast_to(position, tokens.shape), True), tokens.shape[1]
         masks: dict[str, Any] = dict(self_mask=self_mask, cross_mask=cache.cross_mask)
         if self.config.positions == "relative":
-            keys_values: Any = cache.layers[0].past
+            keys_values: Any = cache.layers[0].self_attention
             of_slots = jnp.arange(keys_values.value.shape[-2]) // beam
             masks["self_bias"] = self._bias(self.target_positions, position[None], of_slots)
         x, layers = self.decoder.step(x, cache.layers, position * beam, **masks)
