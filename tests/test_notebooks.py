@@ -111,7 +111,9 @@ def notebook_of(*sources):
 def plain():
     """An executed notebook with a few faulty cells."""
     what = "import os, sys, jax, tfmr\nprint(tfmr.__file__, jax.device_count(), os.environ.get('XLA_FLAGS'))"
-    notebook = notebook_of(what, "print(sys.executable, tfmr.__file__)", "os.write(2, b'from below')", "Figure((1, 1))")
+    # The kernel reads from below in a thread, which may take a moment on a busy machine.
+    below = "import time\nos.write(2, b'from below')\ntime.sleep(1)"
+    notebook = notebook_of(what, "print(sys.executable, tfmr.__file__)", below, "Figure((1, 1))")
     execute(notebook)
     return notebook
 
