@@ -75,12 +75,22 @@ UNCHANGED = {"training.best_metric", "decoding.sampling.temperature"}
 """Fields with few valid values."""
 
 
+ALLOWED = {
+    "training.profile_steps": "1:2",
+    "model.start_token": 1,
+    "fine_tuning.learning_rate_factors": ("encoder.*=0.5",),
+}
+"""Values of fields that not every value of their type suits."""
+
+
 def changed(name: str, kind: Any, value: Any) -> Any:
     """Another value of a field's type."""
     if kind is bool:
         return not value
-    if name == "training.profile_steps":
-        return "1:2"
+    if name in ALLOWED:
+        return ALLOWED[name]
+    if name == "model.positions":  # the kinds of model have different ones
+        return "sinusoidal" if value == "learned" else "learned"
     if get_origin(kind) is Literal:
         return get_args(kind)[get_args(kind).index(value) - 1]
     if get_origin(kind) is tuple:

@@ -255,7 +255,7 @@ def test_wrong_arguments_are_one_line(run, tmp_path):
 
 
 FOLDERS = {
-    "t5": ({"config.json": '{"model_type": "t5"}'}, "is a model of type 't5'; tfmr imports folders of "),
+    "umt5": ({"config.json": '{"model_type": "umt5"}'}, "is a model of type 'umt5'; tfmr imports folders of "),
     "bert": ({"config.json": '{"model_type": "bert"}', "pytorch_model.bin": ""}, "is a model of type 'bert'"),
     "llama": ({"config.json": '{"model_type": "llama"}', "tokenizer.json": "{}"}, "is a model of type 'llama'"),
     "ctranslate2": ({"config.json": "{}", "model.bin": "", "shared_vocabulary.json": "[]"}, "is a CTranslate2 model"),
