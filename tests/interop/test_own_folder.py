@@ -69,9 +69,19 @@ def values_of(name: str, kind: Any) -> st.SearchStrategy:
 
 def models(kind: type[ModelConfig], vocab_size: int) -> st.SearchStrategy:
     """Returns models in which every option has any of its values."""
-    fields = {name: values_of(name, hint) for name, hint in get_type_hints(kind).items() if name != "vocab_size"}
-    fields |= {"d_model": st.sampled_from([2, 4, 6]), "max_length": st.sampled_from([SHORT, SHORT + 1])}
-    return st.builds(kind, vocab_size=st.integers(vocab_size, vocab_size + 2), **fields)
+    hints = get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind) if field.name != "vocab_size"]
+    fields = {name: values_of(name, hints[name]) for name in names}
+    fields |= {"d_model": st.sampled_from([4, 6, 8]), "max_length": st.sampled_from([SHORT, SHORT + 1])}
+    if kind is TransformerConfig:
+        fields |= {"relative_buckets": st.sampled_from([4, 6]), "relative_max_distance": st.sampled_from([7, 8])}
+    fields |= {"vocab_size": st.integers(vocab_size, vocab_size + 2)}
+    return st.fixed_dictionaries(fields).filter(fit_together).map(lambda values: kind(**values))
+
+
+def fit_together(values: dict[str, Any]) -> bool:
+    """Relative positions are a bias on scores, which recurrent decoders do not have."""
+    return values["positions"] != "relative" or values["decoder_recurrence"] == "none"
 
 
 def random_params(model: ModelConfig) -> dict[str, Any]:
