@@ -111,7 +111,7 @@ def test_samples_depend_on_seed_and_line_alone():
 @pytest.mark.parametrize(
     ("changes", "prefix", "message"),
     [
-        ({"min_length": 0, "max_length": 4}, "abcd", r"line 1: its prefix 'abcd' needs 5 tokens, .* limited to 4"),
+        ({"min_length": 0, "max_length": 4}, "abcd", r"line 1: its prefix 'abcd': 5 tokens, .* limited to 4; raise"),
         (
             {"min_length": 0, "max_length": 4, "required": ("abcd",)},
             "",
