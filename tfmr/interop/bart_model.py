@@ -26,6 +26,7 @@ from tfmr.interop.weight_names import (
     bart_weight,
     check_copies,
     described_weights,
+    shape_of,
     tied_copies,
 )
 from tfmr.interop.weights import check_weights, flatten, unflatten
@@ -184,22 +185,11 @@ def _with_prefix(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _our_config(family: Family, values: Mapping[str, Any]) -> TransformerConfig:
-    head = values["d_model"] // values["encoder_attention_heads"]
     return TransformerConfig(
-        vocab_size=values["vocab_size"],
-        num_encoder_layers=values["encoder_layers"],
-        num_decoder_layers=values["decoder_layers"],
-        d_model=values["d_model"],
-        d_ff=values["encoder_ffn_dim"],
-        num_heads=values["encoder_attention_heads"],
-        d_k=head,
-        d_v=head,
-        dropout_rate=values.get("dropout", 0.1),
-        attention_dropout_rate=values.get("attention_dropout", 0.0),
+        **shape_of(values),
         norm=family.norm,
         norm_epsilon=EPSILON,
         positions=family.positions,
-        max_length=values.get("max_position_embeddings", 1024),
         scale_embeddings=values.get("scale_embedding", family.model_type == "m2m_100"),
         embedding_norm=family.embedding_norm,
         attention_bias=True,

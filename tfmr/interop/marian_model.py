@@ -29,6 +29,7 @@ from tfmr.interop.weight_names import (
     bart_weight,
     check_copies,
     described_weights,
+    shape_of,
     tied_copies,
 )
 from tfmr.interop.weights import check_weights, flatten, unflatten
@@ -100,21 +101,10 @@ def from_marian_config(values: Mapping[str, Any], name: str) -> TransformerConfi
       InputError: listing everything in its config.json that tfmr does not support.
     """
     compatibility.refuse(f"{name}: cannot be converted to a tfmr model", _unsupported(values))
-    head = values["d_model"] // values["encoder_attention_heads"]
     shared = values.get("share_encoder_decoder_embeddings", True)
     return TransformerConfig(
-        vocab_size=values["vocab_size"],
-        num_encoder_layers=values["encoder_layers"],
-        num_decoder_layers=values["decoder_layers"],
-        d_model=values["d_model"],
-        d_ff=values["encoder_ffn_dim"],
-        num_heads=values["encoder_attention_heads"],
-        d_k=head,
-        d_v=head,
-        dropout_rate=values.get("dropout", 0.1),
-        attention_dropout_rate=values.get("attention_dropout", 0.0),
+        **shape_of(values),
         norm_epsilon=EPSILON,
-        max_length=values.get("max_position_embeddings", 1024),
         tie_embeddings="all" if shared else "decoder" if values.get("tie_word_embeddings", True) else "none",
         attention_bias=True,
         activation=OUR_ACTIVATIONS[values["activation_function"]],

@@ -1,4 +1,4 @@
-"""Weights of encoder-decoders under their names in transformers, and their form there.
+"""Sizes and weights of encoder-decoders under their names in transformers, and their form there.
 
 Marian, M2M100, BART and mBART name the weights of their layers alike. They store matrices as [outputs, inputs], with
 the heads flattened into one axis.
@@ -163,3 +163,21 @@ def check_copies(weights: Mapping[str, Float[np.ndarray, "..."]], config: Transf
         for copy, table in tied_copies(config).items()
         if copy in weights and table in weights and not np.array_equal(weights[copy], weights[table])
     ]
+
+
+def shape_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the sizes and dropout rates of a model from its config.json, as fields of `TransformerConfig`."""
+    head = values["d_model"] // values["encoder_attention_heads"]
+    return dict(
+        vocab_size=values["vocab_size"],
+        num_encoder_layers=values["encoder_layers"],
+        num_decoder_layers=values["decoder_layers"],
+        d_model=values["d_model"],
+        d_ff=values["encoder_ffn_dim"],
+        num_heads=values["encoder_attention_heads"],
+        d_k=head,
+        d_v=head,
+        dropout_rate=values.get("dropout", 0.1),
+        attention_dropout_rate=values.get("attention_dropout", 0.0),
+        max_length=values.get("max_position_embeddings", 1024),
+    )
