@@ -11,7 +11,7 @@ from tfmr.data.tokenizer import BOS_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.interop import folders
 from tfmr.interop.bart_model import FAMILIES, Family, check_bart, from_bart, to_bart
-from tfmr.interop.marian import from_generation, to_generation
+from tfmr.interop.marian import read_decoding, to_generation
 from tfmr.interop.tagged_tokenizers import missing_tokenizer, our_tokenizer, read_tokenizer, tags_of, their_files
 
 
@@ -45,7 +45,7 @@ def read_bart(folder: str | os.PathLike) -> folders.RunParts:
     longest = min(PairsConfig.max_length, model.longest_sequence or PairsConfig.max_length)
     languages: dict[str, Any] = dict(source_language=tags.source, target_language=tags.target)
     data = PairsConfig(corpus="text", max_length=longest, **languages)
-    return Config(model=model, data=data, decoding=_decoding(folder, values)), tokenizer, params
+    return Config(model=model, data=data, decoding=read_decoding(folder, values)), tokenizer, params
 
 
 def _vocab_size(values: Mapping[str, Any], folder: Path) -> int:
@@ -65,13 +65,6 @@ def _start(values: Mapping[str, Any], ids: Mapping[str, int], target: str | None
             "target, such as that of the language to write"
         )
     return start
-
-
-def _decoding(folder: Path, values: Mapping[str, Any]) -> Any:
-    """Returns the decoding settings; those of a run that was exported whole, unless they have been changed since."""
-    found = from_generation(values, str(folder / "generation_config.json"))
-    run = folders.read_run_config(folder)
-    return run.decoding if run and from_generation(to_generation(run.decoding)) == found else found
 
 
 def write_bart(family: Family, folder: Path, config: Config, params: Any, tokenizer: Tokenizer) -> None:

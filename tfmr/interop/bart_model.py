@@ -19,7 +19,6 @@ from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from tfmr.errors import InputError
 from tfmr.interop import compatibility
 from tfmr.interop.weight_names import (
-    ACTIVATIONS,
     EPSILON,
     LOGITS_BIAS,
     OUR_ACTIVATIONS,
@@ -27,6 +26,7 @@ from tfmr.interop.weight_names import (
     check_copies,
     described_weights,
     shape_of,
+    shape_values,
     tied_copies,
 )
 from tfmr.interop.weights import check_weights, flatten, unflatten
@@ -109,23 +109,12 @@ def exported_order(config: TransformerConfig) -> list[int]:
 
 
 def _config_json(family: Family, config: TransformerConfig, ids: Sequence[int]) -> dict[str, Any]:
-    both = {"attention_heads": config.num_heads, "ffn_dim": config.d_ff}
     return {
         "architectures": [family.model_class],
         "model_type": family.model_type,
-        "is_encoder_decoder": True,
+        **shape_values(config),
         "vocab_size": len(ids),
-        "d_model": config.d_model,
-        "encoder_layers": config.num_encoder_layers,
-        "decoder_layers": config.num_decoder_layers,
-        "num_hidden_layers": config.num_encoder_layers,
-        **{f"{stack}_{name}": value for stack in ("encoder", "decoder") for name, value in both.items()},
-        "activation_function": ACTIVATIONS[config.activation],
-        "dropout": config.dropout_rate,
-        "attention_dropout": config.attention_dropout_rate,
-        "activation_dropout": 0.0,
         "scale_embedding": config.scale_embeddings,
-        "max_position_embeddings": config.max_length,
         "tie_word_embeddings": True,
         "pad_token_id": ids.index(PAD_ID),
         "bos_token_id": 0,

@@ -81,7 +81,7 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
         config,
         params,
         _own_tokenizer(folder, ids) if has_own_tokenizer else _sentence_piece(folder, ids),
-        _decoding(folder, values),
+        read_decoding(folder, values),
         (names.get("source_lang") or "", names.get("target_lang") or ""),
     )
 
@@ -183,7 +183,7 @@ def _own_tokenizer(folder: Path, ids: Sequence[int]) -> str:
     return tokenizer.to_json()
 
 
-def _decoding(folder: Path, values: Mapping[str, Any]) -> DecodingConfig:
+def read_decoding(folder: Path, values: Mapping[str, Any]) -> DecodingConfig:
     """Returns the decoding settings of a folder. Older folders have them in config.json.
 
     Those of a run that was exported are returned whole, unless generation_config.json has been changed since.

@@ -23,13 +23,13 @@ from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from tfmr.errors import InputError
 from tfmr.interop import compatibility
 from tfmr.interop.weight_names import (
-    ACTIVATIONS,
     EPSILON,
     OUR_ACTIVATIONS,
     bart_weight,
     check_copies,
     described_weights,
     shape_of,
+    shape_values,
     tied_copies,
 )
 from tfmr.interop.weights import check_weights, flatten, unflatten
@@ -67,27 +67,16 @@ def check_marian(config: ModelConfig) -> None:
 
 def to_marian_config(config: TransformerConfig) -> dict[str, Any]:
     """Returns the values of Marian's config.json for a model. Token ids do not change."""
-    both = {"attention_heads": config.num_heads, "ffn_dim": config.d_ff}
     return {
         "architectures": ["MarianMTModel"],
         "model_type": "marian",
-        "is_encoder_decoder": True,
+        **shape_values(config),
         "vocab_size": config.vocab_size,
         "decoder_vocab_size": config.vocab_size,
-        "d_model": config.d_model,
-        "encoder_layers": config.num_encoder_layers,
-        "decoder_layers": config.num_decoder_layers,
-        "num_hidden_layers": config.num_encoder_layers,
-        **{f"{stack}_{name}": value for stack in ("encoder", "decoder") for name, value in both.items()},
-        "activation_function": ACTIVATIONS[config.activation],
-        "dropout": config.dropout_rate,
-        "attention_dropout": config.attention_dropout_rate,
-        "activation_dropout": 0.0,
         "scale_embedding": True,
         "static_position_embeddings": True,
         "normalize_before": False,
         "normalize_embedding": False,
-        "max_position_embeddings": config.max_length,
         "share_encoder_decoder_embeddings": config.tie_embeddings == "all",
         "tie_word_embeddings": config.tie_embeddings != "none",
         **SPECIAL_IDS,

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tfmr.config import Config, DecodingConfig, PairsConfig
+from tfmr.config import Config, PairsConfig
 from tfmr.data.tokenizer import BOS_ID, PAD_ID, SENTENCE_PIECE, Tokenizer
 from tfmr.errors import InputError
 from tfmr.interop import folders, unigram
-from tfmr.interop.marian import from_generation, to_generation
+from tfmr.interop.marian import read_decoding, to_generation
 from tfmr.interop.t5_model import MODEL_CLASSES, check_t5, from_t5, to_t5
 
 _EXTRA_IDS = 100
@@ -39,7 +39,7 @@ def read_t5(folder: str | os.PathLike) -> folders.RunParts:
     unk_id = unigram.unknown_id(theirs, str(folder))
     model, params, ids = from_t5(values, folders.read_weights(folder), unk_id, str(folder))
     ours = json.dumps(unigram.in_our_order(theirs, ids), ensure_ascii=False)
-    config = Config(model=model, data=PairsConfig(corpus="text"), decoding=_decoding(folder, values))
+    config = Config(model=model, data=PairsConfig(corpus="text"), decoding=read_decoding(folder, values))
     return config, Tokenizer.from_json(ours, str(folder)), params
 
 
@@ -50,13 +50,6 @@ def _read_tokenizer(folder: Path) -> dict[str, Any]:
     extra_ids = folders.read_optional_json(folder / "tokenizer_config.json").get("extra_ids", _EXTRA_IDS)
     file = folder / "spiece.model"
     return unigram.from_sentence_piece(file.read_bytes(), extra_ids, str(file))
-
-
-def _decoding(folder: Path, values: dict[str, Any]) -> DecodingConfig:
-    """Returns the decoding settings; those of a run that was exported whole, unless they have been changed since."""
-    found = from_generation(values, str(folder / "generation_config.json"))
-    run = folders.read_run_config(folder)
-    return run.decoding if run and from_generation(to_generation(run.decoding)) == found else found
 
 
 def write_t5(model_type: str, folder: Path, config: Config, params: Any, tokenizer: Tokenizer) -> None:

@@ -181,3 +181,21 @@ def shape_of(values: Mapping[str, Any]) -> dict[str, Any]:
         attention_dropout_rate=values.get("attention_dropout", 0.0),
         max_length=values.get("max_position_embeddings", 1024),
     )
+
+
+def shape_values(config: TransformerConfig) -> dict[str, Any]:
+    """Returns the values of config.json that say what `shape_of` reads, except the size of the vocabulary."""
+    both = {"attention_heads": config.num_heads, "ffn_dim": config.d_ff}
+    return {
+        "is_encoder_decoder": True,
+        "d_model": config.d_model,
+        "encoder_layers": config.num_encoder_layers,
+        "decoder_layers": config.num_decoder_layers,
+        "num_hidden_layers": config.num_encoder_layers,
+        **{f"{stack}_{name}": value for stack in ("encoder", "decoder") for name, value in both.items()},
+        "activation_function": ACTIVATIONS[config.activation],
+        "dropout": config.dropout_rate,
+        "attention_dropout": config.attention_dropout_rate,
+        "activation_dropout": 0.0,
+        "max_position_embeddings": config.max_length,
+    }

@@ -37,6 +37,11 @@ def is_stacked(name: str) -> bool:
     return STACK in name.split(".")
 
 
+def is_matrix(name: str, x: Any) -> bool:
+    """Returns whether a parameter is a matrix: of two or more axes for each layer, and not a bias."""
+    return len(x.shape) - is_stacked(name) > 1 and not name.endswith("bias")  # that of the queries is [heads, d_k]
+
+
 def boxed_params(model: Model) -> Any:
     """Returns the shapes and types of a model's parameters, boxed with the logical names of their axes."""
     with nn.logical_axis_rules((("batch", None),)):  # any rules: without them, parameters are not boxed

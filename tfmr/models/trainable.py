@@ -12,7 +12,7 @@ from tfmr.config import FineTuningConfig
 from tfmr.errors import InputError
 from tfmr.models.lora import LowRank
 from tfmr.models.model import Model, init_params
-from tfmr.models.parameter_names import as_tree, axis_names, boxed_params, by_name, is_stacked, matching
+from tfmr.models.parameter_names import as_tree, axis_names, boxed_params, by_name, is_matrix, is_stacked, matching
 
 _A, _B = ".lora_a", ".lora_b"
 
@@ -123,18 +123,13 @@ def boxed_learning(model: Model, trainable: Trainable) -> Any:
 def _lora_matrices(shapes: Mapping[str, Any], config: FineTuningConfig) -> list[str]:
     """Returns the names of the matrices with low-rank changes, of the parameters that do not learn themselves."""
     option = "fine_tuning.lora_matrices"
-    matrices = {name: x for name, x in shapes.items() if _is_matrix(name, x)}
+    matrices = {name: x for name, x in shapes.items() if is_matrix(name, x)}
     if config.lora_matrices:
         return sorted(matching(config.lora_matrices, matrices, option))
     layers = [name for name in matrices if any(part.startswith("layer") for part in name.split("."))]
     if not layers:
         raise InputError(f"{option} = (): no layer of the model has a matrix that is not trainable; give patterns")
     return sorted(layers)
-
-
-def _is_matrix(name: str, x: Any) -> bool:
-    """Returns whether a parameter is a matrix: of two or more axes for each layer, and not a bias."""
-    return len(x.shape) - is_stacked(name) > 1 and not name.endswith("bias")
 
 
 def learning_rate_factors(learning: Any, config: FineTuningConfig) -> dict[str, float]:

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 from jax.typing import ArrayLike
 
 from tfmr.config import TrainingConfig
-from tfmr.models.parameter_names import as_tree, by_name
+from tfmr.models.parameter_names import as_tree, by_name, is_matrix
 
 Schedule = Callable[[ArrayLike], Array]
 """Maps the number of updates so far, 0 for the first update, to the learning rate."""
@@ -69,11 +68,4 @@ def _scaled(updates: Any, factors: Mapping[str, float]) -> Any:
 
 
 def _are_matrices(params: Any) -> Any:
-    """Returns True for arrays with two or more axes, not counting the axis of stacked layers, that are not biases."""
-
-    def is_matrix(path: tuple, x: Array) -> bool:
-        stacked = any(getattr(key, "key", None) == "layers" for key in path)
-        is_bias = str(getattr(path[-1], "key", "")).endswith("bias")  # the bias of the queries is [heads, d_k]
-        return x.ndim - stacked > 1 and not is_bias
-
-    return jax.tree.map_with_path(is_matrix, params)
+    return as_tree({name: is_matrix(name, x) for name, x in by_name(params).items()})
