@@ -2,6 +2,7 @@
 
 import math
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,3 +134,16 @@ def test_weight_decay_sees_through_stacked_layers():
     updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
     np.testing.assert_allclose(updates["encoder"]["layers"]["kernel"], -0.05, rtol=1e-6)
     np.testing.assert_array_equal(updates["encoder"]["layers"]["bias"], 0.0)
+
+
+def test_weight_decay_knows_matrices_by_name_in_boxed_parameters_too():
+    # As a model is made under logical axis rules: every parameter is in a box with the names of its axes.
+    config = TrainingConfig(schedule="constant", learning_rate=0.1, warmup_steps=0, weight_decay=0.5)
+    params = {"kernel": jnp.ones((2, 2)), "query_bias": jnp.ones((2, 2))}
+    boxed = {name: nn.LogicallyPartitioned(x, ("heads", "kv")) for name, x in params.items()}
+    optimizer = make_optimizer(config, make_schedule(config, 512))
+    state = nn.unbox(optimizer.init(boxed))
+    assert jax.tree.structure(state) == jax.tree.structure(optimizer.init(params))
+    updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), state, params)
+    np.testing.assert_allclose(updates["kernel"], -0.05, rtol=1e-6)
+    np.testing.assert_array_equal(updates["query_bias"], 0.0)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 import optax
 from jax import Array
@@ -68,4 +69,4 @@ def _scaled(updates: Any, factors: Mapping[str, float]) -> Any:
 
 
 def _are_matrices(params: Any) -> Any:
-    return as_tree({name: is_matrix(name, x) for name, x in by_name(params).items()})
+    return as_tree({name: is_matrix(name, x) for name, x in by_name(nn.unbox(params)).items()})
