@@ -195,11 +195,11 @@ class Generator:
         prompt = np.zeros((len(rows), width), np.int32)
         for row, window in enumerate(windows):
             prompt[row, width - len(window) :] = window
-        pads = jnp.asarray([width - len(window) for window in windows], jnp.int32)
+        pads = jax.device_put(np.asarray([width - len(window) for window in windows], np.int32))
         # Keys that do not depend on the batch.
-        samples = jnp.asarray([row.sample for row in rows])
+        samples = jax.device_put(np.asarray([row.sample for row in rows], np.int32))
         keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(self.config.seed), samples)
-        written = jnp.asarray([row.written for row in rows], jnp.int32)
+        written = jax.device_put(np.asarray([row.written for row in rows], np.int32))
         run = functools.partial(
             _next_tokens,
             model=self.model,
@@ -209,7 +209,7 @@ class Generator:
             marks=self.tokenizer.marks,
         )
         caches: Any = self.model.apply({"params": self.params}, len(rows), length, method="start_cache")
-        tokens = jnp.asarray(prompt)
+        tokens = jax.device_put(prompt)
         index = jnp.int32(0)
         for number in itertools.count():
             log_probs, new, caches = run(self.params, tokens, caches, index, pads, keys, written + number)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.experimental import multihost_utils
@@ -141,7 +140,7 @@ class Rows:
     def put(self, array: np.ndarray) -> Array:
         """Returns the array on its devices."""
         if self.sharding is None:
-            return jnp.asarray(array)
+            return jax.device_put(array)
         return jax.make_array_from_callback(array.shape, self.sharding, lambda index: array[index])
 
     @staticmethod

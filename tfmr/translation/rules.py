@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from tfmr.config import DecodingConfig
@@ -90,7 +90,7 @@ def _encode(name: str, text: str, tokenizer: Tokenizer) -> list[int]:
 
 def forbidden_words(table: WordTable) -> ForbiddenWords:
     """Returns what a search needs of the table of all forbidden words."""
-    return ForbiddenWords(jnp.asarray(table.next_state), jnp.asarray(table.tokens_to_end()))
+    return ForbiddenWords(jax.device_put(table.next_state), jax.device_put(table.tokens_to_end()))
 
 
 def required_words(tables: Sequence[WordTable], tokens: Sequence[Sequence[int]], space: int) -> RequiredWords:
@@ -102,8 +102,8 @@ def required_words(tables: Sequence[WordTable], tokens: Sequence[Sequence[int]],
 
     pairs = list(zip(tables, tokens, strict=True))
     return RequiredWords(
-        next_state=jnp.asarray(np.stack([pad(table.next_state) for table in tables])),
-        suggested=jnp.asarray(np.stack([pad(suggested_tokens(table, ids, space)) for table, ids in pairs])),
-        progress=jnp.asarray(np.stack([pad(token_progress(table, ids)) for table, ids in pairs])),
-        breaks=jnp.asarray(np.stack([pad(table.breaks) for table in tables])),
+        next_state=jax.device_put(np.stack([pad(table.next_state) for table in tables])),
+        suggested=jax.device_put(np.stack([pad(suggested_tokens(table, ids, space)) for table, ids in pairs])),
+        progress=jax.device_put(np.stack([pad(token_progress(table, ids)) for table, ids in pairs])),
+        breaks=jax.device_put(np.stack([pad(table.breaks) for table in tables])),
     )
