@@ -1,4 +1,4 @@
-"""Imports run one way, and `tfmr.nn` needs jax and flax only."""
+"""Imports run one way, and `tfmr.nn` needs only jax, flax, jaxtyping and NumPy."""
 
 import ast
 import graphlib
@@ -67,7 +67,7 @@ def violations(path: Path) -> list[str]:
         elif part == "data" and top in ("jax", "jaxlib", "flax", "optax", "orbax"):
             found.append(f"{where}: data is numpy only")
         elif part == "nn" and top not in ("jax", "flax", "jaxtyping", "numpy", *sys.stdlib_module_names):
-            found.append(f"{where}: nn needs jax and flax only")
+            found.append(f"{where}: nn needs only jax, flax, jaxtyping and NumPy")
         elif part in ("config", "errors") and top not in sys.stdlib_module_names:
             found.append(f"{where}: the standard library only")
     return found

@@ -289,7 +289,7 @@ def test_parameters_without_a_state_are_refused_and_stay(copy_at_step, kept, mon
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        ("config.json", r"contains a model of type 'marian'.*would replace this file: choose another --workdir"),
+        ("config.json", r"contains a model of type 'marian'.*would replace .*config.json; choose another --workdir"),
         ("tokenizer.json", r"contains tokenizer\.json but no config\.json.*choose another --workdir"),
     ],
 )

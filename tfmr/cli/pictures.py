@@ -41,7 +41,7 @@ class _Run:
 
     pictures: tuple[str, ...] = ("curves", "schedule")
     """The names of its pictures, each of which is a method."""
-    reason = "only translation models and language models have it"
+    reason = "can be drawn only for translation models and language models"
 
     def __init__(self, options: Any, directory: RunDirectory):
         self.options, self.directory, self.config = options, directory, directory.config

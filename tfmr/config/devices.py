@@ -14,7 +14,7 @@ class MeshConfig:
     data: int = -1
     """Devices that split the batch, each with a full copy of the parameters."""
     fsdp: int = 1
-    """Devices that split both the batch and every parameter."""
+    """Devices that split both the batch and the parameters, except the embedding tables."""
     tensor: int = 1
     """Devices that split attention heads, inner widths and the vocabulary."""
 

@@ -296,7 +296,10 @@ def _require_text(text: _Text, splits: dict[str, _Split]) -> None:
         return
     if text.validation_files:
         files = ", ".join(map(str, text.validation_files))
-        raise InputError(f"{files}: contain no validation text; give files with text, or hold out part of data.files")
+        raise InputError(
+            f"data.validation_files = {files}: there is no text in them; name files that contain text, or leave this "
+            "out to hold out part of data.files"
+        )
     if text.config.validation_share:
         raise InputError(
             f"{names}: there is no validation text; increase data.validation_share, or set data.validation_files"

@@ -223,8 +223,8 @@ class Tokenizer:
     def _refuse_tags(self, tokens: Sequence[str]) -> None:
         if self.tags != Tags():
             raise InputError(
-                f"new_tokens: {tokens[0]!r} cannot be added to a tokenizer that puts tokens of its own around a text; "
-                "leave new tokens out"
+                f"new_tokens: {tokens[0]!r} cannot be added to a tokenizer that adds its own tokens before or after "
+                "each text; leave out --fine-tuning.new-tokens"
             )
 
     def save(self, path: str | os.PathLike) -> None:

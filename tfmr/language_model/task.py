@@ -74,4 +74,6 @@ def _refuse_translation_options(options: EvaluationOptions) -> None:
                 f"--{name.replace('_', '-')} = {value!r}: only translation models support it; leave it out"
             )
     if options.split not in ("", "validation"):
-        raise InputError(f"--split = {options.split!r}: a language model has only a validation split")
+        raise InputError(
+            f"--split = {options.split!r}: a language model is evaluated only on its validation split; leave this out"
+        )

@@ -128,7 +128,10 @@ def _lora_matrices(shapes: Mapping[str, Any], config: FineTuningConfig) -> list[
         return sorted(matching(config.lora_matrices, matrices, option))
     layers = [name for name in matrices if any(part.startswith("layer") for part in name.split("."))]
     if not layers:
-        raise InputError(f"{option} = (): no layer of the model has a matrix that is not trainable; give patterns")
+        raise InputError(
+            f"{option} = (): the layers have no matrix besides those in fine_tuning.trainable; narrow "
+            "fine_tuning.trainable, or give patterns of other matrices"
+        )
     return sorted(layers)
 
 

@@ -57,7 +57,7 @@ def check_may_train(run: RunDirectory) -> None:
     try:
         _ = run.config
     except InputError as error:
-        raise InputError(f"{error}; training would replace this file: choose another --workdir") from None
+        raise InputError(f"{error}; training would replace {run.config_file}; choose another --workdir") from None
     if not state_steps(run) and (newest := newest_steps(run)):
         found = " and ".join(f"{name}/{step}" for name, step in newest.items())
         raise InputError(
