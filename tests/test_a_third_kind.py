@@ -102,7 +102,9 @@ class Classification(Task):
         return {"loss": float(sums.loss / sums.tokens), "accuracy": float((found == batch["labels"]).mean())}
 
 
-@pytest.mark.parametrize("mesh", [MeshConfig(data=8), MeshConfig(data=2, fsdp=2, tensor=2)], ids=str)
+@pytest.mark.parametrize(
+    "mesh", [pytest.param(MeshConfig(data=8), marks=pytest.mark.slow), MeshConfig(data=2, fsdp=2, tensor=2)], ids=str
+)
 def test_it_trains_stops_continues_and_is_evaluated(mesh, tmp_path, capsys):
     register_kind("classifier", ClassifierConfig)
     register_kind("labelled", LabelledConfig)

@@ -97,6 +97,7 @@ def test_without_libtpu_it_says_what_to_install(
     assert "pip install 'tfmr[tpu]'" in error_of(["compile", config, "--topology", "v5e:4x4"], capsys)
 
 
+@pytest.mark.slow
 def test_a_step_that_does_not_fit_ends_with_what_to_change(
     config: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):

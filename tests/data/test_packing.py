@@ -119,6 +119,7 @@ def test_where_the_shortest_row_stays_empty_it_is_made_longer(length):
     assert fill_of(plan, lengths, lengths) >= 0.95
 
 
+@pytest.mark.slow
 def test_multi30k_is_at_least_95_percent_full(shared_data, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "configs"))
     import multi30k_en_de

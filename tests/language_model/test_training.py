@@ -101,7 +101,7 @@ def params_of(run, step="last"):
     return read_params(run, run.config.model, step, moving_average=False)
 
 
-@pytest.mark.parametrize("batching", ["blocks", "crops"])
+@pytest.mark.parametrize("batching", [pytest.param("blocks", marks=pytest.mark.slow), "crops"])
 def test_stopped_in_the_middle_of_an_epoch_it_ends_the_same(base, run, tmp_path, batching):
     def at(config, name, steps):
         return dataclasses.replace(
@@ -179,6 +179,7 @@ def test_the_loss_of_the_whole_split_is_that_of_each_token_alone(run, base, caps
     assert scores["crop_loss"] == pytest.approx(last["validation/crop_loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_another_mesh_computes_the_same(run, base, tmp_path):
     config = dataclasses.replace(
         base,

@@ -90,7 +90,11 @@ def test_every_row_lowers_with_the_parameters_of_the_closed_form(name):
 
 # The big model is scanned, because its loop would take most of a minute to compile.
 @pytest.mark.parametrize(
-    "config", [transformer_base(), dataclasses.replace(transformer_big(), scan_layers=True)], ids=["base", "big"]
+    "config",
+    [
+        pytest.param(transformer_base(), id="base"),
+        pytest.param(dataclasses.replace(transformer_big(), scan_layers=True), id="big", marks=pytest.mark.slow),
+    ],
 )
 def test_base_and_big_are_trained_whole(config):
     """On a pair of 8 tokens every parameter gets a gradient, and all gradients are finite."""

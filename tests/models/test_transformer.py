@@ -216,6 +216,7 @@ class TestParameters:
             self.boxed(dataclasses.replace(BASE, vocab_size=0))
 
 
+@pytest.mark.slow
 def test_a_new_t5_has_embeddings_and_logits_as_large_as_a_new_model_of_the_paper():
     """Unscaled rows of variance 1, and logits of about that size although T5's table is not small."""
     for config in (BASE, T5, T5_GATED):

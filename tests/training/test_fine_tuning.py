@@ -138,7 +138,9 @@ def test_what_does_not_learn_takes_no_memory(finished, base):
     assert {path.name for path in (finished["lora"].best / str(STEPS)).iterdir()} >= {"lora"}
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind == "lora" else pytest.mark.slow) for kind in KINDS]
+)
 def test_a_run_that_was_stopped_ends_the_same(kind, start, finished, tmp_path):
     config = start(tmp_path / "run", KINDS[kind])
     with before_batch(5, lambda: signal.raise_signal(signal.SIGTERM), PairSplit), pytest.raises(Stopped):
@@ -152,6 +154,7 @@ def test_a_run_that_was_stopped_ends_the_same(kind, start, finished, tmp_path):
     assert_same(params(run, "best"), params(finished[kind], "best"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["frozen", "lora"])
 def test_on_another_mesh_with_scan_remat_and_accumulation_it_learns_the_same(kind, start, finished, tmp_path):
     model = dict(scan_layers=True, remat=True)

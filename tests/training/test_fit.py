@@ -199,6 +199,7 @@ def test_killed_anywhere_it_ends_the_same(base, finished, tmp_path):
     assert_same_end(run, finished)
 
 
+@pytest.mark.slow
 def test_a_line_that_was_cut_off_is_dropped_and_a_profile_changes_nothing(copy_at_step, finished, monkeypatch, capsys):
     config, run = copy_at_step(28, profile_steps="30:31")
     with run.metrics_file.open("a", encoding="utf-8") as file:
@@ -219,6 +220,7 @@ def test_a_line_that_was_cut_off_is_dropped_and_a_profile_changes_nothing(copy_a
         assert shortest < flops < longest * 1.0001
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_costs_only_time(copy_at_step, finished, caplog):
     # Also the best is of a later step than the one that is continued from.
     config, run = copy_at_step(28, profile_steps="24:26")
@@ -236,6 +238,7 @@ def test_a_damaged_newest_checkpoint_costs_only_time(copy_at_step, finished, cap
         assert_same(params(run, str(step)), params(finished, str(step)))
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_the_same_command_continues(base, finished, tmp_path):
     config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
     run = RunDirectory(tmp_path / "run")
@@ -260,6 +263,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(base, tmp_pa
     assert os.listdir(tmp_path) == ["file"]
 
 
+@pytest.mark.slow
 def test_a_mistake_before_the_first_checkpoint_blocks_nothing(base, finished, tmp_path):
     config = dataclasses.replace(base, workdir=str(tmp_path / "run"))
     RunDirectory(tmp_path / "run").write_config(changed(config, "model", d_ff=64))
@@ -400,6 +404,7 @@ def test_pairs_that_are_not_trained_on_are_no_part_of_the_loss(base, tmp_path, c
     assert scores["loss"] == pytest.approx(validation["validation/loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_cosine_keeps_its_number_of_steps(base, tmp_path):
     config = changed(base, schedule="cosine", warmup_steps=2, steps=4, evaluate_every=0)
     config = dataclasses.replace(config, workdir=str(tmp_path / "run"))
@@ -439,6 +444,7 @@ def test_training_what_is_finished_changes_nothing(copy_at_step, finished, capsy
     assert state_steps(run) == state_steps(finished)
 
 
+@pytest.mark.slow
 def test_it_goes_on_upon_another_mesh(copy_at_step, finished):
     config, run = copy_at_step(32)
     train(dataclasses.replace(config, mesh=MeshConfig(data=2, fsdp=2, tensor=2)))
@@ -606,6 +612,7 @@ def test_a_step_without_a_finite_gradient_is_skipped(base, tmp_path, poisoned):
     assert "NaN" not in run.metrics_file.read_text()
 
 
+@pytest.mark.slow
 def test_a_row_of_them_ends_the_training(base, tmp_path, poisoned):
     poisoned(set())
     clean = train(dataclasses.replace(changed(base, steps=4), workdir=str(tmp_path / "clean")))
@@ -629,6 +636,7 @@ def test_a_mesh_that_does_not_divide_the_model_is_refused(base, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_early_stopping_counts_evaluations_also_across_a_stop(base, tmp_path, monkeypatch, capsys):
     # Better at 2 and 6, no better twice before and three times after: training ends with the evaluation at 12.
     losses = {2: 3.0, 4: 3.0, 6: 2.0, 8: 2.5, 10: 2.0, 12: 2.1, 14: 1.0}
@@ -661,6 +669,7 @@ def test_early_stopping_counts_evaluations_also_across_a_stop(base, tmp_path, mo
     assert "training has already ended; raise training.patience to continue" in text
 
 
+@pytest.mark.slow
 def test_bleu_decides_with_accumulation_on_eight_devices(base, tmp_path):
     config = changed(base, steps=2, accumulation=2, bleu_sentences=3, best_metric="bleu", evaluate_every=1, log_every=2)
     config = changed(config, "model", vocab_size=0)

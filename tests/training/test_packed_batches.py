@@ -101,6 +101,7 @@ def with_steps(config, steps, workdir):
     return dataclasses.replace(config, workdir=str(workdir), training=dataclasses.replace(config.training, steps=steps))
 
 
+@pytest.mark.slow
 def test_stopped_in_the_middle_of_an_epoch_it_ends_the_same(config, tmp_path):
     split = prepare_pairs(config.data).split("train")
     plan = split.plan(config.data)

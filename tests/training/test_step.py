@@ -120,7 +120,9 @@ def flat(tree):
     return np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
 
 
-@pytest.mark.parametrize("name", MESHES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "all" else pytest.mark.slow) for name in MESHES]
+)
 def test_twenty_steps_on_eight_devices_are_those_on_one(name):
     one, metrics = run(20, dropout_rate=0.1)
     eight, metrics_of_eight = run(20, dropout_rate=0.1, shape=MESHES[name])
@@ -131,6 +133,7 @@ def test_twenty_steps_on_eight_devices_are_those_on_one(name):
     assert relative_error(flat(one[5].params), flat(one[0].params)) > 0.01
 
 
+@pytest.mark.slow
 def test_steps_of_a_t5_on_eight_devices_are_those_on_one():
     """Scanned and recomputed, with its tables of distances divided by heads."""
     one, metrics = run(3, dropout_rate=0.1, is_t5=True)
@@ -142,6 +145,7 @@ def test_steps_of_a_t5_on_eight_devices_are_those_on_one():
         assert (table != before).any(axis=1).sum() > 3, "every distance of the batch is learned"
 
 
+@pytest.mark.slow
 def test_a_recurrent_decoder_on_eight_devices():
     one, metrics = run(3, decoder_recurrence="ssru")
     eight, metrics_of_eight = run(3, decoder_recurrence="ssru", shape=MESHES["all"])
@@ -313,7 +317,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing_but_the_counts(poison):
     assert (following.step, following.skipped, following.skipped_in_a_row) == (3, 1, 0)
 
 
-@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize("accumulation", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_under_pmap_it_is_the_sharded_step(accumulation):
     model, config = tiny_model(), training_config(accumulation=accumulation)
     state, _ = start_state(model, config)
