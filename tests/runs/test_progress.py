@@ -8,7 +8,7 @@ import pytest
 
 from tfmr.runs import working_time as clock_module
 from tfmr.runs.metrics import MetricsWriter, Progress
-from tfmr.training.fit import _MetricsReader
+from tfmr.training.metrics_reader import MetricsReader
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_the_rate_is_that_of_the_steps_even_before_an_evaluation(
 ):
     monkeypatch.setattr(jax, "device_get", lambda metrics: metrics)
     writer = Writer()
-    reader = _MetricsReader(writer, Progress(0, 8, shown=False), log_every, lambda: None)
+    reader = MetricsReader(writer, Progress(0, 8, shown=False), log_every, lambda: None)
     ready_at = clock[0]
     for step in range(1, 9):
         if step in (1, 2, 6):

@@ -70,17 +70,8 @@ def make_train_step(
             sums, gradient = _accumulate(gradient_of, state.params, batch, key, config.accumulation)
         if axis_name is not None:
             sums, gradient = jax.lax.psum((sums, gradient), axis_name)
+        following, gradient_norm = _next_state(state, sums, gradient, optimizer, config.ema_decay)
         tokens = jnp.maximum(sums.tokens, 1.0)
-        with jax.named_scope("optimizer"):
-            # The norm before the division: its pass over the gradient then does not write the divided one.
-            gradient_norm = optax.tree.norm(gradient) / tokens
-            gradient = jax.tree.map(lambda g: g / tokens, gradient)
-            finite = jnp.isfinite(sums.loss) & jnp.isfinite(gradient_norm)
-            following = jax.tree.map(
-                lambda updated, skipped: jnp.where(finite, updated, skipped),
-                _updated(state, gradient, optimizer, config.ema_decay),
-                _skipped(state),
-            )
         metrics = {
             "loss": sums.loss / tokens,
             "cross_entropy": sums.cross_entropy / tokens,
@@ -107,6 +98,27 @@ def _accumulate(gradient_of: Callable, params: Any, batch: Batch, key: PRNGKeyAr
         return jax.tree.map(jnp.add, sums, gradient_of(*piece)), None
 
     return jax.lax.scan(add, start, (split, piece_keys))[0]
+
+
+def _next_state(
+    state: TrainState, sums: LossSums, gradient: Any, optimizer: optax.GradientTransformation, ema_decay: float
+) -> tuple[TrainState, Array]:
+    """Returns the next state, skipped if the loss or the gradient is not finite, and the norm of the gradient.
+
+    `gradient` is that of the summed loss. It is divided by the number of tokens here.
+    """
+    tokens = jnp.maximum(sums.tokens, 1.0)
+    with jax.named_scope("optimizer"):
+        # The norm before the division: its pass over the gradient then does not write the divided one.
+        gradient_norm = optax.tree.norm(gradient) / tokens
+        gradient = jax.tree.map(lambda g: g / tokens, gradient)
+        finite = jnp.isfinite(sums.loss) & jnp.isfinite(gradient_norm)
+        following = jax.tree.map(
+            lambda updated, skipped: jnp.where(finite, updated, skipped),
+            _updated(state, gradient, optimizer, ema_decay),
+            _skipped(state),
+        )
+    return following, gradient_norm
 
 
 def _updated(state: TrainState, gradient: Any, optimizer: optax.GradientTransformation, ema_decay: float) -> TrainState:
