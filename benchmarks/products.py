@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from tfmr.nn.attention import causal_blocks
+from tfmr.nn.dot_product_attention import causal_blocks
 
 
 class Size(NamedTuple):

@@ -12,7 +12,7 @@ from transformations import check_transformations
 
 from tfmr.analysis.matrix_products import matrix_product_flops
 from tfmr.nn import MultiHeadAttention, causal_attention, look_ahead_mask, scaled_dot_product_attention
-from tfmr.nn.attention import causal_scores
+from tfmr.nn.dot_product_attention import causal_scores
 
 RNG = np.random.default_rng(0)
 BATCH, QUERIES, KEYS, D_MODEL, HEADS, D_K, D_V = 8, 5, 7, 12, 3, 6, 10

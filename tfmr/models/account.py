@@ -15,7 +15,7 @@ from flax.traverse_util import flatten_dict
 
 from tfmr.config import ModelConfig
 from tfmr.models.model import Model, abstract_params, account_of, build_model
-from tfmr.nn.attention import causal_scores
+from tfmr.nn.dot_product_attention import causal_scores
 
 _ORDER = "embedding source_embedding output_embedding output_bias positions encoder decoder self_attention "
 _ORDER += "recurrence cross_attention query key value output input forget feed_forward up gate down norms"
@@ -76,7 +76,7 @@ def forward_flops(config: ModelConfig, source_length: int, target_length: int) -
     - attention: 2 h (d_k + d_v) for each score, its part of the weighted sum included. There are n^2 scores in the
       encoder's self-attention and m n in cross-attention. Causal self-attention has m^2 below 128 positions, of which
       the mask excludes almost half after they are computed; from 256 positions on, only 5/8 of m^2 are computed
-      (`tfmr.nn.attention.causal_scores`).
+      (`tfmr.nn.dot_product_attention.causal_scores`).
     - recurrence, if the decoder has a recurrent unit in place of self-attention: 4 m d_model^2.
     - feed_forward: 4 n d_model d_ff; with a gate 6 n d_model d_ff.
     - logits: 2 m d_model V.

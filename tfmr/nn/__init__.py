@@ -1,12 +1,7 @@
-"""The paper's building blocks as Linen modules. They depend on jax, flax and jaxtyping only."""
+"""The paper's building blocks as Linen modules. They depend only on jax, flax, jaxtyping and NumPy."""
 
-from tfmr.nn.attention import (
-    KeyValue,
-    KeyValueCache,
-    MultiHeadAttention,
-    causal_attention,
-    scaled_dot_product_attention,
-)
+from tfmr.nn.attention import KeyValue, KeyValueCache, MultiHeadAttention
+from tfmr.nn.dot_product_attention import causal_attention, scaled_dot_product_attention
 from tfmr.nn.dropout import Dropout
 from tfmr.nn.embedding import LearnedPositions, TokenEmbedding, sinusoidal_positions, tensor2tensor_positions
 from tfmr.nn.feed_forward import PositionwiseFeedForward
