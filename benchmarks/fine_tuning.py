@@ -59,7 +59,7 @@ def config(folder: Path, name: str, base: str, steps: int, rate: float, mixed: b
             corpus="text",
             source_file=tuple(str(folder / f"{name}.en") for name in names),
             target_file=tuple(str(folder / f"{name}.de") for name in names),
-            weights=(1.0, 1.0) if mixed else (),
+            weights=(1.0, 4.0) if mixed else (),
             cache=str(folder / "cache"),
             vocab_size=2000,
             tokens_per_batch=8192 if mixed else 2048,
