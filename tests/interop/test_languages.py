@@ -79,6 +79,24 @@ def test_pairs_for_training_and_evaluation_have_the_languages(translator):
     assert row["target_input"] == [BOS_ID, codes["deu_Latn"], *target]
 
 
+def test_a_language_can_be_added(translator):
+    tokenizer = translator.tokenizer
+    larger = tokenizer.with_tokens(["tyv_Cyrl"])
+    number = tokenizer.vocab_size
+    assert larger.vocab_size == number + 1
+    assert larger.tags.languages == {**tokenizer.tags.languages, "tyv_Cyrl": number}
+    assert larger.encode("a tyv_Cyrl b") == tokenizer.encode("a tyv_Cyrl b")  # it is not text
+    again = Tokenizer.from_json(larger.to_json()).with_languages(target="tyv_Cyrl")
+    assert again.target_sequence([7]) == [number, 7, EOS_ID]
+    assert again.decode([number, *tokenizer.encode("the sun")]) == "the sun"
+    for token, message in (
+        ("deu_Latn", "is a token of the tokenizer already"),
+        ("word", "only the name of a language"),
+    ):
+        with pytest.raises(InputError, match=f"new_tokens: '{token}' .*{message}"):
+            tokenizer.with_tokens([token])
+
+
 def test_a_corpus_is_prepared_with_the_languages(run, tmp_path):
     own = dict(corpus="grammar", grammar_size=20, cache=str(tmp_path), tokenizer_file=f"{run}/tokenizer.json")
     codes = load_run(run)[1].tags.languages

@@ -128,6 +128,50 @@ def test_a_language_and_a_sentinel_are_one_token_and_special_tokens_are_text():
     assert b"".join(tokenizer.pieces()[token] for token in ids) == b" the old dog"
 
 
+def test_the_language_of_the_target_can_be_chosen_or_named_in_the_text(runs, tmp_path):
+    plain = imported("madlad")[1]
+    line = plain.encode("the sun")
+    assert list(plain.tags.languages) == ["de", "pt"]
+    german, portuguese = plain.encode("<2de>") + plain.encode("<2pt>")
+    chosen = plain.with_languages(target="de")
+    assert plain.source_sequence(line) == [*line, EOS_ID]
+    assert chosen.source_sequence(line) == [german, *line, EOS_ID]
+    assert chosen.source_sequence(plain.encode("<2pt> the sun")) == [portuguese, *line, EOS_ID]
+    assert chosen.target_sequence(line) == [*line, EOS_ID]
+    assert imported("t5")[1].tags.languages == {}
+    # The command does the same, and so does an import that names the language.
+    (tmp_path / "in").write_text("The sun shines.\n")
+    (tmp_path / "named").write_text("<2pt> The sun shines.\n")
+    _dispatch(["import", str(GOLDEN / "madlad"), str(tmp_path / "run"), "--target-lang", "pt"])
+    commands = {
+        "chosen": [runs["madlad"], "--input", str(tmp_path / "in"), "--target-lang", "pt"],
+        "in the text": [runs["madlad"], "--input", str(tmp_path / "named")],
+        "both": [runs["madlad"], "--input", str(tmp_path / "named"), "--target-lang", "de"],
+        "imported": [str(tmp_path / "run"), "--input", str(tmp_path / "in")],
+        "none": [runs["madlad"], "--input", str(tmp_path / "in")],
+    }
+    found = {}
+    for name, command in commands.items():
+        _dispatch(["translate", *command, "--output", str(tmp_path / name)])
+        found[name] = (tmp_path / name).read_text()
+    assert found["chosen"] == found["in the text"] == found["both"] == found["imported"] != found["none"]
+    with pytest.raises(InputError, match=r"target_lang = 'xx': is not a language of this model; .* are de, pt"):
+        _dispatch(["translate", *commands["none"], "--target-lang", "xx"])
+
+
+@FAMILIES
+def test_a_tag_can_be_added(family):
+    tokenizer = imported(family)[1]
+    larger = tokenizer.with_tokens(["<2xy>"])
+    assert larger.source_sequence(larger.encode("<2xy> the sun")) == [
+        tokenizer.vocab_size,
+        *tokenizer.encode("the sun"),
+        EOS_ID,
+    ]
+    assert larger.tags == tokenizer.tags
+    assert not {PAD_ID, BOS_ID, EOS_ID} & set(larger.encode("</s> <s>"))
+
+
 def test_a_sentence_piece_model_keeps_its_normalization():
     """A field that the golden files do not have, since it is large: here a table of one entry is added to one."""
     data = (GOLDEN / "mt5" / "spiece.model").read_bytes()

@@ -119,7 +119,8 @@ def _with_languages(given: Tokenizer, config: PairsConfig) -> Tokenizer:
     codes = (config.source_language, config.target_language)
     given = given.with_languages(*(code if code in known else "" for code in codes))
     given.tags.check()
-    log.info("Sentences get the tags of %s and %s", given.tags.source or "no language", given.tags.target)
+    languages = given.tags.source or "no language", given.tags.target or "no language"
+    log.info("Sentences get the tags of %s and %s", *languages)
     return given
 
 

@@ -1,13 +1,16 @@
 """Tags: the tokens that a model reads and writes around a text, such as those of its languages."""
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tfmr.data.special_tokens import EOS_ID
 from tfmr.errors import InputError, nearest
 
+_CODE = re.compile(r"[a-z]{2,3}_[A-Z]\w{1,3}")
+"""The codes of NLLB's and mBART's languages, which are also their tokens: eng_Latn, en_XX."""
 Tag = int | str
 """A token id; or "source" or "target", the token of that language."""
 
@@ -30,6 +33,9 @@ class Tags:
     """The code of the language of targets."""
     control: tuple[int, ...] = ()
     """Tokens that are not text: texts never contain them, and decoding leaves them out."""
+    in_text: bool = False
+    """Whether the token of a language is text, so that a source may name the language of its target itself. Such a
+    source gets no token before it, and neither does any other while no language is chosen."""
 
     def with_languages(self, source: str = "", target: str = "") -> "Tags":
         """Returns the tags for other languages; empty codes change nothing.
@@ -46,6 +52,22 @@ class Tags:
             raise InputError(f"target_lang = {target!r}: this model writes {self.target} only")
         return dataclasses.replace(self, source=source or self.source, target=target or self.target)
 
+    def with_new_languages(self, codes: Sequence[str], first: int) -> "Tags":
+        """Returns the tags of a model with more languages, whose codes are their tokens, with ids from `first` on.
+
+        Raises:
+          InputError: if something else is to be added.
+        """
+        for code in codes:
+            if not _CODE.fullmatch(code):
+                raise InputError(
+                    f"new_tokens: {code!r} cannot be added to the tokenizer of a model of many languages, only the "
+                    "name of a language such as eng_Latn"
+                )
+        new = {code: number for number, code in enumerate(codes, start=first)}
+        control = (*self.control, *new.values())
+        return dataclasses.replace(self, languages={**self.languages, **new}, control=control)
+
     def check(self) -> None:
         """Raises InputError if a language is needed and not chosen."""
         _ = self.source_ids, self.target_ids
@@ -53,7 +75,15 @@ class Tags:
     @property
     def source_ids(self) -> tuple[list[int], list[int]]:
         """The tokens before and after a source; raises InputError as `check` does."""
-        return self._ids(self.source_before), self._ids(self.source_after)
+        before = () if self.in_text and not self.target else self.source_before
+        return self._ids(before), self._ids(self.source_after)
+
+    def around_source(self, ids: Sequence[int]) -> list[int]:
+        """Returns the ids of a source with the tokens before and after it; raises InputError as `check` does."""
+        before, after = self.source_ids
+        if self.in_text and not set(self.languages.values()).isdisjoint(ids[: len(before)]):
+            before = []
+        return [*before, *ids, *after]
 
     @property
     def target_ids(self) -> list[int]:

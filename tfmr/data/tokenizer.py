@@ -177,14 +177,17 @@ class Tokenizer:
         Raises:
           InputError: if the model does not have such a language.
         """
+        return self.with_tags(self.tags.with_languages(source, target))
+
+    def with_tags(self, tags: Tags) -> "Tokenizer":
+        """Returns the tokenizer with other tokens around a text."""
         other = copy.copy(self)
-        other.tags = self.tags.with_languages(source, target)
+        other.tags = tags
         return other
 
     def source_sequence(self, ids: Sequence[int]) -> list[int]:
         """Returns what a model reads for the ids of a line: with tags, such as its language, and EOS."""
-        before, after = self.tags.source_ids
-        return [*before, *ids, *after]
+        return self.tags.around_source(ids)
 
     def target_sequence(self, ids: Sequence[int]) -> list[int]:
         """Returns what a model writes for the ids of a line: with tags, such as its language, and EOS."""
@@ -198,34 +201,32 @@ class Tokenizer:
     def with_tokens(self, tokens: Sequence[str]) -> "Tokenizer":
         """Returns a tokenizer with more tokens after the others, which are whole tokens wherever text contains them.
 
-        A space after such a token belongs to the word that follows, as at the start of a line.
+        A space after such a token belongs to the word that follows, as at the start of a line. In the tokenizer of a
+        model of many languages they are languages, which text never contains.
 
         Raises:
-          InputError: if one of them is a token already, or would not be restored when it is decoded.
+          InputError: if one of them is a token already, would not be restored when it is decoded, or is not the name of
+            a language where it must be.
         """
         import tokenizers
 
-        self._refuse_tags(tokens)
         for token in tokens:
             if self._backend.token_to_id(token) is not None:
                 raise InputError(f"new_tokens: {token!r} is a token of the tokenizer already; leave it out")
         backend = tokenizers.Tokenizer.from_str(self._backend.to_str())
+        if self.tags.languages and not self.tags.in_text:
+            tags = self.tags.with_new_languages(tokens, self.vocab_size)
+            backend.add_special_tokens([tokenizers.AddedToken(token, normalized=False) for token in tokens])
+            return Tokenizer(backend, self.kind, self.marks, tags)
         adds_space = any(type(stage).__name__ == "Prepend" for stage in _stages(self._backend.normalizer))
         backend.add_tokens([tokenizers.AddedToken(token, normalized=False, rstrip=adds_space) for token in tokens])
-        larger = Tokenizer(backend, self.kind, self.marks)
+        larger = Tokenizer(backend, self.kind, self.marks, self.tags)
         for number, token in enumerate(tokens, start=self.vocab_size):
             if larger.encode(token) != [number] or larger.decode([number]) != token:
                 raise InputError(
                     f"new_tokens: {token!r} cannot be a token of a {self.kind} tokenizer; spell it in ASCII"
                 )
         return larger
-
-    def _refuse_tags(self, tokens: Sequence[str]) -> None:
-        if self.tags != Tags():
-            raise InputError(
-                f"new_tokens: {tokens[0]!r} cannot be added to a tokenizer that adds its own tokens before or after "
-                "each text; leave out --fine-tuning.new-tokens"
-            )
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes tokenizer.json; no reader ever sees a part of it."""
@@ -400,7 +401,11 @@ class SentencePieceTokenizer(Tokenizer):
 
     def with_tokens(self, tokens: Sequence[str]) -> "SentencePieceTokenizer":
         """Returns a tokenizer with more languages, such as `>>deu<<`; raises InputError for other tokens."""
-        self._refuse_tags(tokens)
+        if self.tags != Tags():
+            raise InputError(
+                f"new_tokens: {tokens[0]!r} cannot be added to a SentencePiece tokenizer of many languages; leave out "
+                "--fine-tuning.new-tokens"
+            )
         for token in tokens:
             if token in self._pieces:
                 raise InputError(f"new_tokens: {token!r} is a token of the tokenizer already; leave it out")

@@ -1,8 +1,10 @@
 """Model folders of T5, T5 v1.1, mT5 and MADLAD-400, as transformers and the Hugging Face hub use them."""
 
+import dataclasses
 import functools
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from tfmr.interop import folders, unigram
 from tfmr.interop.marian import read_decoding, to_generation
 from tfmr.interop.t5_model import MODEL_CLASSES, check_t5, from_t5, to_t5
 
+_LANGUAGE = re.compile(r"<2([\w-]+)>")
+"""The token of a language in MADLAD-400."""
 _EXTRA_IDS = 100
 """Number of tokens `<extra_id_N>` if tokenizer_config.json does not say."""
 
@@ -40,7 +44,26 @@ def read_t5(folder: str | os.PathLike) -> folders.RunParts:
     model, params, ids = from_t5(values, folders.read_weights(folder), unk_id, str(folder))
     ours = json.dumps(unigram.in_our_order(theirs, ids), ensure_ascii=False)
     config = Config(model=model, data=PairsConfig(corpus="text"), decoding=read_decoding(folder, values))
-    return config, Tokenizer.from_json(ours, str(folder)), params
+    return config, _with_languages(Tokenizer.from_json(ours, str(folder))), params
+
+
+def _with_languages(tokenizer: Tokenizer) -> Tokenizer:
+    """Returns a tokenizer that knows the languages that the tokens of MADLAD-400 name, such as <2pt>; T5 has none."""
+    names = folders.token_names(tokenizer.to_json())
+    found = {number: _LANGUAGE.fullmatch(token) for number, token in names.items()}
+    languages = {match[1]: number for number, match in found.items() if match}
+    if not languages:
+        return tokenizer
+    code, number = next(iter(languages.items()))
+    text = tokenizer.encode("a")
+    named = tokenizer.encode(f"<2{code}> a")
+    before = named[: len(named) - len(text)]
+    if named != [*before, *text] or before[-1:] != [number]:
+        return tokenizer  # the token is not one in a text
+    tags = dataclasses.replace(
+        tokenizer.tags, source_before=(*before[:-1], "target"), languages=languages, in_text=True
+    )
+    return tokenizer.with_tags(tags)
 
 
 def _read_tokenizer(folder: Path) -> dict[str, Any]:
