@@ -10,6 +10,7 @@ import optax
 import pytest
 from flax import linen as nn
 
+from tfmr.analysis import parameter_count, training_bytes
 from tfmr.config import CausalLMConfig, FineTuningConfig, TrainingConfig, TransformerConfig
 from tfmr.config.presets import transformer_base
 from tfmr.errors import InputError
@@ -144,3 +145,15 @@ def test_the_optimizer_state_of_lora_of_rank_8_is_small():
     state, full = (jax.eval_shape(optax.adam(1.0).init, tree) for tree in (shapes, abstract_params(model)))
     sizes = [sum(x.size for x in jax.tree.leaves(tree)) for tree in (state, full)]
     assert sizes[0] < 0.03 * sizes[1]
+
+
+def test_the_memory_of_training_is_that_of_what_learns():
+    full, total = training_bytes(MODEL.config, moving_average=False), parameter_count(MODEL.config)
+    assert full == 16 * total
+    lora = FineTuningConfig("base", lora_rank=2)
+    learning = sum(x.size for x in by_name(nn.unbox(boxed_learning(MODEL, trainable_of(MODEL, lora)))).values())
+    assert training_bytes(MODEL.config, moving_average=True, fine_tuning=lora) == 4 * total + 20 * learning
+    decoder = FineTuningConfig("base", trainable=("decoder.*",))
+    learning = sum(x.size for name, x in by_name(params_of(MODEL)).items() if name.startswith("decoder."))
+    expected = 4 * (total - learning) + 16 * learning
+    assert training_bytes(MODEL.config, moving_average=False, fine_tuning=decoder) == expected

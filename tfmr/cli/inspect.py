@@ -76,10 +76,17 @@ def _print_breakdown(config: Config) -> None:
 
 def _print_memory(config: Config) -> None:
     from tfmr.models.account import cache_bytes, training_bytes
+    from tfmr.models.model import build_model
+    from tfmr.models.trainable import learning_and_frozen
 
     length, has_average = config.data.max_length, config.training.ema_decay > 0
-    state = training_bytes(config.model, moving_average=has_average) / 2**30
+    tuning = config.fine_tuning
+    state = training_bytes(config.model, moving_average=has_average, fine_tuning=tuning) / 2**30
     parts = "parameters, gradient, two moments" + (", average" if has_average else "")
+    learning, frozen = learning_and_frozen(build_model(config.model), tuning)
+    if frozen:
+        print(f"{'parameters that learn':32} {learning:>15,}")
+        parts = parts.replace(", ", " and, of those that learn, ", 1)
     print(f"{'GiB for training, no activations':32} {state:>15.3f}   (float32: {parts})")
     cache, dtype = cache_bytes(config.model, length) / 2**30, getattr(config.model, "dtype", "float32")
     print(f"{'GiB of key/value cache per text':32} {cache:>15.3f}   ({length:,} tokens, {dtype})")

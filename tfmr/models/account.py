@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from flax.traverse_util import flatten_dict
 
-from tfmr.config import ModelConfig
+from tfmr.config import FineTuningConfig, ModelConfig
 from tfmr.models.model import Model, abstract_params, account_of, build_model
+from tfmr.models.trainable import learning_and_frozen
 from tfmr.nn.dot_product_attention import causal_scores
 
 _ORDER = "embedding source_embedding output_embedding output_bias positions encoder decoder self_attention "
@@ -110,12 +111,19 @@ def cache_bytes(config: ModelConfig, length: int) -> int:
     return account_of(config).cache_bytes(config, length)
 
 
-def training_bytes(config: ModelConfig, *, moving_average: bool) -> int:
+def training_bytes(
+    config: ModelConfig,
+    *,
+    moving_average: bool,
+    fine_tuning: FineTuningConfig = FineTuningConfig(),  # noqa: B008 - never changed
+) -> int:
     """Returns the size in bytes of parameters, gradients and Adam's two moments, all in float32; no activations.
 
-    With `moving_average` the moving average of the parameters is included.
+    Parameters that do not learn have neither gradients nor moments. With `moving_average` the moving average of those
+    that learn is included.
     """
-    return (4 + moving_average) * 4 * parameter_count(config)
+    learning, frozen = learning_and_frozen(build_model(config), fine_tuning)
+    return 4 * ((4 + moving_average) * learning + frozen)
 
 
 def projection_sizes(config: Any) -> dict[str, int]:

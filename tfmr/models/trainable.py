@@ -11,7 +11,7 @@ from jaxtyping import PRNGKeyArray
 from tfmr.config import FineTuningConfig
 from tfmr.errors import InputError
 from tfmr.models.lora import LowRank
-from tfmr.models.model import Model, init_params
+from tfmr.models.model import Model, abstract_params, init_params
 from tfmr.models.parameter_names import as_tree, axis_names, boxed_params, by_name, is_matrix, is_stacked, matching
 
 _A, _B = ".lora_a", ".lora_b"
@@ -118,6 +118,13 @@ def boxed_learning(model: Model, trainable: Trainable) -> Any:
     key = jax.random.key(0)
     with nn.logical_axis_rules((("batch", None),)):
         return jax.eval_shape(lambda: trainable.start(init_params(model, key), key)[0])
+
+
+def learning_and_frozen(model: Model, config: FineTuningConfig) -> tuple[int, int]:
+    """Returns how many numbers learn in a run, and how many are only read; raises InputError as `trainable_of` does."""
+    trainable, shapes = trainable_of(model, config), by_name(abstract_params(model))
+    learning = sum(x.size for x in jax.tree.leaves(nn.unbox(boxed_learning(model, trainable))))
+    return learning, sum(shapes[name].size for name in trainable.frozen)
 
 
 def _lora_matrices(shapes: Mapping[str, Any], config: FineTuningConfig) -> list[str]:
