@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from tfmr.cli.train import main as train_main
 from tfmr.config import FineTuningConfig, TransformerConfig
 from tfmr.errors import InputError
 from tfmr.runs import RunDirectory, load_run, read_params
+from tfmr.runs.averaging import average_checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,21 @@ def test_a_run_without_low_rank_changes_is_not_merged(runs, tmp_path):
         merge([str(runs / "base"), str(tmp_path / "merged")])
     with pytest.raises(InputError, match="already exists"):
         merge([str(runs / "lora"), str(runs)])
+
+
+def test_an_average_is_merged_without_the_base(runs, tmp_path):
+    lora = RunDirectory(shutil.copytree(runs / "lora", tmp_path / "lora"))
+    base = shutil.copytree(runs / "base", tmp_path / "base")
+    average_checkpoints(lora)
+    expected = read_params(lora, lora.config.model, "averaged")
+    shutil.rmtree(base)
+    with pytest.raises(InputError, match=r"needs the parameters .*base/.*, which are missing"):
+        merge([str(lora.path), str(tmp_path / "last"), "--checkpoint", "last"])
+    assert not (tmp_path / "last").exists()
+    merge([str(lora.path), str(tmp_path / "averaged")])
+    merged = RunDirectory(tmp_path / "averaged")
+    jax.tree.map(np.testing.assert_array_equal, read_params(merged, merged.config.model), expected)
+    assert merged.read_base()["path"] == "../base"
 
 
 def test_a_corpus_is_prepared_with_the_tokenizer_of_the_base(runs, capsys):

@@ -241,6 +241,20 @@ def test_a_mistake_is_refused_before_any_work(tuning, options, message, start, t
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_without_a_base_does_not_get_one_when_it_continues(start, base):
+    for tuning in (LORA, FineTuningConfig("BASE")):
+        config = start(base.path, tuning)
+        with pytest.raises(InputError, match=r"fine_tuning\.init_from = .*base': .*created with ''; leave out --init"):
+            train(config)
+
+
+def test_low_rank_changes_are_not_added_when_it_continues(start, finished):
+    changes = dict(lora_rank=2, lora_alpha=16.0)
+    config = start(finished["full"].path, dataclasses.replace(KINDS["full"], **changes))
+    with pytest.raises(InputError, match=r"fine_tuning\.lora_rank = 2: .* was created with 0"):
+        train(config)
+
+
 def test_options_without_a_base_are_refused():
     with pytest.raises(InputError, match=r"fine_tuning\.lora_rank = 8: requires --init-from RUN"):
         FineTuningConfig(lora_rank=8)

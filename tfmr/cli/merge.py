@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     options = parse(Arguments, arguments, prog="tfmr merge")
     from tfmr.data.files import new_folder
     from tfmr.runs import RunDirectory, read_params
-    from tfmr.runs.base import recorded_base
+    from tfmr.runs.base import base_record
     from tfmr.runs.checkpoints import save_params
     from tfmr.runs.outputs import check_new_path
     from tfmr.runs.saved_steps import find_checkpoint
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
         if run.tokenizer_file.exists():
             merged.write_tokenizer(run.tokenizer)
         save_params(merged.best, step, params)
-        recorded_base(run).record_in(merged)
+        base_record(run).record_in(merged)
         run.copy_evaluation(merged)
         origin = FineTuningConfig(tuning.init_from, tuning.checkpoint)
         merged.write_config(replace(config, workdir=options.out, fine_tuning=origin))

@@ -48,7 +48,9 @@ def base_of(run: RunDirectory, config: FineTuningConfig) -> Base | None:
         return None
     if not state_steps(run):
         return _find_base(config)
-    return recorded_base(run, config.init_from) if config.lora_rank else None
+    # `check_same_run` will refuse to add low-rank changes to a run that has none.
+    continues = config.lora_rank and run.config.fine_tuning.lora_rank
+    return recorded_base(run, config.init_from) if continues else None
 
 
 def _find_base(config: FineTuningConfig) -> Base:
@@ -79,9 +81,7 @@ def recorded_base(run: RunDirectory, path: str = "") -> Base:
     Raises:
       InputError: if they are missing or have changed.
     """
-    record = run.read_base()
-    other = RunDirectory(path or _path_to(run, record["path"]))
-    base = Base(other, record["checkpoint"], record["item"], record["checksum"])
+    base = base_record(run, path)
     if not base.folder.is_dir():
         raise InputError(
             f"{run.path}: needs the parameters {base.folder}, which are missing; restore them, or correct the path in "
@@ -93,6 +93,13 @@ def recorded_base(run: RunDirectory, path: str = "") -> Base:
             "backup"
         )
     return base
+
+
+def base_record(run: RunDirectory, path: str = "") -> Base:
+    """Returns what base.json says, like `recorded_base`, even if these parameters are missing or have changed."""
+    record = run.read_base()
+    other = RunDirectory(path or _path_to(run, record["path"]))
+    return Base(other, record["checkpoint"], record["item"], record["checksum"])
 
 
 def _path_from(run: RunDirectory, base: RunDirectory) -> str:
