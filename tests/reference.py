@@ -248,17 +248,19 @@ def transformer(params, config, source, target_input):
             vectors = 0
         return table[tokens] * (np.sqrt(config.d_model) if config.scale_embeddings else 1) + vectors
 
-    def bias(tokens, side):
-        if config.positions != "relative":
+    def bias(tokens, side, layer):
+        if not config.positions.startswith("relative"):
             return None
-        table, positions = params[f"{side}_positions"]["embedding"], range(len(tokens))
+        owner = params[f"{side}_positions"] if config.positions == "relative" else layer["positions"]
+        table = owner["embedding"]
+        positions = range(len(tokens))
         assert len(table) == config.relative_buckets
         return relative_bias(table, positions, positions, config.relative_max_distance, side == "source")
 
     memory = embed(source, source_table, "source")
     for i in range(config.num_encoder_layers):
         layer = params["encoder"][f"layer_{i}"]
-        memory = encoder_layer(layer, memory, bias=bias(source, "source"), **options)
+        memory = encoder_layer(layer, memory, bias=bias(source, "source", layer), **options)
     if config.norm == "pre":
         memory = normalise(params["encoder"]["norm"], memory)
 
@@ -267,7 +269,7 @@ def transformer(params, config, source, target_input):
     before = positions[:, None] >= positions[None, :]
     for i in range(config.num_decoder_layers):
         layer = params["decoder"][f"layer_{i}"]
-        x = decoder_layer(layer, x, memory, before, bias=bias(target_input, "target"), **options)
+        x = decoder_layer(layer, x, memory, before, bias=bias(target_input, "target", layer), **options)
     if config.norm == "pre":
         x = normalise(params["decoder"]["norm"], x)
     if config.scale_output:

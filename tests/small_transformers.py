@@ -41,11 +41,12 @@ T5 = dataclasses.replace(
 T5_GATED = dataclasses.replace(
     T5, gated=True, activation="gelu", tie_embeddings="inputs", scale_output=False, num_encoder_layers=2
 )
+UMT5 = dataclasses.replace(T5_GATED, positions="relative_by_layer", num_decoder_layers=2)
 RECURRENT = dataclasses.replace(BASE, decoder_recurrence="ssru", positions="tensor2tensor", num_decoder_layers=2)
 CONFIGS = pytest.mark.parametrize(
     "config",
-    [BASE, LEARNED, UNTIED, BIASED, T5, T5_GATED, RECURRENT],
-    ids=["base", "learned", "untied", "biased", "t5", "t5-gated", "recurrent"],
+    [BASE, LEARNED, UNTIED, BIASED, T5, T5_GATED, UMT5, RECURRENT],
+    ids=["base", "learned", "untied", "biased", "t5", "t5-gated", "umt5", "recurrent"],
 )
 
 

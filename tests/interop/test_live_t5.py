@@ -53,8 +53,9 @@ def their_logits(model, source, target):
         ("t5", {"gated": True, "activation": "swish", "start_token": BOS_ID}),
         ("t5", {"tie_embeddings": "inputs", "scale_output": True, "activation": "gelu_exact", "norm_epsilon": 1e-3}),
         ("mt5", {"gated": True, "activation": "gelu", "tie_embeddings": "inputs"}),
+        ("umt5", {"positions": "relative_by_layer", "gated": True, "activation": "gelu", "tie_embeddings": "inputs"}),
     ],
-    ids=["tied", "untied", "tied-unscaled", "untied-scaled", "mt5"],
+    ids=["tied", "untied", "tied-unscaled", "untied-scaled", "mt5", "umt5"],
 )
 def test_transformers_gives_the_logits_of_our_models(model_type, changes, tmp_path):
     config = dataclasses.replace(SMALL, **changes)
@@ -83,8 +84,9 @@ def _started(target, token):
         ("t5", {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}, True),
         ("t5", {"feed_forward_proj": "gated-silu", "num_decoder_layers": 1}, False),
         ("mt5", {}, True),
+        ("umt5", {"tie_word_embeddings": False}, True),
     ],
-    ids=["t5", "v1.1", "silu", "mt5"],
+    ids=["t5", "v1.1", "silu", "mt5", "umt5"],
 )
 def test_we_give_the_logits_of_transformers(model_type, options, untied, tmp_path):
     torch.manual_seed(0)

@@ -211,13 +211,15 @@ SMALL = TransformerConfig(
         {"tie_embeddings": "inputs", "gated": True, "activation": "gelu", "start_token": UNK_ID},
         {"gated": True, "activation": "swish", "scan_layers": True, "start_token": PAD_ID},
         {"tie_embeddings": "inputs", "scale_output": True, "activation": "gelu_exact"},
+        {"positions": "relative_by_layer", "scale_output": True, "start_token": PAD_ID},
     ],
-    ids=["tied", "untied", "tied-unscaled", "untied-scaled"],
+    ids=["tied", "untied", "tied-unscaled", "untied-scaled", "umt5"],
 )
 def test_our_models_go_out_and_in(changes):
+    model_type = "umt5" if "positions" in changes else "t5"
     config = dataclasses.replace(SMALL, **changes)
     params = jax.jit(Transformer(config).init)(jax.random.key(0), *2 * [np.ones((1, 1), np.int32)])["params"]
-    values, weights, ids = to_t5("t5", config, params)
+    values, weights, ids = to_t5(model_type, config, params)
     assert ids[:4] == [PAD_ID, EOS_ID, UNK_ID, *([BOS_ID] if config.start_token == BOS_ID else [4])]
     found, again, order = from_t5(values, weights, ids.index(UNK_ID))
     own = dataclasses.replace(config, scan_layers=False)
@@ -245,6 +247,8 @@ def test_all_reasons_why_t5_cannot_represent_a_model_are_given_at_once():
         assert f"model.{name} = " in message
     with pytest.raises(InputError, match=r"mt5 cannot .* model\.scale_output = True, must be False"):
         check_t5("mt5", dataclasses.replace(SMALL, scale_output=True))
+    with pytest.raises(InputError, match=r"umt5 cannot .* model\.positions = 'relative', must be 'relative_by_layer'"):
+        check_t5("umt5", SMALL)
     gated = dataclasses.replace(SMALL, gated=True, activation="gelu_exact")
     with pytest.raises(InputError, match=r"gelu_exact.* does not have with gates"):
         check_t5("t5", gated)

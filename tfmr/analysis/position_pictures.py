@@ -35,8 +35,10 @@ def position_vectors(
     """
     if config.positions in SINUSOIDS:
         return np.asarray(SINUSOIDS[config.positions](jnp.arange(length or 100), config.d_model))
-    if config.positions == "relative":
-        raise InputError("model.positions = 'relative': there are no position vectors, but a bias for each distance")
+    if config.positions.startswith("relative"):
+        raise InputError(
+            f"model.positions = {config.positions!r}: there are no position vectors, but a bias for each distance"
+        )
     if params is None:
         raise InputError("params = None: must be the model's parameters, which contain the learned positions")
     if length > config.max_length:

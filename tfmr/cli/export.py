@@ -11,14 +11,14 @@ from tfmr.errors import InputError
 class Arguments(RunArguments):
     """Writes the model of a run in the format of another program."""
 
-    format: Literal["tfmr", "marian", "m2m_100", "bart", "mbart", "t5", "mt5", "gpt2", "ctranslate2", "safetensors"] = (
-        "safetensors"
-    )
+    format: Literal[
+        "tfmr", "marian", "m2m_100", "bart", "mbart", "t5", "mt5", "umt5", "gpt2", "ctranslate2", "safetensors"
+    ] = "safetensors"
     """tfmr: a folder that represents every model, with its tokenizer and configuration, for tfmr import. marian: a
-    folder for Hugging Face transformers (post-norm translation models with sinusoids). m2m_100, bart, mbart, t5, mt5: a
-    folder for transformers (translation models of these families). gpt2: a folder for transformers (pre-norm language
-    models without gates). ctranslate2: a folder for CTranslate2. safetensors: a single file of weights with flat
-    names."""
+    folder for Hugging Face transformers (post-norm translation models with sinusoids). m2m_100, bart, mbart, t5, mt5,
+    umt5: a folder for transformers (translation models of these families). gpt2: a folder for transformers
+    (pre-norm language models without gates). ctranslate2: a folder for CTranslate2. safetensors: a single file of
+    weights with flat names."""
     output: str = ""
     """The folder or file to write. It must not exist."""
 

@@ -22,7 +22,7 @@ _COMMANDS: dict[type, str] = {PairsConfig: "tfmr translate {}", RunningTextConfi
 @dataclass(frozen=True)
 class Arguments:
     """Creates a run directory from a model that `tfmr export` has written, or from a folder of Hugging Face
-    transformers: Marian, M2M100, NLLB-200, BART, mBART, T5, mT5, MADLAD-400 or GPT-2."""
+    transformers: Marian, M2M100, NLLB-200, BART, mBART, T5, mT5, umT5, MADLAD-400 or GPT-2."""
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
     """A folder that tfmr export has written, except CTranslate2's; a folder of transformers with config.json,

@@ -32,5 +32,5 @@ def check_token_model(config, check: Checks) -> None:
     """Checks the fields that every model of tokens has."""
     check.share("dropout_rate", "attention_dropout_rate")
     check.require("vocab_size", config.vocab_size >= 0, "must be 0 (use the tokenizer's) or greater")
-    even = config.positions in ("learned", "relative") or config.d_model % 2 == 0
+    even = config.positions in ("learned", "relative", "relative_by_layer") or config.d_model % 2 == 0
     check.require("d_model", even, "must be even for sinusoidal positions")

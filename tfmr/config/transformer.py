@@ -40,10 +40,13 @@ class TransformerConfig(ModelConfig):
     """Normalise with LayerNorm, as in the paper, or with RMSNorm, which has no mean and no shift, as T5 does."""
     norm_epsilon: float = 1e-6
     """Epsilon added to the variance in norms (1e-6 in tensor2tensor, 1e-5 in PyTorch)."""
-    positions: Literal["sinusoidal", "tensor2tensor", "fairseq", "learned", "relative"] = "sinusoidal"
+    positions: Literal["sinusoidal", "tensor2tensor", "fairseq", "learned", "relative", "relative_by_layer"] = (
+        "sinusoidal"
+    )
     """Type of position encoding (section 3.5; Table 3, row E). tensor2tensor: the sinusoids of that program and of
     Marian. fairseq: those of M2M100 and NLLB. relative: no position vectors, but a bias on the scores of self-attention
-    that depends on the distance, as in T5; each stack has a table that all its layers share."""
+    that depends on the distance, as in T5; each stack has a table that all its layers share. relative_by_layer: each
+    layer has its own table, as in umT5."""
     max_length: int = 1024
     """Number of learned positions, which limits the length of a sequence. Unused with other positions."""
     relative_buckets: int = 32
@@ -93,7 +96,7 @@ class TransformerConfig(ModelConfig):
         check = Checks("model", self)
         check.positive("num_encoder_layers", "num_decoder_layers", "d_model", "d_ff", "num_heads", "d_k", "d_v")
         check.positive("max_length", "norm_epsilon")
-        relative = self.positions == "relative" and self.decoder_recurrence != "none"
+        relative = self.positions.startswith("relative") and self.decoder_recurrence != "none"
         check.require(
             "decoder_recurrence", not relative, "must be none with relative positions, a bias of self-attention"
         )

@@ -13,6 +13,7 @@ _KINDS: dict[str, type[ModelConfig]] = {
     "mbart": TransformerConfig,
     "t5": TransformerConfig,
     "mt5": TransformerConfig,
+    "umt5": TransformerConfig,
     "ctranslate2": TransformerConfig,
     "gpt2": CausalLMConfig,
     "safetensors": ModelConfig,

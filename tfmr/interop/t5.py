@@ -1,4 +1,4 @@
-"""Model folders of T5, T5 v1.1, mT5 and MADLAD-400, as transformers and the Hugging Face hub use them."""
+"""Model folders of T5, T5 v1.1, mT5, umT5 and MADLAD-400, as transformers and the Hugging Face hub use them."""
 
 import dataclasses
 import functools
@@ -22,7 +22,7 @@ _EXTRA_IDS = 100
 
 
 def read_t5(folder: str | os.PathLike) -> folders.RunParts:
-    """Returns the configuration of a run, the tokenizer and the parameters of a T5 or mT5 model.
+    """Returns the configuration of a run, the tokenizer and the parameters of a T5, mT5 or umT5 model.
 
     The folder contains config.json, model.safetensors (or several files with an index), and tokenizer.json or
     spiece.model.
@@ -100,7 +100,7 @@ def write_t5(model_type: str, folder: Path, config: Config, params: Any, tokeniz
     folders.write_run_config(folder, config)
 
 
-_TITLES = {"t5": "T5 models (such as MADLAD-400)", "mt5": "mT5 models"}
+_TITLES = {"t5": "T5 models (such as MADLAD-400)", "mt5": "mT5 models", "umt5": "umT5 models"}
 for _model_type in MODEL_CLASSES:
     folders.register_format(
         _model_type,

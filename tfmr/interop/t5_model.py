@@ -1,6 +1,6 @@
-"""T5, T5 v1.1, mT5 and MADLAD-400 of Hugging Face transformers: config.json and weights, in both directions.
+"""T5, T5 v1.1, mT5, umT5 and MADLAD-400 of Hugging Face transformers: config.json and weights, in both directions.
 
-Both models compute the same function with the same blocks. They differ in this:
+They compute the same function as tfmr's models, with the same blocks. They differ in this:
   - The ids of the special tokens are padding 0, EOS 1 and unknown 2, or any others; tfmr's order is padding, unknown,
     BOS, EOS.
   - A target starts with padding, or in MADLAD-400 with the unknown token. `start_token` is its id.
@@ -20,13 +20,16 @@ from tfmr.interop import compatibility
 from tfmr.interop.weight_names import ACTIVATIONS, OUR_ACTIVATIONS, Weight, described_weights
 from tfmr.interop.weights import check_weights, flatten, unflatten
 
-MODEL_CLASSES = {"t5": "T5ForConditionalGeneration", "mt5": "MT5ForConditionalGeneration"}
+MODEL_CLASSES = {
+    "t5": "T5ForConditionalGeneration",
+    "mt5": "MT5ForConditionalGeneration",
+    "umt5": "UMT5ForConditionalGeneration",
+}
 """The class of transformers for each `model_type` in config.json. T5 v1.1 and MADLAD-400 are t5."""
 
 _OPTIONS: dict[str, Any] = dict(
     norm="pre",
     norm_type="rms",
-    positions="relative",
     scale_embeddings=False,
     embedding_norm=False,
     scale_scores=False,
@@ -35,12 +38,13 @@ _OPTIONS: dict[str, Any] = dict(
     output_bias=False,
 )
 """The options in which T5 differs from the paper, and which all of its models have."""
+_POSITIONS = {"t5": "relative", "mt5": "relative", "umt5": "relative_by_layer"}
 
 
 def check_t5(model_type: str, config: ModelConfig) -> None:
-    """Raises an InputError that lists every reason why a T5 or mT5 cannot represent a model."""
+    """Raises an InputError that lists every reason why a T5, mT5 or umT5 cannot represent a model."""
     model: TransformerConfig = compatibility.require_kind(model_type, config)
-    reasons = compatibility.wrong_fields(model, **_OPTIONS)
+    reasons = compatibility.wrong_fields(model, **_OPTIONS, positions=_POSITIONS[model_type])
     if model_type == "mt5":
         reasons += compatibility.wrong_fields(model, scale_output=False)
     if model.d_k != model.d_v:
@@ -157,7 +161,7 @@ def _unsupported(values: Mapping[str, Any]) -> list[str]:
 
 def _feed_forward(values: Mapping[str, Any]) -> dict[str, Any] | None:
     """Returns the options of the feed-forward networks; None if tfmr does not have such networks."""
-    default = "gated-gelu" if values.get("model_type") == "mt5" else "relu"
+    default = "relu" if values.get("model_type") == "t5" else "gated-gelu"
     projection = values.get("feed_forward_proj", default)
     if projection == "gated-gelu":  # whose activation is the approximation
         return dict(gated=True, activation="gelu")
@@ -169,10 +173,11 @@ def _feed_forward(values: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _config(values: Mapping[str, Any], ids: Sequence[int | None], tied: bool) -> TransformerConfig:
     dropout = values.get("dropout_rate", 0.1)
-    is_t5 = values["model_type"] == "t5"  # the outputs of mT5 are never scaled
+    positions: Any = _POSITIONS[values["model_type"]]
     scaled = values.get("scale_decoder_outputs", values.get("tie_word_embeddings") is not False)
     return TransformerConfig(
         **_OPTIONS,
+        positions=positions,
         **(_feed_forward(values) or {}),
         vocab_size=len(ids),
         num_encoder_layers=values["num_layers"],
@@ -188,7 +193,7 @@ def _config(values: Mapping[str, Any], ids: Sequence[int | None], tied: bool) ->
         relative_buckets=values.get("relative_attention_num_buckets") or 32,
         relative_max_distance=values.get("relative_attention_max_distance") or 128,
         tie_embeddings="all" if tied else "inputs",
-        scale_output=is_t5 and bool(scaled),
+        scale_output=bool(scaled) and values["model_type"] != "mt5",  # whose outputs are never scaled
         start_token=ids.index(_special(values)["decoder_start_token_id"]),
     )
 
@@ -260,10 +265,17 @@ def _t5_weight(name: str, config: TransformerConfig) -> Weight:
         return Weight(outside_layers[name], -1, 0)
     stack, layer, rest = name.split(".", 2)
     block, _, leaf = rest.partition(".")
-    numbers = {"self_attention": 0, "cross_attention": 1, "feed_forward": 1 if stack == "encoder" else 2}
+    numbers = {
+        "self_attention": 0,
+        "positions": 0,
+        "cross_attention": 1,
+        "feed_forward": 1 if stack == "encoder" else 2,
+    }
     prefix = f"{stack}.block.{layer.removeprefix('layer_')}.layer.{numbers[block.removesuffix('_norm')]}"
     if block.endswith("_norm"):
         return Weight(f"{prefix}.layer_norm.weight", -1, 0)
+    if block == "positions":
+        return Weight(f"{prefix}.SelfAttention.relative_attention_bias.weight", -1, 0)
     if block == "feed_forward":
         up = "wi_1" if config.gated else "wi"
         theirs = {"up.kernel": up, "gate.kernel": "wi_0", "down.kernel": "wo"}[leaf]

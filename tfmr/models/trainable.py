@@ -133,7 +133,7 @@ def _lora_matrices(shapes: Mapping[str, Any], config: FineTuningConfig) -> list[
     matrices = {name: x for name, x in shapes.items() if is_matrix(name, x)}
     if config.lora_matrices:
         return sorted(matching(config.lora_matrices, matrices, option))
-    layers = [name for name in matrices if any(part.startswith("layer") for part in name.split("."))]
+    layers = [name for name in matrices if ".layer" in f".{name}" and not name.endswith(".embedding")]
     if not layers:
         raise InputError(
             f"{option} = (): the layers have no matrix besides those in fine_tuning.trainable; narrow "

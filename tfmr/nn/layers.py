@@ -17,6 +17,7 @@ from tfmr.nn.dropout import Dropout
 from tfmr.nn.feed_forward import Activation, PositionwiseFeedForward
 from tfmr.nn.layer_norm import LayerNorm
 from tfmr.nn.masks import Segments
+from tfmr.nn.relative_positions import Places, RelativePositionBias
 from tfmr.nn.rms_norm import RMSNorm
 from tfmr.nn.ssru import SSRU, SSRUCache
 
@@ -50,6 +51,9 @@ class LayerConfig:
       attention_function: computes attention in place of the default, see `MultiHeadAttention`.
       attention: whether attention may be fused, see `MultiHeadAttention`.
       decoder_recurrence: "none", or "ssru": an `SSRU` in place of the decoder's self-attention.
+      own_positions: each layer has its own bias for relative positions, which takes `Places` in place of a bias.
+      relative_buckets: number of buckets of that bias, see `RelativePositionBias`.
+      relative_max_distance: the distance from which on all keys share a bucket.
     """
 
     num_heads: int
@@ -75,6 +79,20 @@ class LayerConfig:
     attention_function: Callable[..., tuple[Array, Array | None]] | None = None
     attention: AttentionName = "xla"
     decoder_recurrence: Literal["none", "ssru"] = "none"
+    own_positions: bool = False
+    relative_buckets: int = 32
+    relative_max_distance: int = 128
+
+
+def make_relative_positions(config: Any, *, bidirectional: bool) -> RelativePositionBias:
+    """Returns a new bias for relative positions, for a layer or for all layers of a stack."""
+    return RelativePositionBias(
+        config.num_heads,
+        config.relative_buckets,
+        config.relative_max_distance,
+        bidirectional=bidirectional,
+        initializer=nn.initializers.normal(config.d_model**-0.5),
+    )
 
 
 def make_norm(config: LayerConfig) -> LayerNorm | RMSNorm:
@@ -127,6 +145,10 @@ class TransformerLayer(nn.Module):
     def _norm(self) -> LayerNorm | RMSNorm:
         return make_norm(self.config)
 
+    def _bias(self, bias: Array | Places | None) -> Array | None:
+        """Returns the bias of self-attention: the one that is given, or the layer's own for the given positions."""
+        return self.positions(*bias) if isinstance(bias, Places) else bias
+
     def _residual(
         self,
         x: Float[Array, "*batch length d_model"],
@@ -152,6 +174,8 @@ class EncoderLayer(TransformerLayer):
     def setup(self):
         self.self_attention = self._attention(self.causal)
         self.self_attention_norm = self._norm()
+        if self.config.own_positions:
+            self.positions = make_relative_positions(self.config, bidirectional=not self.causal)
         self.feed_forward = self._feed_forward()
         self.feed_forward_norm = self._norm()
         self.dropout = Dropout(self.config.dropout_rate)
@@ -161,7 +185,7 @@ class EncoderLayer(TransformerLayer):
         x: Float[Array, "*batch length d_model"],
         *,
         mask: Bool[Array, "*#batch #heads #length #length"] | Segments | None = None,
-        bias: Float[Array, "*#batch #heads #length #length"] | None = None,
+        bias: Float[Array, "*#batch #heads #length #length"] | Places | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch length d_model"]:
         """Returns the layer's output. With `deterministic=False` dropout uses the random stream `dropout`.
@@ -171,7 +195,8 @@ class EncoderLayer(TransformerLayer):
 
         def attend(x: Array) -> Array:
             key_value = self.self_attention.keys_values(x)
-            return self.self_attention.attend(x, key_value, mask, bias=bias, deterministic=deterministic)[0]
+            own = self._bias(bias)
+            return self.self_attention.attend(x, key_value, mask, bias=own, deterministic=deterministic)[0]
 
         def feed_forward(x: Array) -> Array:
             return self.feed_forward(x, deterministic=deterministic)
@@ -190,7 +215,7 @@ class EncoderLayer(TransformerLayer):
         index: Int[Array, ""] | Int[Array, "*batch"],
         *,
         mask: Bool[Array, "*#batch #heads new length"] | None = None,
-        bias: Float[Array, "*#batch #heads #new length"] | None = None,
+        bias: Float[Array, "*#batch #heads #new length"] | Places | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], KeyValueCache]:
         """Returns the layer's output for new tokens, and the cache with their keys and values written from `index` on.
 
@@ -200,7 +225,7 @@ class EncoderLayer(TransformerLayer):
 
         def attend(x: Array) -> Array:
             nonlocal written
-            output, written = self.self_attention.step(x, cache, index, mask, bias=bias)
+            output, written = self.self_attention.step(x, cache, index, mask, bias=self._bias(bias))
             return output
 
         x = self._residual(x, self.self_attention_norm, attend, True)
@@ -228,6 +253,8 @@ class DecoderLayer(TransformerLayer):
         else:
             self.self_attention = self._attention(causal=True)
             self.self_attention_norm = self._norm()
+            if self.config.own_positions:
+                self.positions = make_relative_positions(self.config, bidirectional=False)
         self.cross_attention = self._attention()
         self.cross_attention_norm = self._norm()
         self.feed_forward = self._feed_forward()
@@ -241,7 +268,7 @@ class DecoderLayer(TransformerLayer):
         *,
         self_mask: Bool[Array, "*#batch #heads #target #target"] | Segments | None = None,
         cross_mask: Bool[Array, "*#batch #heads #target #source"] | Segments | None = None,
-        self_bias: Float[Array, "*#batch #heads #target #target"] | None = None,
+        self_bias: Float[Array, "*#batch #heads #target #target"] | Places | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch target d_model"]:
         """Returns the layer's output for a whole target.
@@ -257,7 +284,8 @@ class DecoderLayer(TransformerLayer):
             if self.config.decoder_recurrence == "ssru":
                 return self.recurrence(x, self_mask)
             key_value = self.self_attention.keys_values(x)
-            return self.self_attention.attend(x, key_value, self_mask, bias=self_bias, deterministic=deterministic)[0]
+            own = self._bias(self_bias)
+            return self.self_attention.attend(x, key_value, self_mask, bias=own, deterministic=deterministic)[0]
 
         def attend_to_memory(x: Array) -> Array:
             key_value = self.cross_attention.keys_values(memory)
@@ -287,7 +315,7 @@ class DecoderLayer(TransformerLayer):
         *,
         self_mask: Bool[Array, "*#batch #heads new length"] | None = None,
         cross_mask: Bool[Array, "*#batch #heads #new #source"] | None = None,
-        self_bias: Float[Array, "*#batch #heads #new length"] | None = None,
+        self_bias: Float[Array, "*#batch #heads #new length"] | Places | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], DecoderLayerCache]:
         """Returns the layer's output for new tokens, and the cache with these tokens written from slot `index` on.
 
@@ -300,7 +328,8 @@ class DecoderLayer(TransformerLayer):
             if self.config.decoder_recurrence == "ssru":
                 output, written = self.recurrence.step(x, written, index, self_mask)
             else:
-                output, written = self.self_attention.step(x, written, index, self_mask, bias=self_bias)
+                own = self._bias(self_bias)
+                output, written = self.self_attention.step(x, written, index, self_mask, bias=own)
             return output
 
         def attend_to_memory(x: Array) -> Array:
@@ -315,6 +344,6 @@ class DecoderLayer(TransformerLayer):
     def _target_norm(self) -> LayerNorm | RMSNorm:
         return self.recurrence_norm if self.config.decoder_recurrence == "ssru" else self.self_attention_norm
 
-    def _check_bias(self, self_bias: Array | None) -> None:
+    def _check_bias(self, self_bias: Array | Places | None) -> None:
         if self_bias is not None and self.config.decoder_recurrence == "ssru":
             raise ValueError("self_bias: a recurrent unit has no scores to add it to; omit it")

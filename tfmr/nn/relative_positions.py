@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -14,11 +14,19 @@ from tfmr.nn.embedding import take_rows
 from tfmr.nn.parameters import parameter
 
 
+class Places(NamedTuple):
+    """The positions of queries and keys, for layers that each have a `RelativePositionBias` of their own."""
+
+    queries: Int[Array, "*batch query"]
+    keys: Int[Array, "*batch key"]
+
+
 class RelativePositionBias(nn.Module):
     """A learned bias for each head and each bucket of distances between a query and a key.
 
     All layers of a stack share one bias, which is an argument of theirs: `bias` of encoder layers, `self_bias` of
-    decoder layers. It depends on differences of positions only, so it is the same wherever a segment starts.
+    decoder layers. Or each layer has its own (`LayerConfig.own_positions`). It depends on differences of positions
+    only, so it is the same wherever a segment starts.
 
     Attributes:
       num_heads: number of attention heads.

@@ -18,6 +18,7 @@ from tfmr.nn.attention import KeyValueCache
 from tfmr.nn.layers import DecoderLayer, DecoderLayerCache, EncoderLayer, LayerConfig, make_norm
 from tfmr.nn.masks import Segments
 from tfmr.nn.platform import KEPT_BY_KERNELS, platform
+from tfmr.nn.relative_positions import Places
 
 ACTIVATION_AXES = ("batch", "length", "activation_embed")
 
@@ -56,11 +57,13 @@ class Stack(nn.Module):
         """Returns a new layer."""
         raise NotImplementedError
 
-    def _run(self, x: Array, *, deterministic: bool, **context: Array | Segments | None) -> Array:
+    def _run(self, x: Array, *, deterministic: bool, **context: Array | Segments | Places | None) -> Array:
         """Applies all layers to x; `context` contains the layers' other arguments, by name. None is left out."""
-        given: dict[str, Array | Segments] = {name: value for name, value in context.items() if value is not None}
+        given: dict[str, Array | Segments | Places] = {
+            name: value for name, value in context.items() if value is not None
+        }
 
-        def run_layer(layer: Any, x: Array, context: dict[str, Array | Segments]) -> Array:
+        def run_layer(layer: Any, x: Array, context: dict[str, Array | Segments | Places]) -> Array:
             x = layer(x, **context, deterministic=deterministic)
             return nn.with_logical_constraint(x, ACTIVATION_AXES) if x.ndim == 3 else x
 
@@ -84,7 +87,7 @@ class Stack(nn.Module):
                 x = run_layer(layer, x, given)
         return self.norm(x) if self.final_norm else x
 
-    def _step(self, x: Array, caches: tuple, index: Array, **masks: Array | None) -> tuple[Array, tuple]:
+    def _step(self, x: Array, caches: tuple, index: Array, **masks: Array | Places | None) -> tuple[Array, tuple]:
         written = []
         for layer, cache in zip(self._looped(), caches, strict=True):
             x, cache = layer.step(x, cache, index, **masks)
@@ -115,7 +118,7 @@ class Encoder(Stack):
         x: Float[Array, "*batch length d_model"],
         *,
         mask: Bool[Array, "*#batch #heads #length #length"] | Segments | None = None,
-        bias: Float[Array, "*#batch #heads #length #length"] | None = None,
+        bias: Float[Array, "*#batch #heads #length #length"] | Places | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch length d_model"]:
         """Returns the last layer's output. All layers get the same mask and bias."""
@@ -136,7 +139,7 @@ class Encoder(Stack):
         index: Int[Array, ""] | Int[Array, "*batch"],
         *,
         mask: Bool[Array, "*#batch #heads new length"] | None = None,
-        bias: Float[Array, "*#batch #heads #new length"] | None = None,
+        bias: Float[Array, "*#batch #heads #new length"] | Places | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], tuple[KeyValueCache, ...]]:
         """Returns the output for new tokens, and the caches with these written; see `EncoderLayer.step`."""
         return self._step(x, caches, index, mask=mask, bias=bias)
@@ -156,11 +159,11 @@ class Decoder(Stack):
         *,
         self_mask: Bool[Array, "*#batch #heads #target #target"] | Segments | None = None,
         cross_mask: Bool[Array, "*#batch #heads #target #source"] | Segments | None = None,
-        self_bias: Float[Array, "*#batch #heads #target #target"] | None = None,
+        self_bias: Float[Array, "*#batch #heads #target #target"] | Places | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*batch target d_model"]:
         """Returns the last layer's output. All layers get the same masks and bias."""
-        masks: dict[str, Array | Segments | None] = dict(
+        masks: dict[str, Array | Segments | Places | None] = dict(
             self_mask=self_mask, cross_mask=cross_mask, self_bias=self_bias
         )
         return self._run(x, memory=memory, **masks, deterministic=deterministic)
@@ -181,7 +184,7 @@ class Decoder(Stack):
         *,
         self_mask: Bool[Array, "*#batch #heads new length"] | None = None,
         cross_mask: Bool[Array, "*#batch #heads #new #source"] | None = None,
-        self_bias: Float[Array, "*#batch #heads #new length"] | None = None,
+        self_bias: Float[Array, "*#batch #heads #new length"] | Places | None = None,
     ) -> tuple[Float[Array, "*batch new d_model"], tuple[DecoderLayerCache, ...]]:
         """Returns the output for new tokens, and the caches with these written; see `DecoderLayer.step`."""
         return self._step(x, caches, index, self_mask=self_mask, cross_mask=cross_mask, self_bias=self_bias)

@@ -26,7 +26,9 @@ from tfmr.nn import (
     TokenEmbedding,
     padding_mask,
 )
+from tfmr.nn.layers import make_relative_positions
 from tfmr.nn.parameters import parameter
+from tfmr.nn.relative_positions import Places
 
 _BOS_ID = 2
 """The first token of every target, `tfmr.data.special_tokens.BOS_ID`."""
@@ -71,7 +73,7 @@ class Transformer(Model):
             self.output_bias = parameter(self, "output_bias", zeros, ("vocab",), (config.vocab_size,))
         self.source_positions = self._new_positions(bidirectional=True)
         self.target_positions = self._new_positions(bidirectional=False)
-        layer = layer_config(config)
+        layer = layer_config(config, own_positions=config.positions == "relative_by_layer")
         if config.embedding_norm:
             self.source_embedding_norm, self.target_embedding_norm = embedding_norm(layer), embedding_norm(layer)
         stack: dict[str, Any] = dict(final_norm=config.norm == "pre", scan=config.scan_layers, remat=config.remat)
@@ -86,17 +88,14 @@ class Transformer(Model):
         init = nn.initializers.normal(1.0) if unit else None
         return token_embedding(config, scaled=config.scale_embeddings, initializer=init)
 
-    def _new_positions(self, *, bidirectional: bool) -> Callable[..., Array]:
+    def _new_positions(self, *, bidirectional: bool) -> Callable[..., Array] | None:
+        """Returns the vectors or the bias of positions. None: each layer has its own."""
         config = self.config
-        if config.positions != "relative":
-            return position_encoding(config)
-        return RelativePositionBias(
-            config.num_heads,
-            config.relative_buckets,
-            config.relative_max_distance,
-            bidirectional=bidirectional,
-            initializer=nn.initializers.normal(config.d_model**-0.5),
-        )
+        if config.positions == "relative_by_layer":
+            return None
+        if config.positions == "relative":
+            return make_relative_positions(config, bidirectional=bidirectional)
+        return position_encoding(config)
 
     @staticmethod
     def inputs_of(batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,7 +259,7 @@ class Transformer(Model):
         """
         x, beam = self._embed_target(tokens, jnp.broadcast_to(position, tokens.shape), True), tokens.shape[1]
         masks: dict[str, Any] = dict(self_mask=self_mask, cross_mask=cache.cross_mask)
-        if self.config.positions == "relative":
+        if self.config.positions in ("relative", "relative_by_layer"):
             keys_values: Any = cache.layers[0].self_attention
             of_slots = jnp.arange(keys_values.value.shape[-2]) // beam
             masks["self_bias"] = self._bias(self.target_positions, position[None], of_slots)
@@ -276,14 +275,16 @@ class Transformer(Model):
         own: Any = dict(norm=self.target_embedding_norm if config.embedding_norm else None, deterministic=deterministic)
         return embed(tokens, positions, self.embedding, self._vectors(self.target_positions), self.dropout, **own)
 
-    def _vectors(self, positions: Callable[..., Array]) -> Callable[[Array], Array] | None:
+    def _vectors(self, positions: Callable[..., Array] | None) -> Callable[[Array], Array] | None:
         """Returns what is added to embeddings. None: nothing."""
         return None if isinstance(positions, RelativePositionBias) else positions
 
     def _bias(
-        self, positions: Callable[..., Array], queries: Int[Array, " query"], keys: Int[Array, " key"]
-    ) -> Float[Array, "1 heads query key"] | None:
-        """Returns what is added to the scores of self-attention. None: nothing."""
+        self, positions: Callable[..., Array] | None, queries: Int[Array, " query"], keys: Int[Array, " key"]
+    ) -> Float[Array, "1 heads query key"] | Places | None:
+        """Returns what is added to the scores of self-attention, or from what each layer computes it. None: nothing."""
+        if self.config.positions == "relative_by_layer":
+            return Places(queries[None], keys[None])
         return positions(queries[None], keys[None]) if isinstance(positions, RelativePositionBias) else None
 
     def _output_embedding(self) -> TokenEmbedding:
