@@ -52,6 +52,12 @@ def test_half_a_download_is_named(folder):
     assert f"1 of the 2 files of weights that {INDEX} lists are missing: {second.name}; download" in refused(folder)
 
 
+def test_a_pointer_of_git_lfs_is_named(folder):
+    second = folder / "model-00002-of-00002.safetensors"
+    second.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 123\n")
+    assert refused(folder) == f"{second}: is a pointer of Git LFS, not the file; run git lfs pull in {folder}"
+
+
 def test_a_wrong_index_is_named(folder):
     where = json.loads((folder / INDEX).read_text())["weight_map"]
     write_index = (folder / INDEX).write_text

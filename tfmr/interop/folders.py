@@ -20,6 +20,8 @@ RunParts = tuple[Config, Tokenizer, Any]
 WEIGHTS = "model.safetensors"
 _INDEX = f"{WEIGHTS}.index.json"
 """Lists the files of weights that are split into several."""
+_POINTER = b"version https://git-lfs"
+"""How the files begin that stand for large files in a repository of Git LFS."""
 _RUN_CONFIG = "tfmr.json"
 """The configuration of the run in folders of other formats, which cannot represent all of it. Only tfmr reads it."""
 _SPECIAL = dict(zip(("pad_token", "unk_token", "bos_token", "eos_token"), SPECIAL_TOKENS, strict=True))
@@ -157,14 +159,25 @@ def read_run_config(folder: Path) -> Config | None:
 
 
 def missing_files(folder: Path, names: Sequence[str]) -> list[str]:
-    """Returns the names that are not files of a folder; raises InputError if the folder does not exist.
+    """Returns the names that are not files of a folder.
 
     Weights may be split into several files, which an index lists.
+
+    Raises:
+      InputError: if the folder does not exist, or a file is only a pointer to what Git LFS has not downloaded.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: folder not found")
-    present = {WEIGHTS} if (folder / _INDEX).is_file() else set()
-    return [name for name in names if name not in present and not (folder / name).is_file()]
+    present = {name for name in names if (folder / name).is_file()}
+    for name in sorted(present):
+        with (folder / name).open("rb") as file:
+            if file.read(len(_POINTER)) == _POINTER:
+                raise InputError(
+                    f"{folder / name}: is a pointer of Git LFS, not the file; run git lfs pull in {folder}"
+                )
+    if (folder / _INDEX).is_file():
+        present.add(WEIGHTS)
+    return [name for name in names if name not in present]
 
 
 def require_no_missing(folder: Path, missing: Sequence[str], needed: str, model_class: str) -> None:
