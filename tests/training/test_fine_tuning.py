@@ -223,8 +223,17 @@ def test_other_options_are_refused_when_it_continues(changes, message, start, fi
     ("tuning", "options", "message"),
     [
         (dict(trainable=("decodr.*",)), {}, r"trainable = 'decodr\.\*': matches no .*did you mean 'decoder\.\*'"),
-        (dict(lora_rank=2, lora_matrices=("*.gamma",)), {}, r"lora_matrices = '\*\.gamma': matches no parameter"),
-        (dict(trainable=("decoder.*",), learning_rate_factors=("encoder.*=2",)), {}, r"'encoder\.\*': matches no"),
+        (dict(lora_rank=2, lora_matrices=("*.gamma",)), {}, r"lora_matrices = '\*\.gamma': matches no matrix"),
+        (
+            dict(trainable=("decoder.*",), learning_rate_factors=("encoder.*=2",)),
+            {},
+            r"'encoder\.\*': matches no parameter that learns",
+        ),
+        (
+            dict(lora_rank=2, trainable=("decoder.*",), lora_matrices=("decoder.*.query",)),
+            {},
+            r"'decoder\.\*\.query': matches no matrix, besides those in fine_tuning\.trainable",
+        ),
         (dict(checkpoint="99"), {}, r"has no checkpoint '99' \(available: best, last, 4\)"),
         ({}, dict(model=dict(d_ff=64)), r"model\.d_ff = 64: the model in .*base has 32; leave this field out"),
         ({}, dict(model=dict(vocab_size=12)), r"model\.vocab_size = 12: .* has at least 16"),
@@ -268,6 +277,31 @@ def test_low_rank_changes_cannot_be_started_from(start, finished, tmp_path):
     config = start(tmp_path / "run", FROZEN)
     tuning = FineTuningConfig(str(finished["lora"].path))
     with pytest.raises(InputError, match=r"contains low-rank changes only; .*tfmr merge .*lora OUT"):
+        train(dataclasses.replace(config, fine_tuning=tuning))
+
+
+def test_a_folder_that_is_not_a_run_is_named(start, finished, tmp_path):
+    config = start(tmp_path / "run", FROZEN)
+    (tmp_path / "marian").mkdir()
+    (tmp_path / "marian" / "config.json").write_text('{"model_type": "marian"}')
+    shutil.copytree(finished["full"].path, tmp_path / "empty")
+    for name in ("checkpoints", "best"):
+        shutil.rmtree(tmp_path / "empty" / name)
+    messages = {
+        "marian": r"a model of type 'marian', and is not a run directory; create one from it: tfmr import .*marian RUN",
+        "empty": "empty: has no checkpoint; train it first",
+        "none": "none: not a run directory",
+    }
+    for name, message in messages.items():
+        with pytest.raises(InputError, match=message):
+            train(dataclasses.replace(config, fine_tuning=FineTuningConfig(str(tmp_path / name))))
+
+
+def test_a_base_without_such_parameters_is_not_called_damaged(start, finished):
+    config = start(finished["lora"].path, LORA)
+    # Its own path in place of the base's: it has a checkpoint of that step as well, but with low-rank changes only.
+    tuning = dataclasses.replace(config.fine_tuning, init_from=str(finished["lora"].path))
+    with pytest.raises(InputError, match=r"lora/checkpoints/4 are not those that .*correct the path in --init-from"):
         train(dataclasses.replace(config, fine_tuning=tuning))
 
 

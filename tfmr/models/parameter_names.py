@@ -61,27 +61,28 @@ def with_structure_of(params: Any, abstract: Any) -> Any:
     return separate if jax.tree.structure(separate) == jax.tree.structure(abstract) else stack_layers(separate)
 
 
-def matching(patterns: Iterable[str], shapes: Mapping[str, Any], option: str) -> set[str]:
+def matching(patterns: Iterable[str], shapes: Mapping[str, Any], option: str, *, kind: str = "parameter") -> set[str]:
     """Returns the names of the arrays that match one of several patterns, such as `decoder.*`.
 
     Args:
       patterns: patterns of names, with `*`, `?` and `[...]`.
       shapes: the arrays, or their shapes and types, by name.
       option: the name of the option in error messages.
+      kind: what these arrays are, in error messages.
 
     Raises:
       InputError: if a pattern matches nothing, or only some layers of a stacked array.
     """
-    return {name for pattern in patterns for name in _matching(pattern, shapes, option)}
+    return {name for pattern in patterns for name in _matching(pattern, shapes, option, kind)}
 
 
-def _matching(pattern: str, shapes: Mapping[str, Any], option: str) -> set[str]:
+def _matching(pattern: str, shapes: Mapping[str, Any], option: str, kind: str) -> set[str]:
     names = {name: _names_of_layers(name, x) for name, x in shapes.items()}
     found = {name: [one for one in layers if fnmatch.fnmatchcase(one, pattern)] for name, layers in names.items()}
     chosen = {name for name, layers in found.items() if layers}
     if not chosen:
         known = [name for layers in names.values() for name in layers]
-        raise InputError(f"{option} = {pattern!r}: matches no parameter{nearest(pattern, _patterns_for(known))}")
+        raise InputError(f"{option} = {pattern!r}: matches no {kind}{nearest(pattern, _patterns_for(known))}")
     for name in sorted(chosen):
         if len(found[name]) < len(names[name]):
             raise InputError(

@@ -132,7 +132,8 @@ def _lora_matrices(shapes: Mapping[str, Any], config: FineTuningConfig) -> list[
     option = "fine_tuning.lora_matrices"
     matrices = {name: x for name, x in shapes.items() if is_matrix(name, x)}
     if config.lora_matrices:
-        return sorted(matching(config.lora_matrices, matrices, option))
+        kind = "matrix, besides those in fine_tuning.trainable" if config.trainable else "matrix"
+        return sorted(matching(config.lora_matrices, matrices, option, kind=kind))
     layers = [name for name in matrices if ".layer" in f".{name}" and not name.endswith(".embedding")]
     if not layers:
         raise InputError(
@@ -156,5 +157,5 @@ def learning_rate_factors(learning: Any, config: FineTuningConfig) -> dict[str, 
     factors: dict[str, float] = {}
     for pattern, factor in config.factors:
         option = "fine_tuning.learning_rate_factors"
-        factors |= dict.fromkeys(matching([pattern], arrays, option), factor)
+        factors |= dict.fromkeys(matching([pattern], arrays, option, kind="parameter that learns"), factor)
     return {name + end: factor for name, factor in factors.items() for end in ("", _A, _B)}

@@ -55,6 +55,7 @@ def base_of(run: RunDirectory, config: FineTuningConfig) -> Base | None:
 
 def _find_base(config: FineTuningConfig) -> Base:
     run = RunDirectory.open(config.init_from)
+    _ = run.config  # of a folder that is not a run directory, the message says what it is
     folder = find_checkpoint(run, config.checkpoint)
     item = parameters_item(folder)
     if item.endswith("lora"):
@@ -89,8 +90,8 @@ def recorded_base(run: RunDirectory, path: str = "") -> Base:
         )
     if read_checksum(base.folder, base.item) != base.checksum:
         raise InputError(
-            f"{run.path}: the parameters {base.folder} are not those that this run started from; restore them from a "
-            "backup"
+            f"{run.path}: the parameters {base.folder} are not those that this run started from; restore these from a "
+            "backup, or correct the path in --init-from or base.json"
         )
     return base
 

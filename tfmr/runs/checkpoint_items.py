@@ -89,14 +89,17 @@ def parameters_item(checkpoint: AnyPath, moving_average: bool = True) -> str:
 
 
 def read_checksum(checkpoint: AnyPath, name: str) -> int | None:
-    """Returns one checksum for all arrays of an item; None if the checkpoint has none, as in earlier versions.
+    """Returns one checksum for all arrays of an item.
+
+    None: the checkpoint has no such item, or no checksums, as in earlier versions.
 
     Raises:
       DamagedCheckpoint: like `read_arrays`.
     """
     with _damage_named(checkpoint):
         contents = _read_contents(checkpoint)
-        return _text_checksum(contents["arrays"][name]) if contents else None
+        arrays = contents["arrays"].get(name) if contents else None
+        return None if arrays is None else _text_checksum(arrays)
 
 
 def read_values(checkpoint: AnyPath, name: str) -> dict[str, Any]:

@@ -95,8 +95,8 @@ class RunDirectory:
             raise InputError(f"{self.config_file}: must be a JSON object; restore it from a backup")
         if "model_type" in values:
             raise InputError(
-                f"{self.path}: contains a model of type {values['model_type']!r}, and is not a run directory; see "
-                "tfmr import --help"
+                f"{self.path}: contains a model of type {values['model_type']!r}, and is not a run directory; create "
+                f"one from it: tfmr import {self.path} RUN"
             )
         try:
             return config_from_dict(values)

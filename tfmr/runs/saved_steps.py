@@ -45,7 +45,9 @@ def find_checkpoint(run: RunDirectory, checkpoint: str = "") -> AnyPath:
     steps = state_steps(run)
     if checkpoint.isdecimal() and int(checkpoint) in steps:
         return run.checkpoints / str(int(checkpoint))
-    known = ", ".join([*newest, *map(str, steps)]) or "none"
+    if not newest:
+        raise InputError(f"{run.path}: has no checkpoint; train it first, or choose another run")
+    known = ", ".join([*newest, *map(str, steps)])
     raise InputError(f"{run.path}: has no checkpoint {checkpoint!r} (available: {known})")
 
 
