@@ -3,10 +3,10 @@
 from tfmr.errors import require_packages
 
 require_packages("tokenizers", "sacrebleu")
-require_packages("starlette", "uvicorn", "multipart", "prometheus_client", extra="serve", purpose="serve models")
+require_packages("starlette", "uvicorn", "prometheus_client", extra="serve", purpose="serve models")
 
 from tfmr.serving.app import make_app
+from tfmr.serving.models import load_model
 from tfmr.serving.service import ServedModel, Service
-from tfmr.serving.settings import ServerSettings
 
-__all__ = ["ServedModel", "ServerSettings", "Service", "make_app"]
+__all__ = ["ServedModel", "Service", "load_model", "make_app"]

@@ -6,21 +6,29 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from tfmr.errors import InputError
-from tfmr.serving import libretranslate, operations
+from tfmr.serving import completions, libretranslate, openapi, operations
 from tfmr.serving.errors import RequestError, error_response
+from tfmr.serving.limits import Limits
 from tfmr.serving.service import Service
 
-ROUTES: list[BaseRoute] = [
+ROUTES: list[Route] = [
     *libretranslate.ROUTES,
+    *completions.ROUTES,
     *operations.ROUTES,
+    *openapi.ROUTES,
 ]
-"""The routes of all modules. The page is behind them."""
+"""The routes of all modules. The files of the page come after them."""
+
+NEEDS_NO_KEY = ("/health", "/openapi.json")
 
 
 def make_app(service: Service) -> Starlette:
@@ -28,25 +36,50 @@ def make_app(service: Service) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        batches = asyncio.create_task(service.batcher.run())
+        tasks = [asyncio.create_task(each.run()) for each in (service.batcher, service.texts)]
         yield
-        batches.cancel()
+        for task in tasks:
+            task.cancel()
         service.worker.close()
 
+    paths = {route.path for route in ROUTES}
+    service.metrics.know_paths(paths)
+    needs_key = tuple(path.partition("{")[0] for path in paths.difference(NEEDS_NO_KEY))
+    middleware = [Middleware(Limits, service.settings, service.metrics, needs_key)]
+    if origins := service.settings.cors_origins:
+        headers = ["Authorization", "Content-Type"]
+        middleware.insert(0, Middleware(CORSMiddleware, origins, ["GET", "POST"], headers))
     page = StaticFiles(directory=Path(__file__).parent / "page", html=True)
     app = Starlette(
-        routes=[*ROUTES, Mount("/", page)],
+        routes=[*ROUTES, *map(_refusing_methods, sorted(paths)), Mount("/", page)],
         lifespan=lifespan,
-        exception_handlers={RequestError: _refused, InputError: _wrong_input},
+        middleware=middleware,
+        exception_handlers={HTTPException: _refused, RequestError: _refused, InputError: _refused},
     )
     app.state.service = service
     return app
 
 
+def _refusing_methods(path: str) -> Route:
+    """Returns the route for the methods that a path does not take."""
+
+    async def refuse(request: Request) -> Response:
+        raise HTTPException(405)
+
+    route = Route(path, refuse)
+    route.methods = None  # all that come here
+    return route
+
+
 async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
+    if isinstance(error, HTTPException):
+        error = RequestError(error.status_code, _REASONS.get(error.status_code, error.detail), headers=error.headers)
+    elif not isinstance(error, RequestError):
+        error = RequestError(400, str(error))
     return error_response(request, error)
 
 
-async def _wrong_input(request: Request, error: Exception) -> Response:
-    return error_response(request, RequestError(400, str(error)))
+_REASONS = {
+    404: "there is nothing at this path; /openapi.json lists the paths",
+    405: "this path does not take this method; /openapi.json lists the methods",
+}

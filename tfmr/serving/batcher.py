@@ -1,94 +1,128 @@
 """Lines of many requests are translated in batches."""
 
 import asyncio
-import contextlib
-from collections.abc import Sequence
+import time
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from tfmr.config import ServingConfig
 from tfmr.serving.errors import busy
-from tfmr.serving.settings import ServerSettings
+from tfmr.serving.metrics import Metrics
 from tfmr.serving.worker import Worker
 from tfmr.translation import Hypothesis, Translator
 
 
 @dataclass(eq=False)
 class _Line:
-    """A line that waits for its translation."""
+    """A line that waits for its translation.
+
+    Attributes:
+      kind: lines of the same kind can share a batch.
+      length: the number of source tokens.
+    """
 
     text: str
     prefix: str
+    length: int
     translator: Translator
     number: int
-    length: int
-    kind: Any
-    """Only lines of the same kind can share a batch."""
+    kind: Hashable
+    arrived: float = field(default_factory=time.monotonic)
     translated: "asyncio.Future[list[Hypothesis]]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 
 
 class Batcher:
-    """Translates lines of many requests together. All its methods run in the event loop."""
+    """Translates lines of many requests together. All its methods run in the event loop.
 
-    def __init__(self, worker: Worker, settings: ServerSettings):
-        """Takes the thread that runs the models, and the limits."""
-        self._worker, self._settings = worker, settings
-        self._waiting: list[_Line] = []
+    A batch consists of the line that has waited longest and of those most similar to it in length, because a batch
+    takes as long as its longest line. While the model translates one batch, the lines of the next ones gather.
+    """
+
+    def __init__(self, worker: Worker, settings: ServingConfig, metrics: Metrics):
+        """Takes the thread that runs the models, the limits, and the counters."""
+        self._worker, self._settings, self._metrics = worker, settings, metrics
+        self._waiting: dict[_Line, None] = {}  # in the order of arrival
         self._arrived = asyncio.Event()
+        metrics.count_waiting(lambda: len(self._waiting))
 
     async def n_best(
         self, translator: Translator, lines: Sequence[str], number: int = 1, prefixes: Sequence[str] | None = None
     ) -> list[list[Hypothesis]]:
-        """Returns what `Translator.n_best` does. If the awaiting task is cancelled, lines that wait are dropped.
+        """Returns what `Translator.n_best` does. If the awaiting task is cancelled, lines that still wait are dropped.
 
         Raises:
-          InputError: as `Translator.n_best`.
+          InputError: as `Translator.n_best`, and if a line is too long to be translated completely.
           RequestError: if too many lines wait already.
         """
-        if len(self._waiting) + len(lines) > self._settings.max_waiting:
-            raise busy(f"{len(self._waiting)} lines are waiting for the model")
-        kind = (id(translator.members), translator.tokenizer.tags.source, translator.tokenizer.tags.target, number)
-        entered = [
-            _Line(text, prefix, translator, number, len(text), kind)
-            for text, prefix in zip(lines, prefixes or [""] * len(lines), strict=True)
-        ]
-        self._waiting += entered
-        self._arrived.set()
+        lengths = translator.source_lengths(lines, prefixes)
+        filled = [index for index, length in enumerate(lengths) if length]
+        if len(self._waiting) + len(filled) > self._settings.max_waiting:
+            raise busy(
+                f"{len(self._waiting)} lines are waiting for the model; at most {self._settings.max_waiting} may"
+            )
+        # Samples depend on the position of a line among those translated together, so requests are not mixed.
+        kind = translator, number, object() if translator.config.sampling.temperature > 0 else None
+        entered = {
+            index: _Line(lines[index], prefixes[index] if prefixes else "", lengths[index], translator, number, kind)
+            for index in filled
+        }
+        self._enter(entered.values())
         try:
-            return await asyncio.gather(*(line.translated for line in entered))
+            await asyncio.gather(*(line.translated for line in entered.values()))
         finally:
-            self._waiting = [line for line in self._waiting if line not in entered]
+            for line in entered.values():
+                self._waiting.pop(line, None)
+        return [entered[index].translated.result() if index in entered else [] for index in range(len(lines))]
+
+    def _enter(self, lines: Iterable[_Line]) -> None:
+        self._waiting |= dict.fromkeys(lines)
+        self._arrived.set()
 
     async def run(self) -> None:
         """Translates batches until the task is cancelled."""
         while True:
             await self._arrived.wait()
-            await asyncio.sleep(self._settings.max_wait)
+            await self._let_others_arrive()
             if batch := self._take():
                 await self._translate(batch)
             if not self._waiting:
                 self._arrived.clear()
 
+    async def _let_others_arrive(self) -> None:
+        """Waits until a batch is full, or its first line has waited long enough."""
+        oldest = next(iter(self._waiting), None)
+        while oldest in self._waiting and len(self._waiting) < oldest.translator.config.batch_size:
+            left = oldest.arrived + self._settings.max_wait - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, 0.002))
+
     def _take(self) -> list[_Line]:
-        if not self._waiting:
+        """Takes the lines of the next batch out of those that wait."""
+        oldest = next(iter(self._waiting), None)
+        if oldest is None:
             return []
-        oldest = self._waiting[0]
         same = [line for line in self._waiting if line.kind == oldest.kind]
-        same.sort(key=lambda line: abs(line.length - oldest.length))
+        same.sort(key=lambda line: abs(line.length - oldest.length))  # stable: the oldest comes first
         batch = same[: oldest.translator.config.batch_size]
-        self._waiting = [line for line in self._waiting if line not in batch]
+        for line in batch:
+            del self._waiting[line]
         return batch
 
     async def _translate(self, batch: list[_Line]) -> None:
+        started, first = time.perf_counter(), batch[0]
         texts, prefixes = [line.text for line in batch], [line.prefix for line in batch]
-        with contextlib.suppress(asyncio.InvalidStateError):
-            try:
-                found = await self._worker.run(batch[0].translator.n_best, texts, batch[0].number, prefixes)
-            except Exception as error:
-                for line in batch:
-                    line.translated.set_exception(error)
-                return
-            for line, hypotheses in zip(batch, found, strict=True):
+        try:
+            found = await self._worker.run(first.translator.n_best, texts, first.number, prefixes)
+        except Exception as error:
+            for line in batch:
                 if not line.translated.done():
-                    line.translated.set_result(hypotheses)
+                    line.translated.set_exception(error)
+            return
+        self._metrics.batches.observe(len(batch))
+        self._metrics.batch_seconds.observe(time.perf_counter() - started)
+        for line, hypotheses in zip(batch, found, strict=True):
+            if not line.translated.done():  # its request has not been cancelled
+                line.translated.set_result(hypotheses)

@@ -1,13 +1,23 @@
-"""What operators look at: GET /health."""
+"""What operators use: GET /health, GET /metrics."""
 
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tfmr.serving.service import Service
+
 
 async def health(request: Request) -> Response:
-    """Says that the server runs."""
-    return JSONResponse({"status": "ok"})
+    """Says that the server runs, and which models it has."""
+    service: Service = request.app.state.service
+    return JSONResponse({"status": "ok", "models": [served.name for served in service.models]})
 
 
-ROUTES = [Route("/health", health)]
+async def metrics(request: Request) -> Response:
+    """Returns the server's counters in Prometheus' text format."""
+    service: Service = request.app.state.service
+    return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+ROUTES = [Route("/health", health), Route("/metrics", metrics)]
