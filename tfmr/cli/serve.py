@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
     bound = listen(options.host, options.port)
     models = [load_model(run, each.checkpoint, each.decoding) for run, each in zip(runs, of_runs, strict=True)]
     address = f"http://{_shown(options.host)}:{bound.getsockname()[1]}"
-    app = make_app(Service(models, settings))
+    app = make_app(Service(models, settings), compile_first=True)
     run_server(app, bound, settings.timeout, lambda: print(f"listening on {address}", file=sys.stderr, flush=True))
 
 

@@ -184,6 +184,15 @@ class Generator:
         """
         return len(self._encode(prompt, 0, dataclasses.replace(self.config, window=True)))
 
+    def compile_together(self, rows: int, width: int, new: int) -> None:
+        """Compiles the programs of `stream_together` for `rows` prompts of `width` tokens and `new` further tokens."""
+        config = GenerationConfig(max_new_tokens=new)
+        row = _Row(0, 0, [self.tokenizer.marks.eos] * width, StreamedText(), config)
+        for _ in itertools.islice(
+            self._tokens([row] * rows, True), 2
+        ):  # one for the prompt, one for each further token
+            pass
+
     def _streamed_text(self, config: GenerationConfig) -> StreamedText:
         return StreamedText([self.tokenizer.normalize(text) for text in config.stop])
 
@@ -249,7 +258,7 @@ class Generator:
         windows = [row.tokens[row.start :] for row in rows]
         width = round_up(max(map(len, windows)))
         left = max(row.config.max_new_tokens - row.written for row in rows)
-        length = width + round_up(min(left, self.model.config.max_length - min(map(len, windows)) + 1))
+        length = round_up(width + min(left, self.model.config.max_length - min(map(len, windows)) + 1))
         prompt = np.zeros((len(rows), width), np.int32)
         for row, window in enumerate(windows):
             prompt[row, width - len(window) :] = window

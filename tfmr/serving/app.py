@@ -19,6 +19,7 @@ from tfmr.serving import completions, libretranslate, openapi, operations
 from tfmr.serving.errors import RequestError, error_response
 from tfmr.serving.limits import Limits
 from tfmr.serving.service import Service
+from tfmr.serving.usual_programs import compile_programs
 
 ROUTES: list[Route] = [
     *libretranslate.ROUTES,
@@ -31,12 +32,16 @@ ROUTES: list[Route] = [
 NEEDS_NO_KEY = ("/health", "/openapi.json")
 
 
-def make_app(service: Service) -> Starlette:
-    """Returns the application that serves models."""
+def make_app(service: Service, *, compile_first: bool = False) -> Starlette:
+    """Returns the application that serves models.
+
+    With `compile_first`, programs for texts of the usual sizes are compiled at the start, before they are needed.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(each.run()) for each in (service.batcher, service.texts)]
+        running = service.batcher.run(), service.texts.run(), *([compile_programs(service)] if compile_first else [])
+        tasks = [asyncio.create_task(each) for each in running]
         yield
         for task in tasks:
             task.cancel()

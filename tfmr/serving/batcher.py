@@ -12,6 +12,22 @@ from tfmr.serving.worker import Worker
 from tfmr.translation import Hypothesis, Translator
 
 
+def batch_sizes(most: int) -> list[int]:
+    """Returns the numbers of lines for which programs are compiled: 1, 4, 16, ... and `most`."""
+    sizes = [1]
+    while sizes[-1] * 4 < most:
+        sizes.append(sizes[-1] * 4)
+    return sizes + [most] * (most > 1)
+
+
+def next_size(waiting: int, most: int) -> int:
+    """Returns the number of lines of the next batch: all that wait, unless more than half of its rows were padding."""
+    for size in reversed(batch_sizes(most)):
+        if waiting > size // 2:
+            return min(waiting, size)
+    return 1
+
+
 @dataclass(eq=False)
 class _Line:
     """A line that waits for its translation.
@@ -106,7 +122,7 @@ class Batcher:
             return []
         same = [line for line in self._waiting if line.kind == oldest.kind]
         same.sort(key=lambda line: abs(line.length - oldest.length))  # stable: the oldest comes first
-        batch = same[: oldest.translator.config.batch_size]
+        batch = same[: next_size(len(same), oldest.translator.config.batch_size)]
         for line in batch:
             del self._waiting[line]
         return batch

@@ -5,8 +5,7 @@ import contextlib
 import hmac
 import logging
 import time
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -104,7 +103,7 @@ class Limits:
 
     async def _run(
         self,
-        answering: Coroutine[Any, Any, None],
+        answering: Awaitable[None],
         receive: Receive,
         answer: "_Answer",
         gone: asyncio.Event,

@@ -33,6 +33,7 @@ _CHOICE = _object(
 _USAGE = _object(prompt_tokens=_INTEGER, completion_tokens=_INTEGER, total_tokens=_INTEGER)
 _HEAD = {"id": _STRING, "object": _STRING, "created": _INTEGER, "model": _STRING}
 _COMPLETED = _object(**_HEAD, choices=_array(_CHOICE), usage=_USAGE)
+_HEALTH = _object(status=_STRING, models=_array(_STRING), compiling={"type": "boolean"})
 _MODEL = _object(id=_STRING, object=_STRING, created=_INTEGER, owned_by=_STRING)
 
 _REFUSED = {
@@ -56,7 +57,7 @@ def describe(api_key: bool) -> dict[str, Any]:
         "/v1/completions": {"post": _post("Continue texts", COMPLETION, _COMPLETED, openais)},
         "/v1/models": {"get": _get("List the language models", _object(object=_STRING, data=_array(_MODEL)), openais)},
         "/v1/models/{name}": {"get": _get("Describe a language model", _MODEL, openais)},
-        "/health": {"get": _get("Say that the server runs", _object(status=_STRING, models=_array(_STRING)), ours)},
+        "/health": {"get": _get("Say that the server runs", _HEALTH, ours)},
         "/metrics": {"get": _get("Counters for Prometheus", _STRING, ours, "text/plain")},
     }
     name = {"name": "name", "in": "path", "required": True, "schema": _STRING}

@@ -9,9 +9,10 @@ from tfmr.serving.service import Service
 
 
 async def health(request: Request) -> Response:
-    """Says that the server runs, and which models it has."""
+    """Says that the server runs, which models it has, and whether it is still compiling programs for them."""
     service: Service = request.app.state.service
-    return JSONResponse({"status": "ok", "models": [served.name for served in service.models]})
+    names = [served.name for served in service.models]
+    return JSONResponse({"status": "ok", "models": names, "compiling": service.compiling})
 
 
 async def metrics(request: Request) -> Response:

@@ -84,7 +84,8 @@ class _Server(uvicorn.Server):
         while True:
             now = time.monotonic()
             # A connection with its newest request, so that the time starts anew with each.
-            useless = [(each, each.cycle) for each in self.server_state.connections if _is_useless(each)]
+            connections: set[Any] = self.server_state.connections
+            useless = [(each, each.cycle) for each in connections if _is_useless(each)]
             self._useless_since = {each: self._useless_since.get(each, now) for each in useless}
             for (connection, _), since in self._useless_since.items():
                 if now - since > IDLE:

@@ -44,6 +44,7 @@ class Service:
       worker: the thread that runs the models.
       batcher: translates lines of many requests together.
       texts: generates texts of many requests together.
+      compiling: whether programs for the usual sizes are still being compiled.
       started: the time at which the server started, in seconds since 1970.
     """
 
@@ -64,6 +65,7 @@ class Service:
         self.batcher = Batcher(self.worker, self.settings, self.metrics)
         self.texts = TextBatcher(self.worker, self.settings, self.metrics)
         self.started = int(time.time())
+        self.compiling = True
         self._between: dict[tuple[str, str, str], Translator] = {}
 
     @property

@@ -31,6 +31,7 @@ from tfmr.translation.padded_batches import (
     Sentence,
     SentenceBatch,
     make_sentence_batches,
+    next_power_of_two,
     output_limit,
     padded_width,
 )
@@ -395,7 +396,9 @@ class Translator:
         source = np.full((rows, width), PAD_ID, np.int32)
         source[:, 0] = EOS_ID
         nothing = np.zeros(rows, np.int32)  # the search ends before its first step
-        batch = SentenceBatch([], source, nothing, None, output_limit(width, config, longest))
+        tags = len(self.tokenizer.tags.target_before)
+        prefix = np.full((rows, next_power_of_two(tags)), PAD_ID, np.int32) if tags else None
+        batch = SentenceBatch([], source, nothing, prefix, output_limit(width, config, longest))
         jax.block_until_ready(self._search(batch, 1, number))
 
     def _encode(self, pairs: list[tuple[str, str]], first: int) -> dict[int, Sentence]:
