@@ -73,7 +73,11 @@ class Batcher:
         self._waiting: dict[_Line, None] = {}  # in the order of arrival
         self._arrived = asyncio.Event()
         self._choice = 3.0 if jax.default_backend() == "cpu" else 0.5
-        metrics.count_waiting(lambda: len(self._waiting))
+        metrics.count_waiting(lambda: len(self))
+
+    def __len__(self) -> int:
+        """Returns the number of lines that wait."""
+        return len(self._waiting)
 
     async def n_best(
         self, translator: Translator, lines: Sequence[str], number: int = 1, prefixes: Sequence[str] | None = None
@@ -90,7 +94,7 @@ class Batcher:
             raise busy(
                 f"{len(self._waiting)} lines are waiting for the model; at most {self._settings.max_waiting} may"
             )
-        # Samples depend on the position of a line among those translated together, so requests are not mixed.
+        # Samples depend on the position of a line in its request, so requests are neither mixed nor divided.
         kind = translator, number, object() if translator.config.sampling.temperature > 0 else None
         entered = {
             index: _Line(lines[index], prefixes[index] if prefixes else "", lengths[index], translator, number, kind)
@@ -133,11 +137,12 @@ class Batcher:
         if oldest is None:
             return []
         same = [line for line in self._waiting if line.kind == oldest.kind]
-        same.sort(key=lambda line: abs(line.length - oldest.length))  # stable: the oldest comes first
-        batch = same[: next_size(len(same), oldest.translator.config.batch_size, self._choice)]
-        for line in batch:
+        if oldest.translator.config.sampling.temperature == 0:
+            same.sort(key=lambda line: abs(line.length - oldest.length))  # stable: the oldest comes first
+            same = same[: next_size(len(same), oldest.translator.config.batch_size, self._choice)]
+        for line in same:
             del self._waiting[line]
-        return batch
+        return same
 
     async def _translate(self, batch: list[_Line]) -> None:
         started, first = time.perf_counter(), batch[0]

@@ -114,18 +114,17 @@ class Limits:
         try:
             await asyncio.wait({task, leaving}, timeout=until - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
             if leaving.done() and answer.complete:
-                await task
+                await task  # nobody waits for it any more, but it may have something to clean up
+            late = not task.done() and not leaving.done()
         finally:
             leaving.cancel()
             gone.set()
-            finished = task.done()
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        if not finished and not leaving.done():
-            raise RequestError(
-                503, f"no answer within {self._settings.timeout:g} seconds; try again later", headers=LATER
-            )
+        if late:
+            reason = f"no answer within {self._settings.timeout:g} seconds; try again later"
+            raise RequestError(503, reason, headers=LATER)
 
     async def _refuse(self, request: Request, error: RequestError, answer: "_Answer") -> None:
         if not answer.status:
