@@ -26,14 +26,15 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
       InputError: if the address cannot be used.
     """
+    if not 0 <= port < 2**16:
+        raise InputError(f"--port {port}: must be from 0 to {2**16 - 1}")
     try:
         [(family, *_, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         bound = socket.socket(family)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"--host {host} --port {port}: cannot listen there ({reason}); choose another") from None
+    except OSError as error:
+        raise InputError(f"--host {host} --port {port}: cannot listen there ({error.strerror}); choose another") from None
     return bound
 
 
