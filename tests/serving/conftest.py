@@ -28,6 +28,11 @@ def translator() -> Translator:
 
 @pytest.fixture(scope="session")
 def generator() -> Generator:
+    return make_generator()
+
+
+def make_generator() -> Generator:
+    """Returns a language model of letters."""
     tokenizer = Tokenizer.train("characters", [string.ascii_lowercase + " \n"], 100)
     shape = dict(num_layers=1, d_model=16, d_ff=24, num_heads=2, d_k=8, d_v=8, max_length=48)
     config = CausalLMConfig(vocab_size=tokenizer.vocab_size, dropout_rate=0.0, attention_dropout_rate=0.0, **shape)

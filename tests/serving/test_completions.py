@@ -108,11 +108,12 @@ def test_the_models_are_the_language_models(client: TestClient):
         ({"prompt": "a", "suffix": "b"}, "suffix = 'b': is not supported"),
         ({"prompt": "a", "stream_options": {"x": 1}}, "stream_options: must be"),
         ({"prompt": "a", "messages": []}, "'messages': is not a field"),
+        ({"prompt": "a", "\ud800": 1}, "'\\ud800': is not a field"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_is_not_supported_is_refused_by_name(client: TestClient, fields: dict, reason: str, stream: bool):
-    answer = client.post("/v1/completions", json={"model": "writer", "stream": stream, **fields})
+    answer = client.post("/v1/completions", content=json.dumps({"model": "writer", "stream": stream, **fields}))
     if not reason:  # no stop text at all
         assert answer.status_code == 200
         return

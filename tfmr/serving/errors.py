@@ -33,13 +33,18 @@ def busy(message: str) -> RequestError:
 def error_response(request: Request, error: RequestError) -> JSONResponse:
     """Returns the answer, in the form of OpenAI's API below /v1, and in LibreTranslate's elsewhere."""
     if not request.url.path.startswith("/v1/"):
-        return JSONResponse({"error": error.message}, error.status, error.headers)
+        return JSONResponse({"error": _encodable(error.message)}, error.status, error.headers)
     kinds = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
     codes = {401: "invalid_api_key", 404: "model_not_found" if error.field == "model" else None}
     content = {
-        "message": error.message,
+        "message": _encodable(error.message),
         "type": kinds.get(error.status, "invalid_request_error"),
-        "param": error.field or None,
+        "param": _encodable(error.field) or None,
         "code": codes.get(error.status),
     }
     return JSONResponse({"error": content}, error.status, error.headers)
+
+
+def _encodable(text: str) -> str:
+    """Returns a text that may quote what a request contains, with halves of surrogate pairs written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -34,7 +34,9 @@ def listen(host: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
-        raise InputError(f"--host {host} --port {port}: cannot listen there ({error.strerror}); choose another") from None
+        raise InputError(
+            f"--host {host} --port {port}: cannot listen there ({error.strerror}); choose another"
+        ) from None
     return bound
 
 
