@@ -38,16 +38,17 @@ class Slow:
 
 server.IDLE = 1
 bound = server.listen("127.0.0.1", 0)
-service = Service([ServedModel("slow", Slow(), ("en",), ("de",))], ServingConfig(timeout=30))
-server.run_server(make_app(service), bound, 30, lambda: print(bound.getsockname()[1], flush=True))
+timeout = float(sys.argv[1])
+service = Service([ServedModel("slow", Slow(), ("en",), ("de",))], ServingConfig(timeout=timeout))
+server.run_server(make_app(service), bound, timeout, lambda: print(bound.getsockname()[1], flush=True))
 """
 
 
-@pytest.fixture
-def server() -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process and its port."""
+@contextlib.contextmanager
+def server(timeout: int = 60) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process, with its limit of time, and its port."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-c", PROGRAM]
+    command = [sys.executable, "-c", PROGRAM, str(timeout)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -66,47 +67,53 @@ def translate(port: int, text: str) -> tuple[int, str]:
         return answer.status, json.loads(answer.read())["translatedText"]
 
 
-def test_at_sigterm_it_answers_what_it_has_and_ends_with_0(server: tuple[subprocess.Popen[str], int]):
-    process, port = server
+def check_end(process: subprocess.Popen[str], number: int) -> None:
+    """Sends a signal, and checks that the process ends well and has written nothing."""
+    process.send_signal(number)
+    assert process.wait(60) == 0
+    assert process.stderr
+    assert process.stderr.read() == ""
+
+
+def test_at_sigterm_it_answers_what_it_has_and_ends_with_0():
     answers: dict[int, tuple[int, str]] = {}
-    threads = [
-        threading.Thread(target=lambda n=n: answers.update({n: translate(port, f"text {n}")})) for n in range(12)
-    ]
-    for thread in threads:
-        thread.start()
-    waiting = 0
-    while waiting < 8:  # a batch of 4 is being translated
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        connection.request("GET", "/metrics")
-        lines = connection.getresponse().read().decode().splitlines()
-        waiting = next(float(line.split()[1]) for line in lines if line.startswith("tfmr_waiting_lines "))
-    process.send_signal(signal.SIGTERM)
-    for thread in threads:
-        thread.join()
-    assert answers == {n: (200, f"TEXT {n}") for n in range(12)}
-    assert process.wait(20) == 0
-    assert process.stderr
-    assert process.stderr.read() == ""
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port))
+    with server() as (process, port):
+        threads = [
+            threading.Thread(target=lambda n=n: answers.update({n: translate(port, f"text {n}")})) for n in range(12)
+        ]
+        for thread in threads:
+            thread.start()
+        waiting = 0.0
+        while waiting < 8:  # a batch of 4 is being translated
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("GET", "/metrics")
+            lines = connection.getresponse().read().decode().splitlines()
+            waiting = next(float(line.split()[1]) for line in lines if line.startswith("tfmr_waiting_lines "))
+        check_end(process, signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        assert answers == {n: (200, f"TEXT {n}") for n in range(12)}
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
 
 
-def test_it_outlives_clients_that_do_not_speak_http(server: tuple[subprocess.Popen[str], int]):
-    process, port = server
-    silent = socket.create_connection(("127.0.0.1", port))
-    leaving = socket.create_connection(("127.0.0.1", port))
-    leaving.sendall(b"POST /translate HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n" + b'{"q": "ab"}')
-    leaving.close()
-    garbage = socket.create_connection(("127.0.0.1", port))
-    garbage.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
-    assert garbage.recv(100).startswith(b"HTTP/1.1 400")
-    assert translate(port, "abc") == (200, "ABC")
-    silent.settimeout(20)
-    assert silent.recv(1) == b""  # closed by the server, after a while without a request
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
-    assert process.stderr
-    assert process.stderr.read() == ""
+def test_it_outlives_clients_that_do_not_behave():
+    request = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n"
+    with server(timeout=2) as (process, port):
+        silent, leaving, garbage, unread = (socket.create_connection(("127.0.0.1", port)) for _ in range(4))
+        leaving.sendall(b"POST /translate HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n" + b'{"q": "ab"}')
+        leaving.close()
+        garbage.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
+        assert garbage.recv(100).startswith(b"HTTP/1.1 400")
+        assert translate(port, "abc") == (200, "ABC")
+        # Without a request, or if the client does not read the answers, the server closes the connection after a while.
+        silent.settimeout(30)
+        assert silent.recv(1) == b""
+        unread.settimeout(30)
+        with pytest.raises(ConnectionError):
+            unread.sendall(request * 1_000_000)
+        assert translate(port, "abc") == (200, "ABC")
+        check_end(process, signal.SIGINT)
 
 
 def test_an_address_in_use_is_refused():

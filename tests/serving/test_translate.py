@@ -3,10 +3,14 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import jsonschema
 import pytest
 from starlette.testclient import TestClient
 
 from tfmr.serving import ServedModel
+from tfmr.serving.app import ROUTES
+from tfmr.serving.completions import COMPLETION
+from tfmr.serving.libretranslate import TRANSLATE
 from tfmr.translation import Translator
 
 LINES = ["abc", "bad cab", "h", "jig", "feed", "a b c d e f", "ggg", "cabbage"]
@@ -149,3 +153,19 @@ def test_other_paths_and_methods_are_refused(client: TestClient):
     assert client.get("/translate").status_code == 405
     assert client.post("/health").status_code == 405
     assert "error" in client.delete("/v1/models").json()
+
+
+def test_the_description_has_all_paths_and_their_fields(client: TestClient):
+    description = client.get("/openapi.json").json()
+    documented = {route.path for route in ROUTES if not route.path.startswith("/page")}
+    assert set(description["paths"]) == documented - {"/openapi.json"}
+    for path, fields in (("/translate", TRANSLATE), ("/v1/completions", COMPLETION)):
+        content = description["paths"][path]["post"]["requestBody"]["content"]
+        schema = content["application/json"]["schema"]
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert set(schema["properties"]) == {name for name, field in fields.items() if field.only != ()}
+        validator = jsonschema.Draft202012Validator(schema)
+        for wrong in ({}, {"q": 1}, {"model": 1}, {"q": "a", "model": "b", "n": 0, "alternatives": -1}):
+            assert not validator.is_valid(wrong)
+            assert client.post(path, json=wrong).status_code == 400
+        assert validator.is_valid({"q": "a", "model": "letters", "alternatives": 1, "n": 2, "stop": ["a"]})

@@ -29,7 +29,8 @@ ROUTES: list[Route] = [
 ]
 """The routes of all modules. The files of the page come after them."""
 
-NEEDS_NO_KEY = ("/health", "/openapi.json")
+NEEDS_NO_KEY = ("/health", "/languages", "/openapi.json")
+"""What anyone may read, as well as the files of the page. LibreTranslate's clients send no header for the languages."""
 
 
 def make_app(service: Service, *, compile_first: bool = False) -> Starlette:

@@ -28,7 +28,6 @@ class Limits:
     def __init__(self, app: ASGIApp, settings: ServingConfig, metrics: Metrics, needs_key: tuple[str, ...]):
         """Takes the application, the limits, and the beginnings of the paths for which a key is needed."""
         self._app, self._settings, self._metrics, self._needs_key = app, settings, metrics, needs_key
-        self._in_progress = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
@@ -38,7 +37,7 @@ class Limits:
         answer = _Answer(send)
         request = Request(scope)
         started = time.perf_counter()
-        self._in_progress += 1
+        self._metrics.in_progress += 1
         try:
             await self._respond(request, receive, answer)
         except RequestError as error:
@@ -47,11 +46,11 @@ class Limits:
             log.exception("%s %s failed", scope["method"], scope["path"])
             await self._refuse(request, RequestError(500, "internal error; the server's log has its cause"), answer)
         finally:
-            self._in_progress -= 1
+            self._metrics.in_progress -= 1
             self._metrics.count_request(scope["path"], answer.status, time.perf_counter() - started)
 
     async def _respond(self, request: Request, receive: Receive, answer: "_Answer") -> None:
-        if self._in_progress > self._settings.max_requests:
+        if self._metrics.in_progress > self._settings.max_requests:
             raise RequestError(
                 503, f"{self._settings.max_requests} requests are in progress; try again later", headers=LATER
             )
@@ -93,7 +92,7 @@ class Limits:
             return
         given = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
         given = given or parse_qs(request.url.query).get("api_key", [""])[0]
-        if not given and request.method == "POST":
+        if not given and body:
             given = parse_body(body, request.headers.get("content-type", ""), {}).get("api_key", "")
         if not isinstance(given, str) or not hmac.compare_digest(
             given.encode("utf-8", "replace"), self._settings.api_key.encode()

@@ -9,13 +9,20 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """Counters of one server."""
+    """Counters of one server.
+
+    Attributes:
+      in_progress: the number of requests that are being answered.
+    """
 
     def __init__(self):
         """Starts at zero."""
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._paths: set[str] = set()
+        self.in_progress = 0
+        in_progress = Gauge("tfmr_requests_in_progress", "Requests that are being answered.", registry=registry)
+        in_progress.set_function(lambda: self.in_progress)
         self._requests = Counter("tfmr_requests", "Requests answered.", ("path", "status"), registry=registry)
         self._seconds = Histogram(
             "tfmr_request_seconds", "Time to answer a request.", ("path",), buckets=_SECONDS, registry=registry

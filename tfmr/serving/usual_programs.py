@@ -1,5 +1,6 @@
 """Programs for texts of the usual sizes are compiled at the start, so that the first requests are not slow."""
 
+import asyncio
 import functools
 from collections.abc import Callable, Iterator
 
@@ -14,8 +15,13 @@ _TEXTS = ((1, 16, 16), (1, 16, 64), (1, 64, 64), (4, 16, 64))
 
 
 async def compile_programs(service: Service) -> None:
-    """Compiles them one by one on the thread of the models. Requests that arrive wait for one of them at most."""
+    """Compiles them one by one on the thread of the models, as long as no request is in progress.
+
+    A request that arrives waits for one of them at most.
+    """
     for compile_one in _usual(service):
+        while service.metrics.in_progress:
+            await asyncio.sleep(0.05)
         await service.worker.run(compile_one)
     service.compiling = False
 
