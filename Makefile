@@ -47,8 +47,8 @@ test-newest: ## run the tests, or TESTS="FILES", with the newest Python that is 
 newest: # print the newest Python that is installed; nothing if it is older than 3.12
 	@echo $(NEWEST)
 
-test-long: $(VENV)/ready ## kill a training run 20 times, 2000 wrong commands and damaged files, corpora of 10 million pairs (2 hours)
-	$(BIN)/python -m pytest -s tests/long/kills.py tests/long/fuzz.py tests/long/large_corpora.py
+test-long: $(VENV)/ready ## kill a training run 20 times, 2000 wrong commands and damaged files, 10000 wrong requests, corpora of 10 million pairs (2 hours)
+	$(BIN)/python -m pytest -s tests/long/kills.py tests/long/fuzz.py tests/long/fuzz_server.py tests/long/large_corpora.py
 
 docs: $(VENV)/ready ## build the documentation in build/docs and check its links (1 minute)
 	rm -rf build/docs build/doctrees

@@ -30,7 +30,8 @@ ALLOWED = {
     "language_model": WORK,
     "interop": {"analysis"} | TASKS,
     "analysis": TASKS,
-    "cli": {"interop", "analysis"} | TASKS,
+    "serving": {"interop", "analysis"} | TASKS,
+    "cli": {"serving", "interop", "analysis"} | TASKS,
 }
 
 

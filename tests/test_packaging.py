@@ -96,6 +96,8 @@ def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_both_contain_the_whole_package_and_nothing_else(sdist: Path, wheel: Path):
     modules = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "tfmr").rglob("*.py")}
+    page = (REPOSITORY / "tfmr" / "serving" / "page").rglob("*.*")
+    modules |= {str(path.relative_to(REPOSITORY)) for path in page}
     names = zipfile.ZipFile(wheel).namelist()
     assert {name for name in names if ".dist-info/" not in name} == modules
     assert any(name.endswith("licenses/LICENSE") for name in names)
@@ -131,7 +133,9 @@ def test_the_base_installation_has_blocks_and_models(base: Path, tmp_path: Path)
     assert shape == "(1, 4, 8) 63045632\n"
 
 
-@pytest.mark.parametrize("part", ["training", "translation", "language_model", "runs", "interop", "analysis"])
+@pytest.mark.parametrize(
+    "part", ["training", "translation", "language_model", "runs", "interop", "analysis", "serving"]
+)
 def test_without_train_an_import_says_what_to_install(base: Path, part: str, tmp_path: Path):
     ended = run(base, "-c", f"import tfmr.{part}", cwd=tmp_path, check=False)
     last = ended.stderr.splitlines()[-1]

@@ -51,6 +51,7 @@ def picture(height: int, title: str, parts: Iterable[str]) -> str:
 
 LAYERS: list[list[tuple[str, str, str]]] = [
     [("cli, train.py, configs", "the commands and the recipes", BLUE)],
+    [("serving", "HTTP server: Service, make_app", GREY)],
     [("interop", "import, export", GREY), ("analysis", "plots, compiled code", GREY)],
     [("translation", "a task, Translator", BLUE), ("language_model", "a task, Generator", BLUE)],
     [("training", "fit: step, loss, optimizer, sharding, hosts", BLUE)],

@@ -52,9 +52,8 @@ def _command_defaults() -> dict[str, Any]:
         module = command_module(name)
         cls = getattr(module, "Arguments", None) or getattr(module, "Options", None)
         if cls is not None:
-            needed = {name.lower(): "given" for name in _positionals(cls)} | (
-                {"topology": "x"} if name == "compile" else {}
-            )
+            needed = {name.lower(): "given" for name in _positionals(cls)}
+            needed |= {"topology": "x"} if name == "compile" else {"run": ("given", "too")} if name == "serve" else {}
             defaults[name] = cls(**needed)
     return defaults
 
@@ -123,7 +122,8 @@ def spelled(name: str, value: Any, dash: str, joint: str) -> list[str]:
 
 
 def read(default: Any, arguments: list[str]) -> Any:
-    words = [getattr(default, name.lower()) for name in _positionals(type(default))]
+    given = [getattr(default, name.lower()) for name in _positionals(type(default))]
+    words = [word for value in given for word in (value if isinstance(value, tuple) else [value])]
     return parse(type(default), [*words, *arguments], prog="prog", default=default)
 
 

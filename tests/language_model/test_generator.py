@@ -15,7 +15,7 @@ from scipy.stats import chisquare
 from tfmr.config import CausalLMConfig, GenerationConfig
 from tfmr.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
 from tfmr.errors import InputError
-from tfmr.language_model import Generator
+from tfmr.language_model import Generator, TextRequest
 from tfmr.language_model.streamed_text import StreamedText
 from tfmr.models import CausalLM
 
@@ -208,3 +208,42 @@ class TestStreamedText:
         stream = StreamedText()
         assert stream.add("ö".encode()[:1]) == ""
         assert stream.finish() == "\ufffd"
+
+
+def test_texts_that_are_generated_together_are_those_generated_alone():
+    configs = [
+        GenerationConfig(temperature=0.0, max_new_tokens=9),
+        GenerationConfig(temperature=1.3, max_new_tokens=12, seed=7),
+        GenerationConfig(temperature=0.7, top_p=0.6, max_new_tokens=5, seed=2**31 + 3),
+        GenerationConfig(temperature=2.0, max_new_tokens=12, seed=7, stop=("a", "e")),
+    ]
+    pairs = list(zip([*PROMPTS[:3], PROMPTS[1]], configs, strict=True))
+    requests = [TextRequest(prompt, config, sample) for prompt, config in pairs for sample in (0, 1)]
+    steps = list(generator(GREEDY).stream_together(requests))
+    together = {piece.prompt: piece.continuation for pieces in steps for piece in pieces if piece.continuation}
+    alone = [each for prompt, config in pairs for each in generator(config).generate([prompt], samples=2)[0]]
+    for index, continuation in enumerate(alone):
+        assert together[index].tokens == continuation.tokens
+        assert (together[index].text, together[index].ending) == (continuation.text, continuation.ending)
+        assert together[index].log_prob == pytest.approx(continuation.log_prob, rel=1e-4)
+        pieces = [piece.text for step in steps for piece in step if piece.prompt == index]
+        assert "".join(pieces) == continuation.text
+    assert len({each.text for each in alone}) > 5
+
+
+def test_a_text_that_is_not_wanted_any_more_is_ended():
+    requests = [TextRequest(prompt, GREEDY) for prompt in PROMPTS[:2]]
+    wanted = [True, True]
+    lengths = [0, 0]
+    for pieces in generator().stream_together(requests, lambda index: wanted[index]):
+        for piece in pieces:
+            lengths[piece.prompt] += 1
+        wanted[0] = lengths[0] < 3
+    assert lengths == [3, GREEDY.max_new_tokens]
+
+
+def test_together_only_what_is_an_array_may_differ():
+    for setting in ({"top_k": 3}, {"min_p": 0.1}, {"window": True}):
+        config = GenerationConfig(max_new_tokens=3, **setting)
+        with pytest.raises(InputError, match=f"{next(iter(setting))} = .*not supported"):
+            generator().stream_together([TextRequest("a", config)])

@@ -21,6 +21,7 @@ COMMANDS = {
     "score": "compute the log-probabilities of given translations",
     "align": "write the attention from given translations to their sources",
     "generate": "continue a text with a trained language model",
+    "serve": "answer requests over HTTP with trained models, with a page for a browser",
     "evaluate": "compute BLEU, chrF, loss and perplexity of a trained model on a test set",
     "average": "average the newest checkpoints of a run",
     "merge": "add the low-rank changes (LoRA) of a run to the parameters that it started from",
@@ -34,7 +35,7 @@ COMMANDS = {
 `import`, which is a keyword, is `import_`."""
 
 
-_COMPUTES = ("translate", "evaluate", "score", "generate")
+_COMPUTES = ("translate", "evaluate", "score", "generate", "serve")
 """Commands that compute for a long time."""
 
 

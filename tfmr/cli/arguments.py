@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 Run = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
 """The first argument of a command that takes a run directory."""
+Runs = Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")]
+"""The first arguments of a command that takes several."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,7 +138,8 @@ def _checked(cls: Any, arguments: list[str], prog: str, default: Any) -> tuple[l
     for word in words if len(words) > len(needed) else []:
         if word in after_flag:
             raise InputError(f"{_dashed(after_flag[word])} = {word!r}: must be True or False")
-    for word in words[len(needed) :]:
+    takes_more = bool(needed) and _takes_several(get_type_hints(cls)[needed[-1].lower()])
+    for word in [] if takes_more else words[len(needed) :]:
         raise InputError(f"{word!r}: unexpected argument{_nearest_option(word, fields)}; see {prog} --help")
     return words, options
 

@@ -21,6 +21,7 @@ from tfmr.config.run import (
     register_kind,
 )
 from tfmr.config.running_text import RunningTextConfig
+from tfmr.config.serving import ServingConfig
 from tfmr.config.training import TrainingConfig
 from tfmr.config.transformer import TransformerConfig
 
@@ -38,6 +39,7 @@ __all__ = [
     "PairsConfig",
     "RunningTextConfig",
     "SamplingConfig",
+    "ServingConfig",
     "TrainingConfig",
     "TransformerConfig",
     "config_from_dict",

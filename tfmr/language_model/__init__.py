@@ -4,6 +4,6 @@ from tfmr.errors import require_packages
 
 require_packages("tokenizers")
 
-from tfmr.language_model.generator import Continuation, Generator, Piece
+from tfmr.language_model.generator import Continuation, Generator, Piece, TextRequest
 
-__all__ = ["Continuation", "Generator", "Piece"]
+__all__ = ["Continuation", "Generator", "Piece", "TextRequest"]

@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding
 
 from tfmr.config import DecodingConfig, TransformerConfig
 from tfmr.data.blank import is_blank
-from tfmr.data.tokenizer import Tokenizer
+from tfmr.data.tokenizer import EOS_ID, PAD_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.models import Transformer, build_model
 from tfmr.runs.parameters import read_params
@@ -26,7 +26,15 @@ from tfmr.search.search import SearchResult
 from tfmr.training.evaluation import between_batches
 from tfmr.translation.alignment import NOT_ALIGNED, Alignment, check_layer_and_head, cross_attention, make_alignment
 from tfmr.translation.model_step import Member
-from tfmr.translation.padded_batches import Rows, Sentence, SentenceBatch, make_sentence_batches, output_limit
+from tfmr.translation.padded_batches import (
+    Rows,
+    Sentence,
+    SentenceBatch,
+    make_sentence_batches,
+    next_power_of_two,
+    output_limit,
+    padded_width,
+)
 from tfmr.translation.pairs import Line, Pair, PairArrays, encode_pairs, run_on_pairs, without_too_long
 from tfmr.translation.rules import WordRules, encode_prefix
 from tfmr.translation.scoring import NOT_SCORED, Score, log_probs_and_costs, make_score
@@ -363,6 +371,35 @@ class Translator:
                     )
             between_batches.get()()
         return translations
+
+    def source_lengths(self, lines: Sequence[str], prefixes: Sequence[str] | None = None) -> list[int]:
+        """Returns the number of tokens of each line, including EOS; 0 if the line has no visible characters.
+
+        Raises:
+          InputError: for what `n_best` refuses, and if a line is so long that it would be truncated.
+        """
+        encoded = self.tokenizer.encode_batch([line.rstrip("\r\n") for line in lines])
+        lengths, longest = [], self._longest_source()
+        for number, (line, ids) in enumerate(zip(lines, encoded, strict=True), start=1):
+            length = 0 if is_blank(line) or not ids else len(self.tokenizer.source_sequence(ids))
+            if length > longest:
+                raise InputError(f"line {number}: has {length} tokens, including EOS; at most {longest} are translated")
+            if length:
+                self._sentence(ids, prefixes[number - 1] if prefixes else "", number)
+            lengths.append(length)
+        return lengths
+
+    def compile(self, rows: int, width: int, number: int = 1) -> None:
+        """Compiles the program that `n_best` uses for `rows` lines whose longest has `width` tokens, including EOS."""
+        config, longest = self.config, self._positions()
+        width = min(padded_width(width), self._longest_source())
+        source = np.full((rows, width), PAD_ID, np.int32)
+        source[:, 0] = EOS_ID
+        nothing = np.zeros(rows, np.int32)  # the search ends before its first step
+        tags = len(self.tokenizer.tags.target_before)
+        prefix = np.full((rows, next_power_of_two(tags)), PAD_ID, np.int32) if tags else None
+        batch = SentenceBatch([], source, nothing, prefix, output_limit(width, config, longest))
+        jax.block_until_ready(self._search(batch, 1, number))
 
     def _encode(self, pairs: list[tuple[str, str]], first: int) -> dict[int, Sentence]:
         """Returns the lines that have tokens, by index; `first` is the number of the first line."""

@@ -1,0 +1,61 @@
+"""`tfmr serve RUN [RUN ...]`: answers requests over HTTP."""
+
+import dataclasses
+import itertools
+import os
+import sys
+from dataclasses import dataclass, field
+
+from tfmr.cli.arguments import Runs, parse
+from tfmr.config import DecodingConfig, ServingConfig
+from tfmr.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(ServingConfig):
+    """Answers requests over HTTP with translation models and language models, and shows a page at /."""
+
+    run: Runs
+    """The run directories."""
+    checkpoint: str = ""
+    """The checkpoint of every run: averaged, best, last or a step. Empty: the first of these that exists, except an
+    average that is older than the newest checkpoint."""
+    host: str = "127.0.0.1"
+    """Address to listen on. 0.0.0.0: all addresses of this machine, so that others can reach the server."""
+    port: int = 8000
+    """Port to listen on. 0: any free port."""
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    """How to search. Options that are not given are taken from each run."""
+
+
+def main(arguments: list[str]) -> None:
+    """Loads the models, and answers requests until SIGTERM or SIGINT."""
+    if {"-h", "--help"} & set(arguments):
+        parse(Arguments, arguments, prog="tfmr serve")
+    names = tuple(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
+    if not names:
+        raise InputError("no run directory given; it comes first, as in: tfmr serve runs/demo")
+    from tfmr.runs import RunDirectory
+
+    runs = [RunDirectory.open(name) for name in names]
+    # Each run has its own defaults of decoding.
+    of_runs = [_parse(arguments, names, run.config.decoding) for run in runs]
+    options = of_runs[0]
+    settings = ServingConfig(**{each.name: getattr(options, each.name) for each in dataclasses.fields(ServingConfig)})
+    settings = dataclasses.replace(settings, api_key=settings.api_key or os.environ.get("TFMR_API_KEY", ""))
+    from tfmr.serving import Service, load_model, make_app
+    from tfmr.serving.server import listen, run_server
+
+    bound = listen(options.host, options.port)
+    models = [load_model(run, each.checkpoint, each.decoding) for run, each in zip(runs, of_runs, strict=True)]
+    address = f"http://{_shown(options.host)}:{bound.getsockname()[1]}"
+    app = make_app(Service(models, settings), compile_first=True)
+    run_server(app, bound, settings.timeout, lambda: print(f"listening on {address}", file=sys.stderr, flush=True))
+
+
+def _parse(arguments: list[str], names: tuple[str, ...], decoding: DecodingConfig) -> Arguments:
+    return parse(Arguments, arguments, prog="tfmr serve", default=Arguments(run=names, decoding=decoding))
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,12 @@
+"""An HTTP server for trained models."""
+
+from tfmr.errors import require_packages
+
+require_packages("tokenizers", "sacrebleu")
+require_packages("starlette", "uvicorn", "prometheus_client", extra="serve", purpose="serve models")
+
+from tfmr.serving.app import make_app
+from tfmr.serving.models import load_model
+from tfmr.serving.service import ServedModel, Service
+
+__all__ = ["ServedModel", "Service", "load_model", "make_app"]

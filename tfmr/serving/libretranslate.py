@@ -1,0 +1,85 @@
+"""LibreTranslate's API: POST /translate, GET /languages."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tfmr.serving.bodies import read_fields
+from tfmr.serving.errors import RequestError
+from tfmr.serving.fields import Field
+from tfmr.serving.service import Service
+from tfmr.translation import Hypothesis
+
+TRANSLATE = {
+    "q": Field(
+        kinds=("text", "texts"), meaning="A text, or several. Each line is translated on its own.", required=True
+    ),
+    "source": Field(
+        kinds=("text",), meaning="Language of the texts. auto: if the server has one only.", default="auto"
+    ),
+    "target": Field(
+        kinds=("text",), meaning="Language to translate into. Empty: if the server has one only.", default=""
+    ),
+    "format": Field(kinds=("text",), meaning="Format of the texts.", default="text", only=("text",)),
+    "alternatives": Field(
+        kinds=("integer",),
+        meaning="Number of further translations, less than the beam size.",
+        default=0,
+        least=0,
+        most=100,
+    ),
+    "model": Field(kinds=("text",), meaning="Name of the model. Empty: the first with these languages.", default=""),
+}
+
+
+async def translate(request: Request) -> Response:
+    """Translates a text or several, line by line."""
+    service: Service = request.app.state.service
+    fields = await read_fields(request, TRANSLATE)
+    texts: list[str] = [fields["q"]] if isinstance(fields["q"], str) else fields["q"]
+    service.check_length(texts, "q")
+    translator = service.translator(fields["source"], fields["target"], fields["model"])
+    number = fields["alternatives"] + 1
+    if number > translator.config.beam_size:
+        most = translator.config.beam_size - 1
+        raise RequestError(400, f"alternatives = {number - 1}: must be at most {most}, as the beam has {most + 1}")
+    lines = [text.replace("\r\n", "\n").split("\n") for text in texts]
+    found = iter(await service.batcher.n_best(translator, [line for each in lines for line in each], number))
+    ranked = [_ranked(text, [next(found) for _ in each]) for text, each in zip(texts, lines, strict=True)]
+    answer: dict[str, Any] = {"translatedText": [best for best, *_ in ranked]}
+    if number > 1:
+        answer["alternatives"] = [others for _, *others in ranked]
+    # A single text is answered with a single text.
+    return JSONResponse(answer if texts is fields["q"] else {name: value[0] for name, value in answer.items()})
+
+
+def _ranked(text: str, of_lines: Sequence[Sequence[Hypothesis]]) -> list[str]:
+    """Returns the best translation of a text, the second best, and so on, from the hypotheses of each line.
+
+    A line that has fewer hypotheses than others contributes its last one. Line breaks are those of the text.
+    """
+    line_break = "\r\n" if "\r\n" in text else "\n"
+    return [
+        line_break.join(line[min(rank, len(line) - 1)].text if line else "" for line in of_lines)
+        for rank in range(max(1, *map(len, of_lines)))
+    ]
+
+
+async def languages(request: Request) -> Response:
+    """Lists the languages that can be translated, each with those that it can be translated into."""
+    service: Service = request.app.state.service
+    targets: dict[str, set[str]] = {}
+    for served in service.translators:
+        for source in served.source:
+            targets.setdefault(source, set()).update(served.target)
+    found = [{"code": code, "name": code, "targets": sorted(into)} for code, into in sorted(targets.items())]
+    return JSONResponse(found)
+
+
+ROUTES = [
+    Route("/translate", translate, methods=["POST"]),
+    Route("/languages", languages),
+]

@@ -1,0 +1,135 @@
+"""What the server serves: the models, the thread that runs them, and the batches."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tfmr.config import ServingConfig
+from tfmr.errors import InputError, nearest
+from tfmr.language_model import Generator
+from tfmr.runs import RunDirectory
+from tfmr.serving.batcher import Batcher
+from tfmr.serving.errors import RequestError
+from tfmr.serving.metrics import Metrics
+from tfmr.serving.text_batcher import TextBatcher
+from tfmr.serving.worker import Worker
+from tfmr.translation import Translator
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model of the server.
+
+    Attributes:
+      name: the name by which requests choose it: that of its run directory.
+      model: how it is used.
+      source, target: for a translation model, the codes of the languages that it reads and writes.
+      run: its run directory, if it has one.
+    """
+
+    name: str
+    model: Translator | Generator
+    source: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    run: RunDirectory | None = None
+
+
+class Service:
+    """The models and what runs them. Request handlers find it as `request.app.state.service`.
+
+    Attributes:
+      models: the models.
+      settings: the limits.
+      metrics: the counters.
+      worker: the thread that runs the models.
+      batcher: translates lines of many requests together.
+      texts: generates texts of many requests together.
+      compiling: whether programs for the usual sizes are still being compiled.
+      started: the time at which the server started, in seconds since 1970.
+    """
+
+    def __init__(self, models: Sequence[ServedModel], settings: ServingConfig | None = None):
+        """Takes the models and the limits.
+
+        Raises:
+          InputError: if two models have the same name.
+        """
+        names = [served.name for served in models]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"two models are named {name!r}; rename one of the run directories")
+        self.models = tuple(models)
+        self.settings = settings or ServingConfig()
+        self.metrics = Metrics()
+        self.worker = Worker()
+        self.batcher = Batcher(self.worker, self.settings, self.metrics)
+        self.texts = TextBatcher(self.worker, self.settings, self.metrics)
+        self.started = int(time.time())
+        self.compiling = True
+        self._between: dict[tuple[str, str, str], Translator] = {}
+
+    @property
+    def translators(self) -> list[ServedModel]:
+        """The translation models."""
+        return [served for served in self.models if not isinstance(served.model, Generator)]
+
+    @property
+    def generators(self) -> list[ServedModel]:
+        """The language models."""
+        return [served for served in self.models if isinstance(served.model, Generator)]
+
+    def check_length(self, texts: Iterable[str], field: str) -> None:
+        """Raises RequestError if texts have too many characters together."""
+        length, most = sum(map(len, texts)), self.settings.max_characters
+        if length > most:
+            raise RequestError(400, f"{field}: has {length} characters; at most {most} are allowed", field=field)
+
+    def served(self, models: Sequence[ServedModel], name: str) -> ServedModel:
+        """Returns the model with a name; raises RequestError if there is none."""
+        for served in models:
+            if served.name == name:
+                return served
+        names = [served.name for served in models]
+        raise RequestError(404, f"model = {name[:60]!r}: is not served{nearest(name[:60], names)}", field="model")
+
+    def translator(self, source: str = "", target: str = "", name: str = "") -> Translator:
+        """Returns the first translation model with these languages and this name. Empty, or "auto": the only one.
+
+        Raises:
+          RequestError: if there is none, or if a language is left out that can be more than one.
+        """
+        models = [self.served(self.translators, name)] if name else self.translators
+        source = _only(
+            "source", "" if source == "auto" else source, [code for served in models for code in served.source]
+        )
+        fitting = [served for served in models if source in served.source]
+        target = _only("target", target, [code for served in fitting for code in served.target])
+        served = next(served for served in fitting if target in served.target)
+        return self._translator_between(served, source, target)
+
+    def _translator_between(self, served: ServedModel, source: str, target: str) -> Translator:
+        """Returns always the same object for the same model and languages, as batches are made for one."""
+        assert not isinstance(served.model, Generator)
+        if not served.model.tokenizer.tags.languages:
+            return served.model
+        key = served.name, source, target
+        if key not in self._between:
+            self._between[key] = served.model.with_languages(source, target)
+        return self._between[key]
+
+
+def _only(field: str, code: str, codes: Sequence[str]) -> str:
+    """Returns a language, or the only one if it is left out; raises RequestError if it is none of those given."""
+    codes = sorted(set(codes))
+    if code in codes:
+        return code
+    some = ", ".join(codes[:5]) + (f", ... ({len(codes)} in all)" if len(codes) > 5 else "")
+    if code:
+        raise RequestError(
+            400, f"{field} = {code[:60]!r}: is not a language of the models; they have {some}", field=field
+        )
+    if len(codes) != 1:
+        raise RequestError(
+            400, f"{field}: missing; must be one of {some or 'none, as there is no translation model'}", field=field
+        )
+    return codes[0]
