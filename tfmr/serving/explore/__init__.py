@@ -3,7 +3,7 @@
 from tfmr.serving.explore.models import describe_model, learning_curves, parameter_parts
 from tfmr.serving.explore.searches import compare_searches
 from tfmr.serving.explore.sentences import explore_translation
-from tfmr.serving.explore.texts import continue_text, start_text
+from tfmr.serving.explore.texts import continue_text
 
 __all__ = [
     "compare_searches",
@@ -12,5 +12,4 @@ __all__ = [
     "explore_translation",
     "learning_curves",
     "parameter_parts",
-    "start_text",
 ]

@@ -6,11 +6,12 @@ from typing import Any, TypedDict
 import numpy as np
 
 from tfmr.analysis.learning_curves import PANELS, Curve, read_metrics
-from tfmr.config import CausalLMConfig, ModelConfig
-from tfmr.data.tokenizer import Tokenizer
+from tfmr.config import ModelConfig
 from tfmr.errors import InputError
 from tfmr.models.account import attention_share, parameter_table, weight_breakdown
 from tfmr.runs.run_directory import RunDirectory
+from tfmr.serving.service import ServedModel
+from tfmr.translation import Translator
 
 MOST_POINTS = 1000
 """Longer curves are drawn with points at regular distances."""
@@ -70,19 +71,20 @@ class LearningCurves(TypedDict):
     panels: list[CurvePanel]
 
 
-def describe_model(name: str, run: RunDirectory) -> Description:
-    """Returns what the page needs to know of the model of a run, which it calls `name`."""
-    config, tags = run.config, run.tokenizer.tags
-    is_translation = not isinstance(config.model, CausalLMConfig)
+def describe_model(served: ServedModel) -> Description:
+    """Returns what the page needs to know of a model."""
+    model, tags = served.model, served.model.tokenizer.tags
+    is_translation = isinstance(model, Translator)
+    read = _sentences if is_translation else _beginnings
     return {
-        "name": name,
+        "name": served.name,
         "kind": "translation" if is_translation else "language_model",
-        "source": tags.source or getattr(config.data, "source_language", ""),
-        "target": tags.target or getattr(config.data, "target_language", ""),
+        "source": tags.source or "".join(served.source[:1]),
+        "target": tags.target or "".join(served.target[:1]),
         "languages": sorted(tags.languages),
-        "shape": dataclasses.asdict(config.model),  # pyright: ignore
-        "decoding": {"beam_size": config.decoding.beam_size, "alpha": config.decoding.alpha},
-        "examples": _sentences(run) if is_translation else _beginnings(run, run.tokenizer),
+        "shape": dataclasses.asdict(model.model.config),
+        "decoding": {"beam_size": model.config.beam_size, "alpha": model.config.alpha} if is_translation else {},
+        "examples": read(served.run) if served.run else [],
     }
 
 
@@ -96,13 +98,13 @@ def _sentences(run: RunDirectory) -> list[str]:
     return []
 
 
-def _beginnings(run: RunDirectory, tokenizer: Tokenizer) -> list[str]:
+def _beginnings(run: RunDirectory) -> list[str]:
     """Returns the beginnings of places in the validation text, each a few words."""
     if not run.has_split("validation"):
         return []
     tokens = run.read_token_split("validation").tokens
     starts = np.linspace(0, max(len(tokens) - 200, 0), EXAMPLES).astype(int)
-    texts = [tokenizer.decode(tokens[start : start + 200]) for start in starts]
+    texts = [run.tokenizer.decode(tokens[start : start + 200]) for start in starts]
     words = (text.replace("\ufffd", "").split()[1:6] for text in texts)
     return list(dict.fromkeys(" ".join(each) for each in words if each))
 

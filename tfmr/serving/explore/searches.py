@@ -87,9 +87,9 @@ def compare_searches(
     beam = searching(translator, beam_size=beam_size, alpha=alpha)
     sampling = SamplingConfig(temperature=temperature, top_p=top_p, seed=seed)
     # Sampling cannot follow these rules.
-    rules = dataclasses.replace(beam.config, coverage_penalty=0.0, diversity=0.0, required=())
+    rules = dataclasses.replace(translator.config, coverage_penalty=0.0, diversity=0.0, required=())
     sampler = with_decoding(translator, dataclasses.replace(rules, sampling=sampling))
-    [best], [drawn] = searching(beam, beam_size=1).n_best([line], 1), sampler.n_best([line], samples)
+    [best], [drawn] = searching(translator, beam_size=1).n_best([line], 1), sampler.n_best([line], samples)
     tree = beam.beam_tree(line, beam_size)
     return {
         "greedy": _outputs(beam, source, [hypothesis.tokens for hypothesis in best]),

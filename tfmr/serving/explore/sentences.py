@@ -125,14 +125,12 @@ def with_decoding(translator: Translator, config: DecodingConfig) -> Translator:
 
 def encode_line(translator: Translator, line: str) -> list[int]:
     """Returns what the model reads for a line; raises InputError if it is blank or too long."""
-    ids = translator.tokenizer.encode(line.strip())
-    if not ids or not line.strip():
+    [length] = translator.source_lengths([line.strip()])
+    if length == 0:
         raise InputError(f"line {line[:20]!r}: must not be blank")
-    source = translator.tokenizer.source_sequence(ids)
-    longest = min(MOST_TOKENS, translator.longest_source)
-    if len(source) > longest:
-        raise InputError(f"line of {len(source)} tokens: must have at most {longest} to be explored; split it")
-    return source
+    if length > MOST_TOKENS:
+        raise InputError(f"line of {length} tokens: must have at most {MOST_TOKENS} to be explored; split it")
+    return translator.tokenizer.source_sequence(translator.tokenizer.encode(line.strip()))
 
 
 def _alternatives(translator: Translator, line: str, imposed: list[int]) -> list[Alternative]:

@@ -49,15 +49,6 @@ class Text(TypedDict):
     ended: bool
 
 
-def start_text(generator: Generator, text: str) -> list[int]:
-    """Returns the token ids that the model reads for the beginning of a text.
-
-    Raises:
-      InputError: if the text has unknown characters, or is empty although the model was not trained on documents.
-    """
-    return generator.encode(text)
-
-
 def continue_text(
     generator: Generator,
     tokens: Sequence[int],
@@ -71,7 +62,7 @@ def continue_text(
 
     Args:
       generator: the language model.
-      tokens: token ids, from `start_text` and drawn or chosen after it.
+      tokens: token ids, from `Generator.prompt_tokens` and drawn or chosen after it.
       first: index of the first token of interest, since the page knows what came before.
       temperature, top_p, seed: how to draw; see `SamplingConfig`. Temperature 0: the most probable token.
 

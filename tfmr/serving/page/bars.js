@@ -1,0 +1,44 @@
+// Probabilities of tokens as bars that can be chosen.
+
+import { el, roving } from "./dom.js";
+import { percent, tokenLabel } from "./words.js";
+
+/**
+ * Fills a container with a bar for each token. `rows` have: token, p, chosen, cut (whether sampling excludes it).
+ * `rest` is the probability of all other tokens; `choose(token)` is called with the one that is pressed.
+ */
+export function showBars(container, rows, { label, rest, choose }) {
+  const focused = container.contains(document.activeElement) ? document.activeElement.dataset.id : null;
+  const list = el("div", { class: "bars", role: "toolbar", "aria-label": label, "aria-orientation": "vertical" });
+  const largest = Math.max(...rows.map((row) => row.p), 1e-9);
+  for (const { token, p, chosen, cut } of rows) {
+    const classes = `bar${chosen ? " chosen" : ""}${cut ? " cut" : ""}${token.special ? " special" : ""}`;
+    list.append(
+      el(
+        "button",
+        {
+          type: "button",
+          class: classes,
+          "data-id": token.id,
+          "aria-pressed": Boolean(chosen).toString(),
+          "aria-label": `${tokenLabel(token)}, ${percent(p)}${cut ? ", excluded" : ""}`,
+          style: { "--p": p.toFixed(4), "--w": (p / largest).toFixed(4) },
+          on: { click: () => choose(token) },
+        },
+        el("span", { class: "bar-text" }, startMark(token), tokenLabel(token)),
+        el("span", { class: "bar-track" }, el("i", {})),
+        el("span", { class: "bar-value" }, percent(p)),
+      ),
+    );
+  }
+  const others = el("p", { class: "others" }, `all other tokens together: ${percent(Math.max(rest, 0))}`);
+  container.replaceChildren(list, others);
+  roving(list, ".bar");
+  if (focused !== null) list.querySelector(`[data-id="${focused}"]`)?.focus();
+}
+
+/** Returns a faint mark for a token that continues a word, so that "in" and " in" can be told apart. */
+function startMark(token) {
+  const continues = !token.special && !/^\s/.test(token.text);
+  return continues ? el("span", { class: "continues", "aria-hidden": "true" }, "…") : null;
+}
