@@ -1,137 +1,125 @@
 """The endpoints that only the page uses."""
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tfmr.errors import nearest
 from tfmr.language_model import Generator
 from tfmr.serving.bodies import read_fields
 from tfmr.serving.errors import RequestError
 from tfmr.serving.explore.models import describe_model, learning_curves, parameter_parts
-from tfmr.serving.explore.searches import compare_searches
+from tfmr.serving.explore.searches import BEAM_SIZES, compare_searches
 from tfmr.serving.explore.sentences import explore_translation
 from tfmr.serving.explore.texts import TEMPERATURES, continue_text
-from tfmr.serving.service import ServedModel, Service
+from tfmr.serving.fields import Field
+from tfmr.serving.service import Service
+from tfmr.translation import Translator
 
-# The compiled program of a search depends on these, so a client can choose from a few values only.
-BEAM_SIZES = (1, 2, 3, 4, 6, 8)
-ALPHAS = (0.0, 0.3, 0.6, 0.9, 1.2, 1.5)
-SEARCH_TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
-TOP_PS = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+ALPHAS = tuple(round(0.1 * step, 1) for step in range(21))
+TOP_PS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 SAMPLES = 4
-
 _MOST_TOKENS = 4096
-"""The longest list of token ids that is read."""
 
-T = TypeVar("T", int, float)
+_MODEL = {"model": Field(kinds=("text",), meaning="Name of the model.", required=True)}
+_LINE = {
+    **_MODEL,
+    "source": Field(kinds=("text",), meaning="Language of the line, if the model has several.", default=""),
+    "target": Field(kinds=("text",), meaning="Language to translate into, if the model has several.", default=""),
+    "line": Field(kinds=("text",), meaning="The line to translate.", required=True),
+}
+_SEED = Field(kinds=("integer",), meaning="The same seed gives the same samples.", default=0, least=0, most=2**31 - 1)
+_TOP_P = Field(kinds=("number",), meaning="See decoding.sampling.top_p.", default=1.0, least=0.01, most=1)
+_IDS = Field(kinds=("integers",), meaning="Token ids.", default=[])
+
+TRANSLATION = {**_LINE, "prefix": _IDS}
+SEARCHES = {
+    **_LINE,
+    "beam_size": Field(kinds=("integer",), meaning="See decoding.beam_size.", default=4, only=BEAM_SIZES),
+    "alpha": Field(kinds=("number",), meaning="See decoding.alpha.", default=0.6, least=0, most=10),
+    "temperature": Field(kinds=("number",), meaning="Of the samples.", default=1.0, least=0.01, most=100),
+    "top_p": _TOP_P,
+    "seed": _SEED,
+}
+TEXT = {
+    **_MODEL,
+    "text": Field(kinds=("text",), meaning="The beginning of a text.", default=""),
+    "tokens": _IDS,
+    "first": Field(kinds=("integer",), meaning="Index of the first token of interest.", default=0, least=0),
+    "temperature": Field(kinds=("number",), meaning="Divides the logits.", default=1.0, least=0, most=100),
+    "top_p": _TOP_P,
+    "seed": _SEED,
+}
 
 
 async def models(request: Request) -> Response:
     """Describes the models, and the values that the page's sliders have."""
     service: Service = request.app.state.service
-    described = [await service.worker.run(describe_model, served) for served in service.models]
-    choices = {
-        "beam_size": BEAM_SIZES,
-        "alpha": ALPHAS,
-        "temperature": SEARCH_TEMPERATURES,
-        "top_p": TOP_PS,
-        "text_temperature": TEMPERATURES,
-    }
-    return JSONResponse({"models": described, "choices": choices})
+    shown = [served for served in service.models if isinstance(served.model, Translator | Generator)]
+    described = [await service.worker.run(describe_model, served) for served in shown]
+    temperatures = {"temperature": TEMPERATURES, "top_p": TOP_PS}
+    return JSONResponse({"models": described, "choices": {"beam_size": BEAM_SIZES, "alpha": ALPHAS, **temperatures}})
 
 
 async def model(request: Request) -> Response:
     """Returns where the parameters of a model are, and how it learned."""
     service: Service = request.app.state.service
-    served = _model_named(service.models, request.query_params.get("model", ""))
+    served = service.served(service.models, request.query_params.get("model", ""))
+    if not isinstance(served.model, Translator | Generator):
+        raise _not_ours(served.name)
     parts = await service.worker.run(parameter_parts, served.model.model.config)
-    curves = learning_curves(served.run) if served.run else {"panels": []}
+    curves = await service.worker.run(learning_curves, served.run) if served.run else {"panels": []}
     return JSONResponse({**parts, **curves})
 
 
 async def translation(request: Request) -> Response:
     """Translates a line and returns what the model did."""
     service: Service = request.app.state.service
-    fields = await read_fields(request)
-    languages = (_text(fields, "source"), _text(fields, "target"))
-    _, translator = service.translator(*languages, _text(fields, "model"))
-    line, prefix = _text(fields, "line"), _token_ids(fields, "prefix")
-    return JSONResponse(await service.worker.run(explore_translation, translator, line, prefix))
+    fields = await read_fields(request, TRANSLATION)
+    translator, prefix = _translator(service, fields), _ids(fields, "prefix")
+    return JSONResponse(await service.worker.run(explore_translation, translator, fields["line"], prefix))
 
 
 async def searches(request: Request) -> Response:
     """Returns what different searches find for a line."""
     service: Service = request.app.state.service
-    fields = await read_fields(request)
-    languages = (_text(fields, "source"), _text(fields, "target"))
-    _, translator = service.translator(*languages, _text(fields, "model"))
-    settings: dict[str, Any] = {
-        "beam_size": _choice(fields, "beam_size", BEAM_SIZES, 4),
-        "alpha": _choice(fields, "alpha", ALPHAS, 0.6),
-        "temperature": _choice(fields, "temperature", SEARCH_TEMPERATURES, 1.0),
-        "top_p": _choice(fields, "top_p", TOP_PS, 1.0),
-        "seed": _whole(fields, "seed"),
-    }
-    line = _text(fields, "line")
-    return JSONResponse(await service.worker.run(compare_searches, translator, line, samples=SAMPLES, **settings))
+    fields = await read_fields(request, SEARCHES)
+    translator = _translator(service, fields)
+    settings = {name: fields[name] for name in ("beam_size", "alpha", "temperature", "top_p", "seed")}
+    found = await service.worker.run(compare_searches, translator, fields["line"], samples=SAMPLES, **settings)
+    return JSONResponse(found)
 
 
 async def text(request: Request) -> Response:
     """Reads a text, or the tokens of one, with a language model, and draws the next token."""
     service: Service = request.app.state.service
-    fields = await read_fields(request)
-    served = _model_named(service.generators, _text(fields, "model"))
-    assert isinstance(served.model, Generator)
-    tokens = _token_ids(fields, "tokens") or served.model.prompt_tokens(_text(fields, "text"))
-    settings: dict[str, Any] = {
-        "first": _whole(fields, "first"),
-        "temperature": _choice(fields, "temperature", (0.0, *TEMPERATURES), 1.0),
-        "top_p": _choice(fields, "top_p", TOP_PS, 1.0),
-        "seed": _whole(fields, "seed"),
-    }
-    return JSONResponse(await service.worker.run(continue_text, served.model, tokens, **settings))
+    fields = await read_fields(request, TEXT)
+    service.check_length([fields["text"]], "text")
+    generator = service.served(service.generators, fields["model"]).model
+    assert isinstance(generator, Generator)
+    tokens = _ids(fields, "tokens") or generator.prompt_tokens(fields["text"])
+    settings = {name: fields[name] for name in ("first", "temperature", "top_p", "seed")}
+    return JSONResponse(await service.worker.run(continue_text, generator, tokens, **settings))
 
 
-def _model_named(models: Sequence[ServedModel], name: str) -> ServedModel:
-    """Returns the first model with a name; empty: any. Raises RequestError if there is none."""
-    for served in models:
-        if name in ("", served.name):
-            return served
-    known = nearest(name, [served.name for served in models])
-    raise RequestError(404, f"model = {name!r}: is not served here{known}", field="model")
+def _translator(service: Service, fields: dict[str, Any]) -> Translator:
+    service.check_length([fields["line"]], "line")
+    translator = service.translator(fields["source"], fields["target"], fields["model"])
+    if not isinstance(translator, Translator):
+        raise _not_ours(fields["model"])
+    return translator
 
 
-def _text(fields: dict[str, Any], name: str) -> str:
-    value = fields.get(name, "")
-    if not isinstance(value, str):
-        raise RequestError(400, f"{name}: must be a text", field=name)
-    return value
+def _not_ours(name: str) -> RequestError:
+    return RequestError(400, f"model = {name!r}: runs in another engine, which does not show how; use /translate")
 
 
-def _whole(fields: dict[str, Any], name: str) -> int:
-    value = fields.get(name, 0)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
-        raise RequestError(400, f"{name}: must be a whole number from 0 to 2147483647", field=name)
-    return value
-
-
-def _choice(fields: dict[str, Any], name: str, choices: Sequence[T], default: T) -> T:
-    value = fields.get(name, default)
-    if isinstance(value, int | float) and not isinstance(value, bool) and value in choices:
-        return choices[choices.index(value)]
-    raise RequestError(400, f"{name}: must be one of {', '.join(map(str, choices))}", field=name)
-
-
-def _token_ids(fields: dict[str, Any], name: str) -> list[int]:
-    value = fields.get(name, [])
-    whole = isinstance(value, list) and all(type(token) is int and 0 <= token < 2**31 for token in value)
-    if not whole or len(value) > _MOST_TOKENS:
-        raise RequestError(400, f"{name}: must be a list of at most {_MOST_TOKENS} token ids", field=name)
-    return value
+def _ids(fields: dict[str, Any], name: str) -> list[int]:
+    ids = fields[name]
+    if len(ids) > _MOST_TOKENS or not all(0 <= token < 2**31 for token in ids):
+        raise RequestError(400, f"{name}: must have at most {_MOST_TOKENS} token ids, none negative", field=name)
+    return ids
 
 
 ROUTES = [

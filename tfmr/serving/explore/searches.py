@@ -12,8 +12,9 @@ from tfmr.serving.explore.sentences import encode_line, searching, with_decoding
 from tfmr.serving.explore.tokens import LOWEST, Candidate, Token, candidates_of, tokens_of
 from tfmr.translation import Translator
 
-MOST_HYPOTHESES = 12
-"""The largest beam, and the largest number of samples."""
+BEAM_SIZES = (1, 2, 3, 4, 6, 8)
+"""The beams that can be chosen. A program is compiled for each, so they are few."""
+MOST_SAMPLES = 16
 
 
 class Output(TypedDict):
@@ -78,9 +79,10 @@ def compare_searches(
     Raises:
       InputError: if the line is blank or too long, or a setting has no sense.
     """
-    for name, value in (("beam_size", beam_size), ("samples", samples)):
-        if not 1 <= value <= MOST_HYPOTHESES:
-            raise InputError(f"{name} = {value}: must be from 1 to {MOST_HYPOTHESES}")
+    if beam_size not in BEAM_SIZES:
+        raise InputError(f"beam_size = {beam_size}: must be one of {', '.join(map(str, BEAM_SIZES))}")
+    if not 1 <= samples <= MOST_SAMPLES:
+        raise InputError(f"samples = {samples}: must be from 1 to {MOST_SAMPLES}")
     if temperature <= 0:
         raise InputError(f"temperature = {temperature}: must be greater than 0")
     source, line = encode_line(translator, line), line.strip()

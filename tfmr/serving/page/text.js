@@ -30,7 +30,7 @@ export function startTextView(choices) {
   function addSliders() {
     const box = byId("text-sliders");
     const add = (name, options) => (state.sliders[name] = addSlider(box, { id: `text-${name}`, ...options }));
-    const temperature = { label: "Temperature", values: choices.text_temperature, value: 1, show: (t) => t.toFixed(1) };
+    const temperature = { label: "Temperature", values: choices.temperature, value: 1, show: (t) => t.toFixed(1) };
     const topP = { label: "Top-p", values: choices.top_p, value: 1, show: (p) => (p === 1 ? "all tokens" : percent(p)) };
     const speed = { label: "Speed", values: [0, 1, 2, 3], value: 1, show: (speed) => SPEED_NAMES[speed] };
     add("temperature", { ...temperature, changed: redraw });
@@ -167,7 +167,7 @@ export function startTextView(choices) {
       Object.entries(state.sliders).map(([name, slider]) => [name, slider.value]),
     );
     const chosen = (state.tokens[place] ?? state.drawn)?.id;
-    const rows = atTemperature(distribution, choices.text_temperature, temperature, topP)
+    const rows = atTemperature(distribution, choices.temperature, temperature, topP)
       .slice(0, SHOWN)
       .map((row) => ({ ...row, chosen: row.token.id === chosen }));
     const where = state.place < 0 ? "The next token" : `Instead of “${tokenLabel(state.tokens[place])}”`;
