@@ -23,6 +23,7 @@ from tfmr.search.beam import BeamSteps
 from tfmr.search.beam_tree import BeamTree, make_beam_tree
 from tfmr.search.constraints import Constraints
 from tfmr.search.search import SearchResult
+from tfmr.search.values import search_values
 from tfmr.training.evaluation import between_batches
 from tfmr.translation.alignment import NOT_ALIGNED, Alignment, check_layer_and_head, cross_attention, make_alignment
 from tfmr.translation.model_step import Member
@@ -472,7 +473,8 @@ class Translator:
         )
         models, params = zip(*self.members, strict=True)
         return search_batch(
-            *(params, self._rows.put(batch.source), constraints, self._rows.put(lines), seed),
+            *(params, self._rows.put(batch.source), constraints, search_values(self.config, batch.max_length)),
+            *(self._rows.put(lines), seed),
             models=models,
             config=compiled_part(self.config),
             max_length=batch.max_length,
