@@ -191,7 +191,7 @@ def _look(params: dict, pairs: PairArrays, *, model: Transformer, known: int) ->
     return _Seen(_stacked(sown["intermediates"]), own, best, tokens)
 
 
-def _stacked(sown: dict) -> dict[str, Float[Array, "rows layers heads query key"]]:
+def _stacked(sown: dict) -> dict[str, Float[Array, "rows layers heads _ _"]]:
     """Returns the attention weights of each stack that has some."""
     places = {
         "encoder": ("encoder", "self_attention"),

@@ -148,7 +148,9 @@ export function startAttentionView() {
   function showThumbs() {
     const { layers, heads } = weights();
     const grid = byId("thumbs");
-    grid.style.setProperty("--heads", heads);
+    // A row for each layer, if its heads fit.
+    grid.style.setProperty("--columns", heads <= 8 ? heads : Math.ceil(heads / 2));
+    grid.style.setProperty("--narrow", heads <= 4 ? heads : 4);
     const cells = [...Array(layers).keys()].flatMap((layer) => [...Array(heads).keys()].map((head) => thumb(layer, head)));
     grid.replaceChildren(...cells);
   }

@@ -10,7 +10,8 @@ import { percent, tokenLabel } from "./words.js";
 export function showBars(container, rows, { label, rest, choose }) {
   const focused = container.contains(document.activeElement) ? document.activeElement.dataset.id : null;
   const list = el("div", { class: "bars", role: "toolbar", "aria-label": label, "aria-orientation": "vertical" });
-  const largest = Math.max(...rows.map((row) => row.p), 1e-9);
+  // Where no token has a space before it, as with letters, there is no word to continue.
+  const hasWords = rows.some(({ token }) => /^\s\S/.test(token.text));
   for (const { token, p, chosen, cut } of rows) {
     const classes = `bar${chosen ? " chosen" : ""}${cut ? " cut" : ""}${token.special ? " special" : ""}`;
     list.append(
@@ -22,10 +23,15 @@ export function showBars(container, rows, { label, rest, choose }) {
           "data-id": token.id,
           "aria-pressed": Boolean(chosen).toString(),
           "aria-label": `${tokenLabel(token)}, ${percent(p)}${cut ? ", excluded" : ""}`,
-          style: { "--p": p.toFixed(4), "--w": (p / largest).toFixed(4) },
+          style: { "--p": p.toFixed(4) },
           on: { click: () => choose(token) },
         },
-        el("span", { class: "bar-text" }, startMark(token), tokenLabel(token)),
+        el(
+          "span",
+          { class: "bar-text" },
+          hasWords && continues(token) ? el("span", { class: "continues", "aria-hidden": "true" }, "…") : null,
+          tokenLabel(token),
+        ),
         el("span", { class: "bar-track" }, el("i", {})),
         el("span", { class: "bar-value" }, percent(p)),
       ),
@@ -37,8 +43,5 @@ export function showBars(container, rows, { label, rest, choose }) {
   if (focused !== null) list.querySelector(`[data-id="${focused}"]`)?.focus();
 }
 
-/** Returns a faint mark for a token that continues a word, so that "in" and " in" can be told apart. */
-function startMark(token) {
-  const continues = !token.special && !/^\s/.test(token.text);
-  return continues ? el("span", { class: "continues", "aria-hidden": "true" }, "…") : null;
-}
+/** Whether a token continues a word, so that "in" and " in" can be told apart. */
+const continues = (token) => !token.special && !/^\s/.test(token.text);

@@ -108,7 +108,7 @@ function smooth(values) {
 }
 
 function ticks(low, high, logarithmic) {
-  if (logarithmic) {
+  if (logarithmic && high / low > 8) {
     const all = [];
     for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
       for (const first of [1, 2, 5]) all.push(first * 10 ** power);
@@ -116,7 +116,7 @@ function ticks(low, high, logarithmic) {
     const inside = all.filter((value) => value >= low && value <= high);
     return inside.length > 4 ? inside.filter((_, index) => index % Math.ceil(inside.length / 4) === 0) : inside;
   }
-  const rough = (high - low) / 3;
+  const rough = (high - low) / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
   const size = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((each) => each >= rough);
   const found = [];

@@ -6,7 +6,7 @@ import { byId, el } from "./dom.js";
 import { drawTreemap } from "./treemap.js";
 import { languageName, large, percent, whole } from "./words.js";
 
-const KIND_NAMES = { translation: "encoder–decoder Transformer", language_model: "decoder-only language model" };
+const KIND_NAMES = { translation: "encoder and decoder", language_model: "decoder only" };
 const FACTS = [
   ["num_encoder_layers", "encoder layers"],
   ["num_decoder_layers", "decoder layers"],

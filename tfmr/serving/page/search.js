@@ -41,7 +41,7 @@ export function startSearchView(choices) {
       state.seed += 1;
       search();
     };
-    box.append(el("button", { type: "button", id: "search-again", on: { click: again } }, "Throw the dice again"));
+    box.append(el("button", { type: "button", id: "search-again", on: { click: again } }, "Draw again"));
   }
 
   async function search() {
@@ -97,7 +97,7 @@ function outcome(output, isBest) {
     const classes = `rated word${isJoined(tokens, index) ? " joined" : ""}`;
     return el("span", { class: classes, style: { "--p": p.toFixed(3) }, title: percent(p) }, tokenLabel(token));
   });
-  const numbers = `log-probability ${score(output.log_prob)} · score ${score(output.score)}`;
+  const numbers = `log p ${score(output.log_prob)} · score ${score(output.score)}`;
   return el(
     "li",
     { class: isBest ? "best" : "" },

@@ -8,6 +8,8 @@ import { markToken, showTokens } from "./tokens.js";
 import { languageName, percent, score, tokenLabel } from "./words.js";
 
 const MOST_KEPT = 200;
+const LEAST_SHOWN = 5;
+const SMALLEST_SHOWN = 5e-4;
 
 /** Starts the view; returns an object whose `show(model)` changes the model. */
 export function startTranslateView() {
@@ -162,6 +164,13 @@ export function startTranslateView() {
       leave: () => attention.pointAtTarget(-1),
       choose: (index) => consider(index),
     });
+    considerLeastSure(found);
+  }
+
+  /** Shows what could have been written where the model was least sure of its own choice. */
+  function considerLeastSure({ places, given }) {
+    const free = [...places.keys()].slice(given);
+    if (free.length) consider(free.reduce((least, at) => (places[at].log_prob < places[least].log_prob ? at : least)));
   }
 
   /** Shows what could have been written at a place. */
@@ -170,7 +179,9 @@ export function startTranslateView() {
     if (index < fixed) return;
     const place = places[index];
     markToken(byId("places"), index);
-    const rows = place.candidates.map((token) => ({ token, p: Math.exp(token.log_prob), chosen: token.id === place.id }));
+    const rows = place.candidates
+      .map((token) => ({ token, p: Math.exp(token.log_prob), chosen: token.id === place.id }))
+      .filter((row, rank) => row.chosen || rank < LEAST_SHOWN || row.p >= SMALLEST_SHOWN);
     if (!rows.some((row) => row.chosen)) rows.push({ token: place, p: Math.exp(place.log_prob), chosen: true });
     const before = places.slice(fixed, index).map((token) => token.text).join("").trim();
     byId("considered").hidden = false;
@@ -185,6 +196,7 @@ export function startTranslateView() {
   async function rewriteAt(index, token) {
     await rewrite([...state.found.places.slice(0, index).map((place) => place.id), token.id]);
     byId("places").querySelector(`[data-index="${index}"]`)?.focus({ preventScroll: true });
+    consider(index);
   }
 
   function offerLanguages(model) {
