@@ -32,7 +32,6 @@ from tfmr.translation.padded_batches import (
     Sentence,
     SentenceBatch,
     make_sentence_batches,
-    next_power_of_two,
     output_limit,
     padded_width,
 )
@@ -399,7 +398,7 @@ class Translator:
         source[:, 0] = EOS_ID
         nothing = np.zeros(rows, np.int32)  # the search ends before its first step
         tags = len(self.tokenizer.tags.target_before)
-        prefix = np.full((rows, next_power_of_two(tags)), PAD_ID, np.int32) if tags else None
+        prefix = np.full((rows, padded_width(tags)), PAD_ID, np.int32) if tags else None
         batch = SentenceBatch([], source, nothing, prefix, output_limit(width, config, longest))
         jax.block_until_ready(self._search(batch, 1, number))
 

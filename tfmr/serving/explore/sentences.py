@@ -45,7 +45,6 @@ class Alternative(TypedDict):
 
     text: str
     score: float
-    log_prob: float
     tokens: list[int]
 
 
@@ -135,21 +134,21 @@ def encode_line(translator: Translator, line: str) -> list[int]:
 
 def _alternatives(translator: Translator, line: str, imposed: list[int]) -> list[Alternative]:
     """Returns the outputs of a beam search, each text once, best first."""
-    tree = translator.beam_tree(line.strip(), translator.config.beam_size, imposed)
-    found: dict[str, Alternative] = {}
-    for index in tree.outputs:
-        node, tokens = tree.nodes[index], tree.tokens(index)
-        text = translator.tokenizer.decode(tokens)
-        found.setdefault(
-            text, {"text": text, "score": node.score or 0.0, "log_prob": node.log_prob, "tokens": list(tokens)}
-        )
-    return list(found.values())
+    [found] = translator.n_best([line.strip()], translator.config.beam_size, [imposed])
+    return [{"text": each.text, "score": each.score, "tokens": list(each.tokens)} for each in found]
 
 
 def _given(translator: Translator, source: list[int], target: list[int]) -> Alternative:
     [score] = translator.score([source], [target])
     text = translator.tokenizer.decode(target)
-    return {"text": text, "score": score.score, "log_prob": score.log_prob, "tokens": target}
+    return {"text": text, "score": score.score, "tokens": target}
+
+
+def compile_exploring(translator: Translator) -> None:
+    """Compiles the programs that short lines need."""
+    searching(translator).compile(1, 1, translator.config.beam_size)
+    end = [translator.tokenizer.eos_id]
+    _look_at(translator, end, end)
 
 
 class _Seen(NamedTuple):
