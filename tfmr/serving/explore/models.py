@@ -8,6 +8,7 @@ import numpy as np
 from tfmr.analysis.learning_curves import PANELS, Curve, read_metrics
 from tfmr.config import ModelConfig
 from tfmr.errors import InputError
+from tfmr.language_model import Generator
 from tfmr.models.account import attention_share, parameter_table, weight_breakdown
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.serving.service import ServedModel
@@ -35,6 +36,8 @@ class Description(TypedDict):
     decoding: dict[str, Any]
     """The beam size and the length penalty of the run."""
     examples: list[str]
+    begins_empty: bool
+    """Whether a language model can begin a text with nothing before it."""
 
 
 class Parameters(TypedDict):
@@ -85,6 +88,7 @@ def describe_model(served: ServedModel) -> Description:
         "shape": dataclasses.asdict(model.model.config),
         "decoding": {"beam_size": model.config.beam_size, "alpha": model.config.alpha} if is_translation else {},
         "examples": read(served.run) if served.run else [],
+        "begins_empty": isinstance(model, Generator) and model.has_documents,
     }
 
 

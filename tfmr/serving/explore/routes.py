@@ -86,7 +86,7 @@ async def searches(request: Request) -> Response:
     service: Service = request.app.state.service
     fields = await read_fields(request, SEARCHES)
     translator = _translator(service, fields)
-    settings = {name: fields[name] for name in ("beam_size", "alpha", "temperature", "top_p", "seed")}
+    settings = _settings(fields, "beam_size", "alpha", "temperature", "top_p", "seed")
     found = await service.worker.run(compare_searches, translator, fields["line"], samples=SAMPLES, **settings)
     return JSONResponse(found)
 
@@ -99,7 +99,7 @@ async def text(request: Request) -> Response:
     generator = service.served(service.generators, fields["model"]).model
     assert isinstance(generator, Generator)
     tokens = _ids(fields, "tokens") or generator.prompt_tokens(fields["text"])
-    settings = {name: fields[name] for name in ("first", "temperature", "top_p", "seed")}
+    settings = _settings(fields, "first", "temperature", "top_p", "seed")
     return JSONResponse(await service.worker.run(continue_text, generator, tokens, **settings))
 
 
@@ -113,6 +113,12 @@ def _translator(service: Service, fields: dict[str, Any]) -> Translator:
 
 def _not_ours(name: str) -> RequestError:
     return RequestError(400, f"model = {name!r}: runs in another engine, which does not show how; use /translate")
+
+
+def _settings(fields: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Returns some of the fields. JSON does not tell 1 from 1.0, but a setting is an integer or not."""
+    real = ("alpha", "temperature", "top_p")
+    return {name: float(fields[name]) if name in real else fields[name] for name in names}
 
 
 def _ids(fields: dict[str, Any], name: str) -> list[int]:

@@ -53,7 +53,12 @@ export function startTextView(choices) {
   async function restart() {
     state.seed = Math.floor(Math.random() * 2 ** 31);
     Object.assign(state, { tokens: [], distributions: [], prompt: 0, place: -1, drawn: null, ended: false });
-    await read({ text: byId("prompt").value });
+    const text = byId("prompt").value;
+    if (!text && !state.model.begins_empty) {
+      state.turn += 1; // an answer that is still under way is not wanted
+      return showText();
+    }
+    await read({ text });
     state.prompt = state.tokens.length;
     showText();
   }
