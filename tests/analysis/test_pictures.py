@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from tfmr.analysis import plot_beam_tree, plot_position_products, plot_positions, plot_schedules, position_vectors
-from tfmr.analysis.beam_pictures import _rows
+from tfmr.analysis.beam_pictures import tree_rows
 from tfmr.config import CausalLMConfig, TrainingConfig, TransformerConfig
 from tfmr.errors import InputError
 from tfmr.nn import sinusoidal_positions
@@ -99,7 +99,7 @@ TREE = tree_of(
 class TestBeamTree:
     def test_the_best_is_on_top_and_no_two_boxes_share_a_place(self):
         best = TREE.path(8)
-        rows = _rows(TREE.nodes, best)
+        rows = tree_rows(TREE.nodes, best)
         assert [rows[place] for place in best] == [0] * 4
         places = [(node.depth, row) for node, row in zip(TREE.nodes, rows, strict=True)]
         assert len(set(places)) == len(places)

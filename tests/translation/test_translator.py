@@ -115,7 +115,7 @@ def test_an_output_is_at_most_extra_length_longer_than_its_line(make_translator,
 
 
 def test_few_shapes_are_compiled(make_translator):
-    each = make_translator(DecodingConfig(beam_size=1, extra_length=5, batch_size=4, alpha=0.7))
+    each = make_translator(DecodingConfig(beam_size=1, extra_length=5, batch_size=4, no_repeat_ngram=40))
     before = translator.search_batch._cache_size()
     each.translate(random_lines(60, longest=30))
     assert translator.search_batch._cache_size() - before == 3  # widths 16, 24, 32
@@ -123,15 +123,18 @@ def test_few_shapes_are_compiled(make_translator):
     assert translator.search_batch._cache_size() - before == 3
 
 
-def test_other_words_and_another_seed_compile_nothing_anew(make_translator):
-    def translate(forbidden, seed):
-        sampling = SamplingConfig(temperature=3.0, seed=seed)
-        decoding = DecodingConfig(beam_size=1, extra_length=5, alpha=0.8, forbidden=(forbidden,), sampling=sampling)
-        return make_translator(decoding).translate(random_lines(9))
+def test_other_words_and_numbers_compile_nothing_anew(make_translator):
+    def translate(forbidden, alpha=0.8, **drawing):
+        sampling = SamplingConfig(**{"temperature": 3.0, "top_p": 0.9, **drawing})
+        rest = dict(beam_size=1, extra_length=5, no_repeat_ngram=41)
+        decoding = DecodingConfig(alpha=alpha, forbidden=(forbidden,), sampling=sampling, **rest)
+        return make_translator(decoding).n_best(random_lines(9), 1)
 
     before = translator.search_batch._cache_size()
-    first = translate("a", 0)
-    assert translate("b", 0) != first != translate("a", 1)
+    first = translate("a")
+    others = [translate("b"), translate("a", seed=1), translate("a", temperature=2.0), translate("a", top_p=0.5)]
+    others.append(translate("a", alpha=0.0))
+    assert all(other != first for other in others)
     assert translator.search_batch._cache_size() == before + 1
 
 

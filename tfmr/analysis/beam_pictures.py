@@ -43,7 +43,7 @@ def plot_beam_tree(tree: BeamTree, *, title: str = "", width: float = 12.0) -> "
         raise InputError("tree: empty; there must be at least one hypothesis")
     best = tree.path(tree.outputs[0]) if tree.outputs else []
     boxes, families = _boxes(tree.nodes, best)
-    rows = _rows(tree.nodes, best)
+    rows = tree_rows(tree.nodes, best)
     bands = _bands([node.depth for node in tree.nodes], [box.width for box in boxes], width)
     tops = _tops([bands[node.depth].number for node in tree.nodes], rows)
     centres = [
@@ -136,7 +136,7 @@ def _tops(bands: Sequence[int], rows: Sequence[int]) -> list[float]:
     return [0.0, *itertools.accumulate(_ROW * height + _MARGIN for height in heights)]
 
 
-def _rows(nodes: Sequence[BeamNode], best: Sequence[int]) -> list[int]:
+def tree_rows(nodes: Sequence[BeamNode], best: Sequence[int]) -> list[int]:
     """Returns the row of each node: the best hypothesis is on top, other branches are in the nearest free row below."""
     children: dict[int, list[int]] = {}
     for number, node in enumerate(nodes):

@@ -182,7 +182,7 @@ class Generator:
         Raises:
           InputError: if a prompt contains unknown characters, or is empty although it must not be.
         """
-        return len(self._encode(prompt, 0, dataclasses.replace(self.config, window=True)))
+        return len(self.prompt_tokens(prompt))
 
     def compile_together(self, rows: int, width: int, new: int) -> None:
         """Compiles the programs of `stream_together` for `rows` prompts of `width` tokens and `new` further tokens."""
@@ -196,7 +196,13 @@ class Generator:
     def _streamed_text(self, config: GenerationConfig) -> StreamedText:
         return StreamedText([self.tokenizer.normalize(text) for text in config.stop])
 
-    def _encode(self, prompt: str, number: int, config: GenerationConfig) -> list[int]:
+    def prompt_tokens(self, prompt: str, number: int = 0) -> list[int]:
+        """Returns the token ids that the model reads for a prompt; `number` is its index, for messages.
+
+        Raises:
+          InputError: if the prompt contains unknown characters, or is empty although the model was not trained on
+            documents.
+        """
         tokens = self.tokenizer.encode(prompt.lstrip("\ufeff"))  # a byte order mark is not text
         marks = self.tokenizer.marks
         if marks.unk in tokens:
@@ -208,6 +214,10 @@ class Generator:
             )
         if self.has_documents and (marks.begins or not tokens):
             tokens = [marks.bos, *tokens]
+        return tokens
+
+    def _encode(self, prompt: str, number: int, config: GenerationConfig) -> list[int]:
+        tokens = self.prompt_tokens(prompt, number)
         context, new = self.model.config.max_length, config.max_new_tokens
         # The last new token is not an input.
         if not config.window and len(tokens) + new - 1 > context:

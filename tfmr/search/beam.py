@@ -35,11 +35,11 @@ from tfmr.search.search import (
     Step,
     continuations,
     coverage_costs,
-    inverse_length_penalties,
     newest,
     run_until_done,
     scored,
 )
+from tfmr.search.values import SearchValues, search_values
 
 
 class _Beam(NamedTuple):
@@ -123,6 +123,7 @@ def beam_search(
     config: DecodingConfig,
     num_hypotheses: int = 1,
     *,
+    values: SearchValues | None = None,
     shrink: bool = True,
 ) -> SearchResult:
     """Returns the best hypotheses of each row.
@@ -134,11 +135,14 @@ def beam_search(
       max_length: the length of the arrays, static.
       config: beam size, penalties, and the rules that are not in `constraints`.
       num_hypotheses: number of hypotheses to return, at most the beam size. The first n do not depend on it.
+      values: replaces the values of the config. None: those of the config.
       shrink: continue with a smaller batch as soon as few rows are running.
     """
 
+    values = search_values(config, max_length) if values is None else values
+
     def advance(state: _State) -> _State:
-        return _advance(step, config, state)[0]
+        return _advance(step, config, values, state)[0]
 
     return run_until_done(
         advance,
@@ -150,10 +154,18 @@ def beam_search(
 
 
 def record_beam_search(
-    step: Step, cache: Cache, constraints: Constraints, max_length: int, config: DecodingConfig, num_hypotheses: int = 1
+    step: Step,
+    cache: Cache,
+    constraints: Constraints,
+    max_length: int,
+    config: DecodingConfig,
+    num_hypotheses: int = 1,
+    *,
+    values: SearchValues | None = None,
 ) -> tuple[SearchResult, BeamSteps]:
     """Same as `beam_search`, but also returns what each step selected."""
-    advance = functools.partial(_advance, step, config)
+    values = search_values(config, max_length) if values is None else values
+    advance = functools.partial(_advance, step, config, values)
     state, first = advance(_start(cache, constraints, max_length, num_hypotheses))
     nothing = jax.tree.map(lambda x: jnp.full_like(x, -jnp.inf if x.dtype == jnp.float32 else PAD_ID), first)
 
@@ -169,10 +181,10 @@ def _running(state: _State) -> Bool[Array, " batch"]:
     return (state.beam.log_probs > -jnp.inf).any(axis=1)
 
 
-def _advance(step: Step, config: DecodingConfig, state: _State) -> tuple[_State, BeamSteps]:
+def _advance(step: Step, config: DecodingConfig, values: SearchValues, state: _State) -> tuple[_State, BeamSteps]:
     """Runs one step; returns the new state and what the step selected."""
     position, size, prefix_lengths = state.position, config.beam_size, state.constraints.prefix_lengths
-    inverse_penalties = jnp.asarray(inverse_length_penalties(config, state.beam.tokens.shape[-1]))
+    inverse_penalties = jnp.asarray(values.inverse_penalties)
     beam, cache, candidates = _extend(step, state, config)
     best = candidates.take(_top(candidates.keys, 2 * size))
     ends = best.tokens == EOS_ID

@@ -18,11 +18,11 @@ from tfmr.search.search import (
     SearchResult,
     Step,
     continuations,
-    inverse_length_penalties,
     newest,
     run_until_done,
     scored,
 )
+from tfmr.search.values import SearchValues, search_values
 
 
 class _State(NamedTuple):
@@ -43,6 +43,7 @@ def greedy_search(
     max_length: int,
     config: DecodingConfig,
     *,
+    values: SearchValues | None = None,
     shrink: bool = True,
 ) -> SearchResult:
     """Returns one hypothesis for each row, which always continues with the most probable token.
@@ -54,7 +55,8 @@ def greedy_search(
         log_probs, tokens = continuations(logits, 1, allowed)
         return log_probs[..., 0], tokens[..., 0]
 
-    return _write(step, cache, constraints, None, max_length, config, most_probable, 1, shrink)
+    values = search_values(config, max_length) if values is None else values
+    return _write(step, cache, constraints, None, max_length, config, values, most_probable, 1, shrink)
 
 
 def sample(
@@ -65,6 +67,7 @@ def sample(
     max_length: int,
     config: DecodingConfig,
     *,
+    values: SearchValues | None = None,
     shrink: bool = True,
 ) -> SearchResult:
     """Returns one random hypothesis for each key of a row. The other arguments are those of `beam_search`.
@@ -73,11 +76,13 @@ def sample(
     probabilities: the temperature and the rules of `config.sampling` change what is drawn, but not its score.
     """
 
+    values = search_values(config, max_length) if values is None else values
+
     def random(logits: Array, allowed: Allowed, keys: Array, position: Array) -> tuple[Array, Array]:
         here = jax.vmap(jax.vmap(jax.random.fold_in, (0, None)), (0, None))(keys, position)
-        return draw(here, logits, allowed, config.sampling)
+        return draw(here, logits, allowed, config.sampling, values=values.sampling)
 
-    return _write(step, cache, constraints, keys, max_length, config, random, keys.shape[1], shrink)
+    return _write(step, cache, constraints, keys, max_length, config, values, random, keys.shape[1], shrink)
 
 
 def _write(
@@ -87,6 +92,7 @@ def _write(
     keys: Key[Array, "batch hypotheses"] | None,
     max_length: int,
     config: DecodingConfig,
+    values: SearchValues,
     choose: Callable[[Array, Allowed, Any, Array], tuple[Array, Array]],
     size: int,
     shrink: bool,
@@ -133,5 +139,5 @@ def _write(
     )
     lengths = jnp.where(log_probs > -jnp.inf, (tokens != PAD_ID).sum(axis=2, dtype=jnp.int32), 0)
     free = jnp.maximum(lengths - constraints.prefix_lengths[:, None], 0)
-    scores = log_probs * jnp.asarray(inverse_length_penalties(config, max_length))[free]
+    scores = log_probs * jnp.asarray(values.inverse_penalties)[free]
     return SearchResult(tokens, scores, lengths)

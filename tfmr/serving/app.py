@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from tfmr.errors import InputError
 from tfmr.serving import completions, libretranslate, openapi, operations
 from tfmr.serving.errors import RequestError, error_response
+from tfmr.serving.explore import routes as explore
 from tfmr.serving.limits import Limits
 from tfmr.serving.service import Service
 from tfmr.serving.usual_programs import compile_programs
@@ -25,6 +26,7 @@ ROUTES: list[Route] = [
     *libretranslate.ROUTES,
     *completions.ROUTES,
     *operations.ROUTES,
+    *explore.ROUTES,
     *openapi.ROUTES,
 ]
 """The routes of all modules. The files of the page come after them."""

@@ -9,12 +9,13 @@ from typing import Any, Literal
 from tfmr.errors import nearest
 from tfmr.serving.errors import RequestError
 
-Kind = Literal["text", "texts", "integer", "number", "boolean", "object", "numbers"]
+Kind = Literal["text", "texts", "integer", "integers", "number", "boolean", "object", "numbers"]
 
 _SCHEMAS: dict[Kind, dict[str, Any]] = {
     "text": {"type": "string"},
     "texts": {"type": "array", "items": {"type": "string"}},
     "integer": {"type": "integer"},
+    "integers": {"type": "array", "items": {"type": "integer"}},
     "number": {"type": "number"},
     "boolean": {"type": "boolean"},
     "object": {"type": "object"},
@@ -80,8 +81,8 @@ def _checked(name: str, value: Any, field: Field) -> Any:
     if not any(_is(value, kind) for kind in field.kinds):
         kinds = " or ".join(_NAMES[kind] for kind in field.kinds)
         raise RequestError(400, f"{name} = {_short(value)}: must be {kinds}", field=name)
-    for text in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
-        if any("\ud800" <= character <= "\udfff" for character in text):
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
             raise RequestError(400, f"{name}: contains half of a surrogate pair; send complete characters", field=name)
     if isinstance(value, int | float) and not field.least <= value <= field.most:
         raise RequestError(400, f"{name} = {value}: must be {_range(field)}", field=name)
@@ -95,6 +96,7 @@ _NAMES: dict[Kind, str] = {
     "text": "a string",
     "texts": "an array of strings",
     "integer": "a whole number",
+    "integers": "an array of whole numbers",
     "number": "a number",
     "boolean": "true or false",
     "object": "an object",
@@ -107,6 +109,8 @@ def _is(value: Any, kind: Kind) -> bool:
         return kind == "boolean" and isinstance(value, bool)
     if kind == "texts":
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if kind == "integers":
+        return isinstance(value, list) and all(_is(item, "integer") for item in value)
     if kind == "numbers":
         return isinstance(value, dict) and all(_is(item, "number") for item in value.values())
     return isinstance(value, {"text": str, "integer": int, "number": int | float, "object": dict}[kind])

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 
 from tfmr.language_model import Generator
 from tfmr.serving.batcher import batch_sizes
+from tfmr.serving.explore import compile_exploring
 from tfmr.serving.service import Service
+from tfmr.translation import Translator
 
 _WIDTHS = (16, 24, 32, 48, 64)
 """Numbers of source tokens."""
@@ -28,6 +30,9 @@ async def compile_programs(service: Service) -> None:
 
 def _usual(service: Service) -> Iterator[Callable[[], None]]:
     """Yields a function for each program; those that a person needs who tries the server come first."""
+    for served in service.models:  # first, because someone may look at the page already
+        if isinstance(served.model, Translator):
+            yield functools.partial(compile_exploring, served.model)
     for served in service.generators:
         if isinstance(generator := served.model, Generator):
             yield from (functools.partial(generator.compile_together, *size) for size in _TEXTS)

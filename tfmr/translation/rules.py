@@ -57,18 +57,36 @@ class WordRules:
         return self._table is not None and bool(self._table.at_end[self._table.walk(tokens)])
 
 
-def encode_prefix(prefix: str, tokenizer: Tokenizer, rules: WordRules, line: int) -> list[int]:
+Prefix = str | Sequence[int]
+"""The required beginning of an output: a text, or its token ids without those of tags."""
+
+
+def encode_prefix(prefix: Prefix, tokenizer: Tokenizer, rules: WordRules, line: int) -> list[int]:
     """Returns the tokens that the output of a line must begin with.
 
     Raises:
-      InputError: if the tokenizer cannot write the prefix, or it contains a forbidden word.
+      InputError: if the tokenizer cannot write the prefix, or it contains a forbidden word or a token without text.
     """
-    if is_blank(prefix):
+    if not isinstance(prefix, str):
+        tokens = _checked_tokens(prefix, tokenizer, line)
+    elif is_blank(prefix):
         return []
-    tokens = _encode(f"line {line}: the prefix", prefix, tokenizer)
+    else:
+        tokens = _encode(f"line {line}: the prefix", prefix, tokenizer)
     if rules.forbids(tokens):
         raise InputError(f"line {line}: the prefix {prefix!r} contains a word from decoding.forbidden")
     return tokens
+
+
+def _checked_tokens(prefix: Sequence[int], tokenizer: Tokenizer, line: int) -> list[int]:
+    """Returns the token ids of a prefix; raises InputError unless all of them are tokens with a text."""
+    for token in prefix:
+        if not 0 <= token < tokenizer.vocab_size or token in (*tokenizer.marks.unwritten, tokenizer.eos_id):
+            raise InputError(
+                f"line {line}: token id {token} in the prefix: must be from 0 to {tokenizer.vocab_size - 1}, and not "
+                "that of padding, BOS or EOS"
+            )
+    return list(prefix)
 
 
 def _as_written(name: str, words: Sequence[str], tokenizer: Tokenizer) -> list[str]:

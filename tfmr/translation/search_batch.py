@@ -15,15 +15,19 @@ from tfmr.search.beam import BeamSteps, beam_search, record_beam_search
 from tfmr.search.constraints import Constraints
 from tfmr.search.ensemble import ensemble_step
 from tfmr.search.greedy import greedy_search, sample
+from tfmr.search.sampling import compiled_sampling
 from tfmr.search.search import SearchResult
+from tfmr.search.values import SearchValues
 from tfmr.translation.model_step import model_step
 
 
 def compiled_part(config: DecodingConfig) -> DecodingConfig:
-    """Returns the config without what the program takes as arrays (seed, words, limits), to compile it only once."""
+    """Returns the config without what the program takes as arrays (words, limits, `SearchValues`), to compile it only
+    once."""
     usual = DecodingConfig()
     in_arrays = ("extra_length", "max_source_length", "max_length", "forbidden", "required", "batch_size")
-    sampling = dataclasses.replace(config.sampling, seed=usual.sampling.seed)
+    in_arrays += ("length_penalty", "alpha")
+    sampling = compiled_sampling(config.sampling)
     return dataclasses.replace(config, sampling=sampling, **{name: getattr(usual, name) for name in in_arrays})
 
 
@@ -32,6 +36,7 @@ def search_batch(
     params: tuple[dict, ...],
     source: Int[Array, "batch source"],
     constraints: Constraints,
+    values: SearchValues,
     lines: Int[Array, " batch"],
     seed: UInt[Array, ""],
     *,
@@ -48,6 +53,7 @@ def search_batch(
       params, models: those of each member of an ensemble.
       source: token ids up to EOS, then PAD.
       constraints: the rules for the outputs.
+      values: the numbers of the config that are arrays.
       lines, seed: the line number of each source, and a number; samples depend on both.
       config: how to search; see `compiled_part`.
       max_length: the number of tokens of the longest output.
@@ -62,13 +68,13 @@ def search_batch(
     members = [model_step(model, each, *arguments) for model, each in zip(models, params, strict=True)]
     search = *ensemble_step(members), constraints
     if record:
-        return record_beam_search(*search, max_length, config, number)
+        return record_beam_search(*search, max_length, config, number, values=values)
     if samples:
         keys = _sample_keys(seed, lines, number)
-        return sample(*search, keys, max_length, config, shrink=shrink), None
+        return sample(*search, keys, max_length, config, values=values, shrink=shrink), None
     if size == 1 and constraints.required is None and config.coverage_penalty == 0:
-        return greedy_search(*search, max_length, config, shrink=shrink), None
-    return beam_search(*search, max_length, config, number, shrink=shrink), None
+        return greedy_search(*search, max_length, config, values=values, shrink=shrink), None
+    return beam_search(*search, max_length, config, number, values=values, shrink=shrink), None
 
 
 def _sample_keys(seed: UInt[Array, ""], lines: Int[Array, " batch"], number: int) -> Array:

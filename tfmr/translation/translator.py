@@ -23,6 +23,7 @@ from tfmr.search.beam import BeamSteps
 from tfmr.search.beam_tree import BeamTree, make_beam_tree
 from tfmr.search.constraints import Constraints
 from tfmr.search.search import SearchResult
+from tfmr.search.values import search_values
 from tfmr.training.evaluation import between_batches
 from tfmr.translation.alignment import NOT_ALIGNED, Alignment, check_layer_and_head, cross_attention, make_alignment
 from tfmr.translation.model_step import Member
@@ -31,12 +32,11 @@ from tfmr.translation.padded_batches import (
     Sentence,
     SentenceBatch,
     make_sentence_batches,
-    next_power_of_two,
     output_limit,
     padded_width,
 )
 from tfmr.translation.pairs import Line, Pair, PairArrays, encode_pairs, run_on_pairs, without_too_long
-from tfmr.translation.rules import WordRules, encode_prefix
+from tfmr.translation.rules import Prefix, WordRules, encode_prefix
 from tfmr.translation.scoring import NOT_SCORED, Score, log_probs_and_costs, make_score
 from tfmr.translation.search_batch import compiled_part, search_batch
 
@@ -165,7 +165,7 @@ class Translator:
     def translate(
         self,
         lines: Iterable[str],
-        prefixes: Iterable[str] | None = None,
+        prefixes: Iterable[Prefix] | None = None,
         *,
         source_lang: str = "",
         target_lang: str = "",
@@ -177,7 +177,8 @@ class Translator:
 
         Args:
           lines: the sources.
-          prefixes: the text that each translation must begin with, one for each line. None: no prefixes.
+          prefixes: what each translation must begin with, one for each line: a text, or token ids without those of
+            tags. None: no prefixes.
           source_lang, target_lang: codes of languages, for a model that has many. Empty: those of the run.
 
         Raises:
@@ -187,13 +188,13 @@ class Translator:
         """
         return list(self.with_languages(source_lang, target_lang).translate_stream(lines, prefixes))
 
-    def translate_stream(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> Iterator[str]:
+    def translate_stream(self, lines: Iterable[str], prefixes: Iterable[Prefix] | None = None) -> Iterator[str]:
         """Yields the translation of each line in order, reading many lines ahead; see `translate`."""
         for hypotheses in self.n_best_stream(lines, 1, prefixes):
             yield hypotheses[0].text if hypotheses else ""
 
     def n_best(
-        self, lines: Iterable[str], number: int, prefixes: Iterable[str] | None = None, *, distinct: bool = True
+        self, lines: Iterable[str], number: int, prefixes: Iterable[Prefix] | None = None, *, distinct: bool = True
     ) -> list[list[Hypothesis]]:
         """Returns several translations of each line, best first, or in the order drawn when sampling.
 
@@ -216,7 +217,7 @@ class Translator:
         self,
         lines: Iterable[str],
         number: int,
-        prefixes: Iterable[str] | None = None,
+        prefixes: Iterable[Prefix] | None = None,
         *,
         distinct: bool = True,
         first: int = 1,
@@ -238,7 +239,7 @@ class Translator:
             for hypotheses in self._translate_window(window, start, searched):
                 yield _distinct(hypotheses)[:number] if distinct else hypotheses
 
-    def beam_tree(self, line: str, number: int = 1, prefix: str = "") -> BeamTree:
+    def beam_tree(self, line: str, number: int = 1, prefix: Prefix = "") -> BeamTree:
         """Returns all hypotheses of the beam search for the translation of a line.
 
         This is the search of `n_best`, but it uses beam search even if the beam size is 1. `analysis.plot_beam_tree`
@@ -247,7 +248,7 @@ class Translator:
         Args:
           line: the source.
           number: the number of translations to search for. The search may end earlier if it is smaller.
-          prefix: the text that the translation must begin with.
+          prefix: what the translation must begin with: a text, or token ids without those of tags.
 
         Raises:
           InputError: as `n_best`, or if the line is blank or the config asks for samples.
@@ -357,7 +358,7 @@ class Translator:
             made = {index: make(kept[index], row) for index, row in results}
             yield from (made.get(index, too_long) for index in range(len(window)))
 
-    def _translate_window(self, pairs: list[tuple[str, str]], first: int, number: int) -> list[list[Hypothesis]]:
+    def _translate_window(self, pairs: list[tuple[str, Prefix]], first: int, number: int) -> list[list[Hypothesis]]:
         """Translates lines with their prefixes; `first` is the number of the first line."""
         translations: list[list[Hypothesis]] = [[] for _ in pairs]
         sentences = self._encode(pairs, first)
@@ -372,7 +373,7 @@ class Translator:
             between_batches.get()()
         return translations
 
-    def source_lengths(self, lines: Sequence[str], prefixes: Sequence[str] | None = None) -> list[int]:
+    def source_lengths(self, lines: Sequence[str], prefixes: Sequence[Prefix] | None = None) -> list[int]:
         """Returns the number of tokens of each line, including EOS; 0 if the line has no visible characters.
 
         Raises:
@@ -397,11 +398,11 @@ class Translator:
         source[:, 0] = EOS_ID
         nothing = np.zeros(rows, np.int32)  # the search ends before its first step
         tags = len(self.tokenizer.tags.target_before)
-        prefix = np.full((rows, next_power_of_two(tags)), PAD_ID, np.int32) if tags else None
+        prefix = np.full((rows, padded_width(tags)), PAD_ID, np.int32) if tags else None
         batch = SentenceBatch([], source, nothing, prefix, output_limit(width, config, longest))
         jax.block_until_ready(self._search(batch, 1, number))
 
-    def _encode(self, pairs: list[tuple[str, str]], first: int) -> dict[int, Sentence]:
+    def _encode(self, pairs: list[tuple[str, Prefix]], first: int) -> dict[int, Sentence]:
         """Returns the lines that have tokens, by index; `first` is the number of the first line."""
         texts = [line.rstrip("\r\n") for line, _ in pairs]
         indices = [index for index, text in enumerate(texts) if not is_blank(text)]
@@ -412,7 +413,7 @@ class Translator:
             if tokens
         }
 
-    def _sentence(self, ids: list[int], prefix: str, line: int) -> Sentence:
+    def _sentence(self, ids: list[int], prefix: Prefix, line: int) -> Sentence:
         tokens, longest = self.tokenizer.source_sequence(ids), self._longest_source()
         if len(tokens) > longest:
             kept = max(1, longest - (len(tokens) - len(ids)))
@@ -471,7 +472,8 @@ class Translator:
         )
         models, params = zip(*self.members, strict=True)
         return search_batch(
-            *(params, self._rows.put(batch.source), constraints, self._rows.put(lines), seed),
+            *(params, self._rows.put(batch.source), constraints, search_values(self.config, batch.max_length)),
+            *(self._rows.put(lines), seed),
             models=models,
             config=compiled_part(self.config),
             max_length=batch.max_length,
