@@ -22,19 +22,19 @@ class InputError(ValueError):
 
 
 class MissingPackage(InputError, ModuleNotFoundError):
-    """A package of `tfmr[train]` that is not installed."""
+    """A package of `tfmr[train]`, or of another extra, that is not installed."""
 
-    def __init__(self, package: str):
-        """Creates the error for the name of a package."""
-        super().__init__(f'{package}: not installed, but needed to train, decode and plot: pip install "tfmr[train]"')
+    def __init__(self, package: str, *, extra: str = "train", purpose: str = "train, decode and plot"):
+        """Creates the error for the name of a package, the extra that installs it, and what it is needed for."""
+        super().__init__(f'{package}: not installed, but needed to {purpose}: pip install "tfmr[{extra}]"')
         self.name = package
 
 
-def require_packages(*names: str) -> None:
+def require_packages(*names: str, extra: str = "train", purpose: str = "train, decode and plot") -> None:
     """Raises MissingPackage unless all packages are installed. Does not import them."""
     for name in names:
         if importlib.util.find_spec(name) is None:
-            raise MissingPackage(name)
+            raise MissingPackage(name, extra=extra, purpose=purpose)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -21,14 +21,15 @@ from tfmr.runs.parameters import read_params
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.search.beam import BeamSteps
 from tfmr.search.beam_tree import BeamTree, make_beam_tree
-from tfmr.search.constraints import Constraints
+from tfmr.search.constraints import Constraints, RequiredWords
 from tfmr.search.search import SearchResult
 from tfmr.training.evaluation import between_batches
 from tfmr.translation.alignment import NOT_ALIGNED, Alignment, check_layer_and_head, cross_attention, make_alignment
+from tfmr.translation.glossary import Glossary, UsedGlossary
 from tfmr.translation.model_step import Member
 from tfmr.translation.padded_batches import Rows, Sentence, SentenceBatch, make_sentence_batches, output_limit
 from tfmr.translation.pairs import Line, Pair, PairArrays, encode_pairs, run_on_pairs, without_too_long
-from tfmr.translation.rules import WordRules, encode_prefix
+from tfmr.translation.rules import WordRules, encode_prefix, required_words
 from tfmr.translation.scoring import NOT_SCORED, Score, log_probs_and_costs, make_score
 from tfmr.translation.search_batch import compiled_part, search_batch
 
@@ -84,6 +85,8 @@ class Translator:
         self.config = config
         self._rows = Rows(sharding)
         self._rules = WordRules(config, tokenizer, model.config.vocab_size)
+        self._glossary: UsedGlossary | None = None
+        self._line_numbers: Sequence[int] = ()
 
     @classmethod
     def from_run(
@@ -153,6 +156,35 @@ class Translator:
         other = copy.copy(self)
         other.tokenizer = self.tokenizer.with_languages(source_lang, target_lang)
         return other
+
+    def with_glossary(self, glossary: Glossary | None) -> "Translator":
+        """Returns the translator whose outputs contain the translations of the glossary's terms in their sources.
+
+        An output contains the translation of each term at least once. A term that cannot be used is reported in a
+        warning with the number of the line.
+
+        Raises:
+          InputError: if the config asks for samples: only a beam search finds required words.
+        """
+        if glossary is not None and self._samples():
+            raise InputError(
+                f"glossary: cannot be combined with decoding.sampling.temperature = {self.config.sampling.temperature}"
+            )
+        other = copy.copy(self)
+        other._glossary = None if glossary is None else UsedGlossary(glossary, self._rules)
+        return other
+
+    def with_line_numbers(self, numbers: Sequence[int]) -> "Translator":
+        """Returns the translator whose messages call the lines that it is given by these numbers."""
+        other = copy.copy(self)
+        other._line_numbers = numbers
+        return other
+
+    def excess_tokens(self, lines: Sequence[str]) -> list[int]:
+        """Returns how many tokens each line has more than are translated; 0 or less if none of it is left out."""
+        longest = self._longest_source()
+        encoded = self.tokenizer.encode_batch(list(lines)) if lines else []
+        return [len(self.tokenizer.source_sequence(ids)) - longest for ids in encoded]
 
     def translate(
         self,
@@ -353,16 +385,31 @@ class Translator:
         """Translates lines with their prefixes; `first` is the number of the first line."""
         translations: list[list[Hypothesis]] = [[] for _ in pairs]
         sentences = self._encode(pairs, first)
-        started = ((batch, self._search(batch, first, number)[0]) for batch in self._batches(sentences))
-        for batch, result in _started_ahead(started):
-            for index, hypotheses in zip(batch.indices, self._hypotheses(result, len(batch.indices)), strict=True):
-                translations[index] = hypotheses
-                if not hypotheses:
-                    log.warning(
-                        "line %d: no output satisfies all decoding constraints; its translation is empty", first + index
-                    )
-            between_batches.get()()
+        without_terms = {}
+        for index, hypotheses in self._searched(sentences, first, number):
+            translations[index] = hypotheses
+            if not hypotheses and len(sentences[index].required) > len(self._rules.required):
+                without_terms[index] = sentences[index]._replace(required=self._rules.required)
+                log.warning("line %d: no output contains all its terms of the glossary", self._line(first + index))
+            elif not hypotheses:
+                self._report_empty(first + index)
+        for index, hypotheses in self._searched(without_terms, first, number):
+            translations[index] = hypotheses
+            if not hypotheses:
+                self._report_empty(first + index)
         return translations
+
+    def _report_empty(self, line: int) -> None:
+        log.warning("line %d: no output satisfies all decoding constraints; its translation is empty", self._line(line))
+
+    def _searched(
+        self, sentences: dict[int, Sentence], first: int, number: int
+    ) -> Iterator[tuple[int, list[Hypothesis]]]:
+        """Yields each sentence's index and hypotheses, in any order; `first` is the number of the line with index 0."""
+        started = ((batch, self._search(batch, first, number)[0]) for batch in self._batches(sentences))
+        for batch, result in started_ahead(started):
+            yield from zip(batch.indices, self._hypotheses(result, len(batch.indices)), strict=True)
+            between_batches.get()()
 
     def _encode(self, pairs: list[tuple[str, str]], first: int) -> dict[int, Sentence]:
         """Returns the lines that have tokens, by index; `first` is the number of the first line."""
@@ -370,10 +417,24 @@ class Translator:
         indices = [index for index, text in enumerate(texts) if not is_blank(text)]
         encoded = self.tokenizer.encode_batch([texts[index] for index in indices])
         return {
-            index: self._sentence(tokens, pairs[index][1], first + index)
+            index: self._with_terms(
+                self._sentence(tokens, pairs[index][1], self._line(first + index)),
+                *(texts[index], self._line(first + index)),
+            )
             for index, tokens in zip(indices, encoded, strict=True)
             if tokens
         }
+
+    def _with_terms(self, sentence: Sentence, text: str, line: int) -> Sentence:
+        """Returns the sentence with the words that the glossary requires in its output."""
+        if self._glossary is None:
+            return sentence
+        room = sentence.limit - 1 - len(sentence.prefix)
+        return sentence._replace(required=(*sentence.required, *self._glossary.required_in(text, room, line)))
+
+    def _line(self, number: int) -> int:
+        """Returns the number of a line in messages."""
+        return self._line_numbers[number - 1] if self._line_numbers else number
 
     def _sentence(self, ids: list[int], prefix: str, line: int) -> Sentence:
         tokens, longest = self.tokenizer.source_sequence(ids), self._longest_source()
@@ -388,7 +449,7 @@ class Translator:
         start = [*self.tokenizer.tags.target_ids, *encode_prefix(prefix, self.tokenizer, self._rules, line)]
         needed = {
             f"its prefix {prefix!r}": len(start),
-            f"the required words {self.config.required}": self._rules.tokens_needed,
+            f"the required words {self.config.required}": sum(word.tokens_needed for word in self._rules.required),
             f"decoding.min_length = {self.config.min_length}": self.config.min_length - 1,
         }
         for name, length in needed.items():
@@ -397,7 +458,7 @@ class Translator:
                     f"line {line}: {name}: {length + 1} tokens, including EOS, but the output is limited to {limit}; "
                     "raise decoding.extra_length or decoding.max_length"
                 )
-        return Sentence(tokens, limit, start)
+        return Sentence(tokens, limit, start, self._rules.required)
 
     def _positions(self) -> int | None:
         """Returns the number of positions that all members have; None: no limit."""
@@ -430,7 +491,7 @@ class Translator:
             limits=self._rows.put(batch.limits),
             prefix=None if batch.prefix is None else self._rows.put(batch.prefix),
             forbidden=self._rules.forbidden,
-            required=self._rules.required,
+            required=self._required(batch),
         )
         models, params = zip(*self.members, strict=True)
         return search_batch(
@@ -442,6 +503,12 @@ class Translator:
             shrink=self._rows.sharding is None,
             record=record,
         )
+
+    def _required(self, batch: SentenceBatch) -> RequiredWords | None:
+        if batch.required is None:
+            return None
+        tables = required_words(batch.required, len(batch.limits))
+        return tables._replace(words=self._rows.put(tables.words))
 
     def _hypotheses(self, result: SearchResult, rows: int) -> Iterator[list[Hypothesis]]:
         """Yields the hypotheses of each of the first `rows` rows."""
@@ -457,7 +524,7 @@ class Translator:
             yield found
 
 
-def _started_ahead(items: Iterator[T]) -> Iterator[T]:
+def started_ahead(items: Iterator[T]) -> Iterator[T]:
     """Yields the same items, each after the next one is made.
 
     The device is never idle. If more batches were started at once, it would take longer to interrupt them.

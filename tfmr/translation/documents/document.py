@@ -1,0 +1,283 @@
+"""Translation of whole documents."""
+
+import collections
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import numpy as np
+from jaxtyping import Float
+
+from tfmr.data.tokenizer import Tokenizer
+from tfmr.errors import InputError, require_packages
+from tfmr.translation.documents.html import html_segments
+from tfmr.translation.documents.markdown import markdown_segments
+from tfmr.translation.documents.pieces import Piece, Segment, has_letters
+from tfmr.translation.documents.placement import (
+    Marked,
+    Unit,
+    diagonal,
+    divide,
+    marked,
+    source_bounds,
+    units_of,
+    write,
+)
+from tfmr.translation.documents.plain_text import text_segments
+from tfmr.translation.documents.protected import split_protected
+from tfmr.translation.documents.sentences import split_sentences
+from tfmr.translation.documents.subrip import subrip_segments
+from tfmr.translation.translator import Translator
+
+log = logging.getLogger("tfmr")
+
+SEGMENTS: dict[str, Callable[[str], Iterable[Segment]]] = {
+    "text": text_segments,
+    "markdown": markdown_segments,
+    "html": html_segments,
+    "subrip": subrip_segments,
+}
+"""The types of documents, and the function that divides a document of each into segments."""
+_SUFFIXES = {".txt": "text", ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html"}
+_SUFFIXES |= {".xhtml": "html", ".srt": "subrip"}
+_PACKAGES = {"text": (), "markdown": ("pyromark",), "html": (), "subrip": ("srt",)}
+
+
+def document_type(name: str | os.PathLike) -> str:
+    """Returns the type of a document, from the type itself or the end of its file name.
+
+    Raises:
+      InputError: if it is not one of the types.
+    """
+    kind = str(name) if str(name) in SEGMENTS else _SUFFIXES.get(PurePath(name).suffix.lower(), "")
+    if not kind:
+        raise InputError(
+            f"{os.fspath(name)!r}: not a type of document; the types are {', '.join(SEGMENTS)}, and the file names end "
+            f"in {', '.join(_SUFFIXES)}"
+        )
+    return kind
+
+
+def translate_document(
+    translator: Translator, name_or_type: str | os.PathLike, text: str, *, language: str = "en"
+) -> str:
+    """Returns a document with its text translated, and everything else as it is.
+
+    A sentence that cannot be translated stays as it is, and a warning with its line is logged: if it has too many
+    tokens, if no output satisfies the rules of decoding, or if the translation has fewer words than the markup needs.
+
+    Args:
+      translator: a `Translator`. For an ensemble, markup is placed as if the order of words did not change.
+      name_or_type: "text", "markdown", "html" or "subrip", or a file name that ends like one.
+      text: the document.
+      language: the language of the document, for the rules by which it is divided into sentences.
+
+    Raises:
+      InputError: if the type is unknown, or the text is not of that type; or as `Translator.translate`.
+      MissingPackage: if a package of `tfmr[documents]` is not installed.
+    """
+    kind = document_type(name_or_type)
+    require_packages("sentencex", *_PACKAGES[kind], extra="documents", purpose="translate documents")
+    return "".join(_translated(translator, text, list(SEGMENTS[kind](text)), language))
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    pieces: tuple[Piece, ...]
+    line: int
+    escape: Callable[[str, bool], str]
+    begins_line: bool
+
+    @property
+    def source(self) -> str:
+        return "".join(piece.source for piece in self.pieces)
+
+
+def _translated(translator: Translator, text: str, segments: Sequence[Segment], language: str) -> Iterator[str]:
+    """Yields the parts of the translated document."""
+    parts: list[str | _Sentence] = []
+    position, line = 0, 1
+    for segment in segments:
+        line += text.count("\n", position, segment.start)
+        parts += [text[position : segment.start], *_parts(segment, language, line)]
+        line += text.count("\n", segment.start, segment.end)
+        position = segment.end
+    parts.append(text[position:])
+    sentences = [part for part in parts if isinstance(part, _Sentence)]
+    translations = iter(_translate(translator, sentences))
+    yield from (next(translations) if isinstance(part, _Sentence) else part for part in parts)
+
+
+def _parts(segment: Segment, language: str, line: int) -> Iterator[str | _Sentence]:
+    """Yields the sentences of a segment, and what is between them. `line` is the line on which the segment begins."""
+    pieces = [
+        part
+        for piece in segment.pieces
+        for part in (split_protected(piece, segment.escape) if piece.kind == "text" else [piece])
+    ]
+    begins_line = True
+    for sentence in split_sentences(pieces, language, segment.escape):
+        before, inner, after = _without_space(sentence, segment.escape)
+        for part in (before, inner, after):
+            source = "".join(piece.source for piece in part)
+            translatable = part is inner and any(has_letters(p.text) for p in part if p.kind == "text")
+            yield _Sentence(tuple(part), line, segment.escape, begins_line) if translatable else source
+            line += source.count("\n")
+            begins_line = source.rstrip(" \t").endswith("\n") if source.strip(" \t") else begins_line
+
+
+def _without_space(
+    sentence: Sequence[Piece], escape: Callable[[str, bool], str]
+) -> tuple[list[Piece], list[Piece], list[Piece]]:
+    """Returns the white space before a sentence, the sentence, and the white space after it."""
+    pieces, before, after = list(sentence), [], []
+    while pieces and pieces[0].kind in ("text", "break") and not pieces[0].text.strip():
+        before.append(pieces.pop(0))
+    while pieces and pieces[-1].kind in ("text", "break") and not pieces[-1].text.strip():
+        after.insert(0, pieces.pop())
+    if pieces and pieces[0].kind == "text":
+        space, pieces[0] = _split_space(pieces[0], len(pieces[0].text) - len(pieces[0].text.lstrip()), escape)
+        before += [space]
+    if pieces and pieces[-1].kind == "text":
+        pieces[-1], space = _split_space(pieces[-1], len(pieces[-1].text.rstrip()), escape)
+        after.insert(0, space)
+    return before, pieces, after
+
+
+def _split_space(piece: Piece, at: int, escape: Callable[[str, bool], str]) -> tuple[Piece, Piece]:
+    """Returns two pieces of text, of which one is white space."""
+    first, second = piece.text[:at], piece.text[at:]
+    if piece.source == piece.text:
+        return Piece("text", first, first), Piece("text", second, second)
+    return Piece("text", escape(first, False), first), Piece("text", escape(second, False), second)
+
+
+def _translate(translator: Translator, sentences: Sequence[_Sentence]) -> list[str]:
+    """Returns the translation of each sentence, with its markup.
+
+    The model is first given sentences with the words that must not change. Sentences in whose translations these are
+    not all found are translated without them.
+    """
+    written: dict[int, str] = {}
+    for with_kept in (True, False):
+        left = [index for index in range(len(sentences)) if index not in written]
+        tried = [(index, marked(sentences[index].pieces, with_kept)) for index in left]
+        last = [index for index, source in tried if not (with_kept and source.kept)]
+        fitting = _fitting(translator, sentences, tried, last)
+        texts = [source.text for _, source in fitting]
+        targets = translator.with_line_numbers([sentences[index].line for index, _ in fitting]).translate(texts)
+        copied = [
+            (index, source, target)
+            for (index, source), target in zip(fitting, targets, strict=True)
+            if not with_kept or not source.kept or _has_kept(source, target)
+        ]
+        for (index, source, target), weights in zip(copied, _weights(translator, copied), strict=True):
+            written[index] = _written(sentences[index], source, target, weights)
+        written |= {index: sentences[index].source for index in last if index not in written}
+    return [written[index] for index in range(len(sentences))]
+
+
+def _fitting(
+    translator: Translator, sentences: Sequence[_Sentence], tried: Sequence[tuple[int, Marked]], last: Sequence[int]
+) -> list[tuple[int, Marked]]:
+    """Returns the sentences that are not too long, and reports the others unless they are tried again."""
+    fitting = []
+    for (index, source), excess in zip(
+        tried, translator.excess_tokens([source.text for _, source in tried]), strict=True
+    ):
+        if excess <= 0:
+            fitting.append((index, source))
+        elif index in last:
+            log.warning(
+                "line %d: a sentence has %d tokens more than can be translated, and stays as it is; divide it: %.60s",
+                *(sentences[index].line, excess, source.text),
+            )
+    return fitting
+
+
+def _has_kept(source: Marked, target: str) -> bool:
+    """Returns whether a translation has the words that must not change, each as often as the source."""
+    found = collections.Counter(unit.piece.text for unit in units_of(target, source.kept) if unit.piece)
+    return found == collections.Counter(piece.text for piece in source.kept)
+
+
+def _written(
+    sentence: _Sentence, source: Marked, target: str, weights: Float[np.ndarray, "targets sources"] | None
+) -> str:
+    """Returns a translation as the document writes it."""
+    units = units_of(target, source.kept)
+    if not units:
+        log.warning("line %d: has no translation, and stays as it is: %.60s", sentence.line, source.text)
+        return sentence.source
+    units = _in_order(units, source)
+    if weights is None:
+        weights = diagonal(len(units), len(units_of(source.text, source.kept)))
+    marks, bounds = source.marks, source_bounds(source)
+    places = divide(weights, bounds)
+    if places is None:  # a line break becomes a space
+        pairs = [(mark, bound) for mark, bound in zip(marks, bounds, strict=True) if mark.piece.kind != "break"]
+        marks, bounds = [mark for mark, _ in pairs], [bound for _, bound in pairs]
+        places = divide(weights, bounds)
+    if places is None:
+        log.warning(
+            "line %d: its translation has too few words for its markup, and it stays as it is: %.60s",
+            *(sentence.line, source.text),
+        )
+        return sentence.source
+    return write(target, units, marks, places, sentence.escape, sentence.begins_line)
+
+
+def _in_order(units: Sequence[Unit], source: Marked) -> list[Unit]:
+    """Returns units whose pieces are those of the source, each once, where several have the same text."""
+    pieces = collections.defaultdict(list)
+    for piece in source.kept:
+        pieces[piece.text].append(piece)
+    return [Unit(unit.start, unit.end, pieces[unit.piece.text].pop(0)) if unit.piece else unit for unit in units]
+
+
+def _weights(
+    translator: Translator, translations: Sequence[tuple[int, Marked, str]]
+) -> list[Float[np.ndarray, "targets sources"] | None]:
+    """Returns the attention of the words of each translation to those of its source, where markup needs it."""
+    found: list[Float[np.ndarray, "targets sources"] | None] = [None] * len(translations)
+    if len(translator.members) > 1:
+        return found
+    needed = [i for i, (_, source, target) in enumerate(translations) if _is_divided(source) and target.strip()]
+    alignments = translator.align([translations[i][1].text for i in needed], [translations[i][2] for i in needed])
+    for i, alignment in zip(needed, alignments, strict=True):
+        _, source, target = translations[i]
+        if not alignment.target:
+            continue
+        rows = _share(translator.tokenizer, alignment.target, target, units_of(target, source.kept))
+        columns = _share(translator.tokenizer, alignment.source, source.text, units_of(source.text, source.kept))
+        weights = rows.T @ alignment.weights @ columns
+        weights = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+        # Words without a clear place stay where they are.
+        found[i] = weights + 0.1 * diagonal(*weights.shape)
+    return found
+
+
+def _is_divided(source: Marked) -> bool:
+    """Returns whether a mark stands between two words."""
+    number = len(units_of(source.text, source.kept))
+    return any(0 < bound < number for bound in source_bounds(source))
+
+
+def _share(
+    tokenizer: Tokenizer, tokens: Sequence[int], text: str, units: Sequence[Unit]
+) -> Float[np.ndarray, "tokens units"]:
+    """Returns the part of each token that belongs to each unit of a text, by counting bytes.
+
+    The tokens may spell the text a little differently, so their lengths are scaled to it. Those without a text, such
+    as EOS, are part of no unit.
+    """
+    pieces = tokenizer.pieces()
+    ends = np.cumsum([len(pieces[token].replace(b" ", b"")) for token in tokens]).astype(float)
+    visible = np.concatenate([[0], np.cumsum([len(c.encode()) * (not c.isspace()) for c in text])])
+    ends *= visible[-1] / max(ends[-1], 1.0)
+    starts = np.concatenate([[0.0], ends[:-1]])
+    unit_starts, unit_ends = visible[[unit.start for unit in units]], visible[[unit.end for unit in units]]
+    shared = np.minimum(ends[:, None], unit_ends) - np.maximum(starts[:, None], unit_starts)
+    return np.maximum(shared, 0.0) / np.maximum(ends - starts, 1e-9)[:, None]

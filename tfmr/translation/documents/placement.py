@@ -1,0 +1,192 @@
+"""Where markup, line breaks and words that stay as they are go in a translation.
+
+They keep their order, so elements stay nested as they are. Each has a position between two words of the source. These
+divide the source into parts, and the translation is divided into as many: so that the words of each part of the
+translation give most attention to the words of the same part of the source.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from tfmr.translation.documents.pieces import Piece
+from tfmr.translation.words import NO_SPACES
+
+_CLOSING = re.compile(r"[.,;:!?%)\]}\u00bb\u201c\u201d\u2019\u3002\uff0c]")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A piece that is not part of the text.
+
+    Attributes:
+      piece: the piece.
+      position: the number of characters of the text before it.
+      before, after: whether there is white space directly before and after it.
+    """
+
+    piece: Piece
+    position: int
+    before: bool
+    after: bool
+
+
+@dataclass(frozen=True)
+class Marked:
+    """The text of a sentence, without the marks in it, and the words in it that stay as they are."""
+
+    text: str
+    marks: tuple[Mark, ...]
+    kept: tuple[Piece, ...]
+
+
+def marked(pieces: Sequence[Piece], with_kept: bool) -> Marked:
+    """Returns the sentence of these pieces. White space becomes a single space, and is left out at the ends.
+
+    With `with_kept`, words that stay as they are are part of the text; otherwise they are marks.
+    """
+    text, marks, kept = "", [], []
+    for index, piece in enumerate(pieces):
+        if piece.kind == "text" or (piece.kind == "kept" and with_kept):
+            kept += [piece] if piece.kind == "kept" else []
+            words = " ".join(piece.text.split())
+            if piece.text[:1].isspace() and text and not text.endswith(" "):
+                text += " "
+            text += words + " " * (bool(words) and piece.text[-1:].isspace())
+        else:
+            before, after = pieces[index - 1 : index], pieces[index + 1 : index + 2]
+            left = bool(before) and before[0].text[-1:].isspace()
+            right = bool(after) and after[0].text[:1].isspace()
+            marks.append(Mark(piece, len(text), left, right))
+            if piece.kind == "break" and text and not text.endswith(" "):
+                text += " "
+    return Marked(text.strip(), tuple(marks), tuple(kept))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A word or a punctuation mark of a text, and the piece whose text it is if it stays as it is."""
+
+    start: int
+    end: int
+    piece: Piece | None = None
+
+
+def units_of(text: str, kept: Sequence[Piece] = ()) -> list[Unit]:
+    """Returns the words and punctuation marks of a text; each of the words in `kept` is a single unit."""
+    of_text = {piece.text: piece for piece in kept}
+    literal = "|".join(_whole(word) for word in sorted(of_text, key=len, reverse=True))
+    words = rf"[{NO_SPACES}]|[^\W{NO_SPACES}]+|[^\w\s]"
+    pattern = f"({literal})|{words}" if literal else f"(?!)()|{words}"
+    return [Unit(*match.span(), of_text.get(match.group(1) or "")) for match in re.finditer(pattern, text)]
+
+
+def _whole(word: str) -> str:
+    before = r"(?<!\w)" if re.match(r"\w", word) else ""
+    after = r"(?!\w)" if re.search(r"\w\Z", word) else ""
+    # 7 is not part of 7.5, but may end a sentence.
+    apart = (r"(?<!\d[.,:/-])", r"(?![.,:/-]\d)") if word[:1].isdigit() else ("", "")
+    return f"{apart[0]}{before}{re.escape(word)}{after}{apart[1]}"
+
+
+def source_bounds(source: Marked) -> list[int]:
+    """Returns the number of units before each mark, in non-decreasing order. A unit is never divided."""
+    units = units_of(source.text, source.kept)
+    bounds = [
+        sum(unit.start < mark.position if mark.piece.kind == "close" else unit.end <= mark.position for unit in units)
+        for mark in source.marks
+    ]
+    return list(itertools.accumulate(bounds, max))
+
+
+def diagonal(targets: int, sources: int) -> Float[np.ndarray, "targets sources"]:
+    """Returns weights for texts with the same order of words, where nothing is known about their attention."""
+    places = (np.arange(targets) + 0.5)[:, None] / max(targets, 1) - (np.arange(sources) + 0.5) / max(sources, 1)
+    return np.maximum(1 - np.abs(places) * 2, 0.0)
+
+
+def divide(weights: Float[np.ndarray, "targets sources"], bounds: Sequence[int]) -> list[int] | None:
+    """Returns the number of target units before each mark, given the number of source units before each.
+
+    Parts with source units have at least one target unit, and those without have none. None: there are too few.
+    """
+    targets, sources = weights.shape
+    edges = [0, *bounds, sources]
+    parts = [index for index, (start, end) in enumerate(itertools.pairwise(edges)) if end > start]
+    if len(parts) > targets:
+        return None
+    gains = np.stack([weights[:, edges[part] : edges[part + 1]].sum(axis=1) for part in parts], axis=1)
+    # best[i] is the largest total if the parts so far have the first i units; before[p][i] is where part p begins.
+    best, before = np.full(targets + 1, -np.inf), []
+    best[0] = 0.0
+    for part in range(len(parts)):
+        total = np.concatenate([[0.0], np.cumsum(gains[:, part])])
+        start_values = best - total
+        starts = [0] * (targets + 1)
+        values = np.full(targets + 1, -np.inf)
+        start = 0
+        for end in range(1, targets + 1):
+            start = end - 1 if start_values[end - 1] > start_values[start] else start
+            starts[end], values[end] = start, start_values[start] + total[end]
+        best = values
+        before.append(starts)
+    ends = {}
+    end = targets
+    for part in reversed(range(len(parts))):
+        ends[parts[part]] = end
+        end = before[part][end]
+    done, found = 0, []
+    for part in range(len(bounds)):
+        done = ends.get(part, done)
+        found.append(done)
+    return found
+
+
+def write(
+    target: str,
+    units: Sequence[Unit],
+    marks: Sequence[Mark],
+    bounds: Sequence[int],
+    escape: Callable[[str, bool], str],
+    begins_line: bool,
+) -> str:
+    """Returns the translation with each mark before the unit with the index in `bounds`."""
+    out = ""
+    starts = begins_line
+    for index in range(len(units) + 1):
+        here = [mark for mark, bound in zip(marks, bounds, strict=True) if bound == index]
+        last = units[index - 1].end if index else 0
+        gap = target[last : units[index].start] if index < len(units) else ""
+        following = target[units[index].start] if index < len(units) else ""
+        out = _join(out, here, gap, following)
+        starts = starts or any(mark.piece.kind == "break" for mark in here)
+        if index < len(units):
+            unit = units[index]
+            out += unit.piece.source if unit.piece else escape(target[unit.start : unit.end], starts)
+            starts = False
+    return out
+
+
+def _join(out: str, marks: Sequence[Mark], gap: str, following: str) -> str:
+    """Returns the text so far with marks and white space before the next unit, which begins with `following`."""
+    if not any(mark.piece.kind in ("kept", "single", "break") for mark in marks):
+        closing = "".join(mark.piece.source for mark in itertools.takewhile(_closes, marks))
+        others = "".join(mark.piece.source for mark in itertools.dropwhile(_closes, marks))
+        return f"{out}{closing}{gap}{others}"
+    apart = False  # after the last mark
+    for mark in marks:
+        is_break = mark.piece.kind == "break"
+        if mark.before and out and not is_break and not out[-1].isspace():
+            out += " "
+        out += mark.piece.source
+        apart = mark.after and not is_break
+    wanted = (apart and not _CLOSING.match(following)) or (gap and marks[-1].piece.kind != "open")
+    return f"{out} " if wanted and following and not out[-1].isspace() else out
+
+
+def _closes(mark: Mark) -> bool:
+    return mark.piece.kind == "close"
