@@ -4,14 +4,19 @@ import logging
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
 
 from tfmr.data.corpora.lines import read_lines
 from tfmr.errors import InputError
 from tfmr.translation.rules import WordRules
-from tfmr.translation.words import NO_SPACES, RequiredWord
+from tfmr.translation.word_alignment import Span, best_word, words_of
+from tfmr.translation.words import NO_SPACES
 
 log = logging.getLogger("tfmr")
 
@@ -98,10 +103,38 @@ class Glossary:
             terms.append(Term(sources, targets, *fields[2:]))
         return cls(terms, name)
 
-    def terms_in(self, text: str) -> list[Term]:
-        """Returns the terms that a text contains, in their order in the text, each once."""
-        found = self._pattern.finditer(unicodedata.normalize("NFC", text))
-        return list(dict.fromkeys(self._terms_by_group[(match.lastindex or 1) - 1] for match in found))
+    def uses_in(self, text: str) -> list[tuple[Term, Span]]:
+        """Returns where a text uses which terms, in order. The text must be in the Unicode form NFC."""
+        found = self._pattern.finditer(text)
+        return [(self._terms_by_group[(match.lastindex or 1) - 1], Span(*match.span())) for match in found]
+
+
+class WantedTerm:
+    """The translation of a term, for one search."""
+
+    def __init__(self, term: Term, rules: WordRules):
+        """Builds the tables of the words that the term requires.
+
+        Raises:
+          InputError: if the tokenizer cannot write the translation, or it contains a forbidden word.
+        """
+        forms = [unicodedata.normalize("NFC", form) for form in term.targets]
+        self.name = term.sources[0]
+        self.preferred = forms[0]
+        # The first word of a sentence may begin with a capital letter.
+        self.word = rules.required_word("its translation", list(dict.fromkeys([*forms, *map(capitalised, forms)])))
+        self._pattern = re.compile("|".join(_whole_word(re.escape(f), f) for f in {*forms, *map(capitalised, forms)}))
+
+    def found_in(self, text: str) -> list[Span]:
+        """Returns where a text has one of the forms."""
+        return [Span(*match.span()) for match in self._pattern.finditer(text)]
+
+
+class Use(NamedTuple):
+    """A place in a source where it uses a term."""
+
+    term: WantedTerm
+    span: Span
 
 
 class UsedGlossary:
@@ -111,43 +144,76 @@ class UsedGlossary:
         """Takes the rules of a search, which know the tokenizer and the forbidden words."""
         self._glossary = glossary
         self._rules = rules
-        self._words: dict[Term, RequiredWord | str] = {}
+        self._wanted: dict[Term, WantedTerm | str] = {}
 
-    def required_in(self, text: str, room: int, line: int) -> list[RequiredWord]:
-        """Returns what the output must contain because of the terms in a source.
-
-        A term that cannot be used is left out and reported.
+    def uses_in(self, text: str, room: int, line: int) -> list[Use]:
+        """Returns where a source uses terms. A term that cannot be used is left out and reported.
 
         Args:
-          text: the source.
+          text: the source, in the Unicode form NFC.
           room: the number of tokens that there may be of all required words.
           line: the number of the line, for messages.
         """
         room -= sum(word.tokens_needed for word in self._rules.required)
-        required = []
-        for term in self._glossary.terms_in(text):
-            word = self._word(term)
-            if not isinstance(word, str) and word.tokens_needed > room:
-                word = f"its {word.tokens_needed} tokens do not fit into the output; raise decoding.extra_length"
-            if isinstance(word, str):
-                log.warning("line %d: the glossary's term %r is not used: %s", line, term.sources[0], word)
+        uses, counted = [], set()
+        for term, span in self._glossary.uses_in(text):
+            wanted = self._wanted_term(term)
+            if not isinstance(wanted, str) and term not in counted and wanted.word.tokens_needed > room:
+                wanted = f"its {wanted.word.tokens_needed} tokens do not fit into the output; raise extra_length"
+            if isinstance(wanted, str):
+                log.warning("line %d: the glossary's term %r is not used: %s", line, term.sources[0], wanted)
                 continue
-            room -= word.tokens_needed
-            required.append(word)
-        return required
+            room -= 0 if term in counted else wanted.word.tokens_needed
+            counted.add(term)
+            uses.append(Use(wanted, span))
+        return uses
 
-    def _word(self, term: Term) -> RequiredWord | str:
-        """Returns the tables of a term's translation, or the reason why it cannot be written."""
-        if term not in self._words:
-            forms = [unicodedata.normalize("NFC", form) for form in term.targets]
-            capitalised = [form[0].upper() + form[1:] for form in forms]  # at the beginning of a sentence
+    def _wanted_term(self, term: Term) -> WantedTerm | str:
+        """Returns a term's translation, or the reason why it cannot be written."""
+        if term not in self._wanted:
             try:
-                self._words[term] = self._rules.required_word(
-                    "its translation", list(dict.fromkeys(forms + capitalised))
-                )
+                self._wanted[term] = WantedTerm(term, self._rules)
             except InputError as error:
-                self._words[term] = str(error)
-        return self._words[term]
+                self._wanted[term] = str(error)
+        return self._wanted[term]
+
+
+def next_place(
+    uses: Sequence[Use], source: str, target: str, weights: Float[np.ndarray, "targets sources"], begin: int
+) -> tuple[Use, str] | None:
+    """Returns the next use of a term whose translation is missing, and what the output must begin with instead.
+
+    That is the translation up to the word that gives most attention to the term, and the term's translation. Uses in
+    which that word belongs to the translation already, or comes before the character `begin` of the target, are passed
+    over. None: there are no others.
+
+    Args:
+      uses: the uses of terms that have not been written yet.
+      source, target: the texts.
+      weights: the attention of the words of the target to the words of the source.
+      begin: the length of the beginning of the target that must stay.
+    """
+    words, target_words = words_of(source), words_of(target)
+    places = []
+    for use in uses:
+        inside = [i for i, word in enumerate(words) if use.span.start <= word.start < use.span.end]
+        best = best_word(weights, inside)
+        if best is None:
+            continue
+        at = target_words[best]
+        done = any(form.start <= at.start < form.end for form in use.term.found_in(target))
+        if at.start >= begin and not done:
+            places.append((at.start, use))
+    if not places:
+        return None
+    start, use = min(places, key=lambda place: place[0])
+    written = use.term.preferred if target[:start].strip() else capitalised(use.term.preferred)
+    return use, target[:start] + written
+
+
+def capitalised(text: str) -> str:
+    """Returns a text with its first letter as a capital."""
+    return text[:1].upper() + text[1:]
 
 
 def _key(form: str) -> str:
@@ -159,7 +225,12 @@ def _found_as(form: str) -> str:
     """Returns the regular expression of a form as a whole word."""
     words = r"\s+".join(map(re.escape, form.split(" ")))
     spelled = words if any(map(str.isupper, form)) else f"(?i:{words})"
+    return _whole_word(spelled, form)
+
+
+def _whole_word(pattern: str, text: str) -> str:
+    """Returns a pattern of a text as a whole word in scripts that separate words."""
     apart = rf"[^\W{NO_SPACES}]"
-    before = f"(?<!{apart})" if re.match(apart, form) else ""
-    after = f"(?!{apart})" if re.match(apart, form[-1]) else ""
-    return f"{before}{spelled}{after}"
+    before = f"(?<!{apart})" if re.match(apart, text) else ""
+    after = f"(?!{apart})" if re.match(apart, text[-1]) else ""
+    return f"{before}(?:{pattern}){after}"

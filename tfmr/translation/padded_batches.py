@@ -126,7 +126,7 @@ def _batches_of(
         source[len(indices) :, 0] = EOS_ID  # attention needs at least one token
         limits = np.zeros(rows, np.int32)
         longest_prefix = max(len(sentences[index].prefix) for index in indices)
-        prefix = np.full((rows, next_power_of_two(longest_prefix)), PAD_ID, np.int32)
+        prefix = np.full((rows, padded_width(longest_prefix)), PAD_ID, np.int32)
         for row, index in enumerate(indices):
             sentence = sentences[index]
             source[row, : len(sentence.tokens)] = sentence.tokens

@@ -1,17 +1,17 @@
 """Required and forbidden words and prefixes, translated into the tables that a search follows."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from jax import Array
 
 from tfmr.config import DecodingConfig
 from tfmr.data.blank import is_blank
 from tfmr.data.tokenizer import UNK_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.search.constraints import ForbiddenWords, RequiredWords
-from tfmr.translation.padded_batches import next_power_of_two
 from tfmr.translation.words import (
     Column,
     RequiredWord,
@@ -116,12 +116,15 @@ def forbidden_words(table: WordTable) -> ForbiddenWords:
     return ForbiddenWords(jax.device_put(table.next_state), jax.device_put(table.tokens_to_end()))
 
 
-def required_words(rows: Sequence[Sequence[RequiredWord]], number: int) -> RequiredWords:
+def required_words(
+    rows: Sequence[Sequence[RequiredWord]], number: int, put: Callable[[np.ndarray], Array] = jax.device_put
+) -> RequiredWords:
     """Returns the tables of the words of each row of a batch. They have few sizes, so that few programs are compiled.
 
     Args:
       rows: the words of each row.
       number: the number of rows; those after the given ones have no words.
+      put: moves an array whose first axis is the rows to the devices.
     """
     distinct = {id(word): word for row in rows for word in row}
     nothing = np.zeros((1, 1), np.int32)
@@ -129,11 +132,11 @@ def required_words(rows: Sequence[Sequence[RequiredWord]], number: int) -> Requi
     every_text = RequiredWord(np.zeros(vocab, np.int32), nothing, nothing > 0, nothing[0] - 1, nothing[0], 0)
     tables = [every_text, *distinct.values()]
     places = {key: index for index, key in enumerate(distinct, start=1)}
-    words = np.zeros((number, next_power_of_two(max(map(len, rows)))), np.int32)
+    words = np.zeros((number, _padded(max(map(len, rows)), _FEWEST_WORDS)), np.int32)
     for index, row in enumerate(rows):
         words[index, : len(row)] = [places[id(word)] for word in row]
     return RequiredWords(
-        words=words,
+        words=put(words),
         classes=_stack([table.classes for table in tables], (vocab,)),
         next_state=_stack([table.next_state for table in tables], (_FEWEST_STATES, _FEWEST_CLASSES)),
         breaks=_stack([table.breaks for table in tables], (_FEWEST_STATES, _FEWEST_CLASSES)),
@@ -142,17 +145,21 @@ def required_words(rows: Sequence[Sequence[RequiredWord]], number: int) -> Requi
     )
 
 
-_FEWEST_TABLES, _FEWEST_STATES, _FEWEST_CLASSES = 8, 32, 64
+_FEWEST_WORDS, _FEWEST_TABLES, _FEWEST_STATES, _FEWEST_CLASSES = 2, 16, 32, 64
 
 
-def _stack(arrays: Sequence[np.ndarray], fewest: Sequence[int]) -> np.ndarray:
-    """Stacks arrays, padding each axis to `fewest` or the next power of two. An axis that all share is not padded."""
+def _stack(arrays: Sequence[np.ndarray], fewest: Sequence[int]) -> Array:
+    """Stacks arrays, padding each axis to one of a few sizes, of which `fewest` are the smallest."""
     shape = np.max([array.shape for array in arrays], axis=0)
-    padded = [
-        max(least, next_power_of_two(size)) if size > least else least
-        for size, least in zip(shape, fewest, strict=True)
-    ]
-    stacked = np.zeros((max(_FEWEST_TABLES, next_power_of_two(len(arrays))), *padded), arrays[0].dtype)
+    padded = [_padded(size, least) for size, least in zip(shape, fewest, strict=True)]
+    stacked = np.zeros((_padded(len(arrays), _FEWEST_TABLES), *padded), arrays[0].dtype)
     for index, array in enumerate(arrays):
         stacked[(index, *map(slice, array.shape))] = array
-    return stacked
+    return jax.device_put(stacked)
+
+
+def _padded(size: int, fewest: int) -> int:
+    """Returns the first of `fewest`, 4 * `fewest`, 16 * `fewest`, ... that is large enough."""
+    while fewest < size:
+        fewest *= 4
+    return fewest

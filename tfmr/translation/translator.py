@@ -5,6 +5,7 @@ import functools
 import itertools
 import logging
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,13 +26,14 @@ from tfmr.search.constraints import Constraints, RequiredWords
 from tfmr.search.search import SearchResult
 from tfmr.training.evaluation import between_batches
 from tfmr.translation.alignment import NOT_ALIGNED, Alignment, check_layer_and_head, cross_attention, make_alignment
-from tfmr.translation.glossary import Glossary, UsedGlossary
+from tfmr.translation.glossary import Glossary, Use, UsedGlossary, WantedTerm, next_place
 from tfmr.translation.model_step import Member
 from tfmr.translation.padded_batches import Rows, Sentence, SentenceBatch, make_sentence_batches, output_limit
 from tfmr.translation.pairs import Line, Pair, PairArrays, encode_pairs, run_on_pairs, without_too_long
 from tfmr.translation.rules import WordRules, encode_prefix, required_words
 from tfmr.translation.scoring import NOT_SCORED, Score, log_probs_and_costs, make_score
 from tfmr.translation.search_batch import compiled_part, search_batch
+from tfmr.translation.word_alignment import WordAttention, words_of
 
 log = logging.getLogger("tfmr")
 
@@ -385,22 +387,111 @@ class Translator:
         """Translates lines with their prefixes; `first` is the number of the first line."""
         translations: list[list[Hypothesis]] = [[] for _ in pairs]
         sentences = self._encode(pairs, first)
-        without_terms = {}
         for index, hypotheses in self._searched(sentences, first, number):
             translations[index] = hypotheses
-            if not hypotheses and len(sentences[index].required) > len(self._rules.required):
-                without_terms[index] = sentences[index]._replace(required=self._rules.required)
-                log.warning("line %d: no output contains all its terms of the glossary", self._line(first + index))
-            elif not hypotheses:
-                self._report_empty(first + index)
-        for index, hypotheses in self._searched(without_terms, first, number):
-            translations[index] = hypotheses
             if not hypotheses:
-                self._report_empty(first + index)
+                log.warning(
+                    "line %d: no output satisfies all decoding constraints; its translation is empty",
+                    self._line(first + index),
+                )
+        if self._glossary is not None:
+            self._write_terms(self._glossary, pairs, sentences, translations, first)
         return translations
 
-    def _report_empty(self, line: int) -> None:
-        log.warning("line %d: no output satisfies all decoding constraints; its translation is empty", self._line(line))
+    def _write_terms(
+        self,
+        glossary: UsedGlossary,
+        pairs: list[tuple[str, str]],
+        sentences: dict[int, Sentence],
+        translations: list[list[Hypothesis]],
+        first: int,
+    ) -> None:
+        """Replaces the translations in which the translation of a term is missing.
+
+        The words of a translation up to the one that gives most attention to the term become a prefix, with the term
+        after it, and the rest is searched for anew; one term after the other. A term with no such word, or without
+        which the search ends nevertheless, is required anywhere in the output.
+        """
+        number = max(map(len, translations), default=0)
+        texts = {index: unicodedata.normalize("NFC", pairs[index][0].rstrip("\r\n")) for index in sentences}
+        left = {
+            index: glossary.uses_in(texts[index], sentence.limit - 1 - len(sentence.prefix), self._line(first + index))
+            for index, sentence in sentences.items()
+            if translations[index]
+        }
+        every = {index: list(dict.fromkeys(use.term for use in uses)) for index, uses in left.items()}
+        begins = {index: len(self.tokenizer.decode(sentences[index].prefix)) for index in left}
+        while placed := self._next_terms(left, texts, translations, begins):
+            changed = {}
+            for index, (use, prefix) in placed.items():
+                left[index].remove(use)
+                begins[index] = len(prefix)
+                sentence = self._with_term(sentences[index], use.term, prefix)
+                if sentence:
+                    changed[index] = sentence
+            for index, hypotheses in self._searched(changed, first, number):
+                if hypotheses:
+                    translations[index], sentences[index] = hypotheses, changed[index]
+                else:
+                    left[index] = []
+        self._require_terms(every, sentences, translations, first, number)
+
+    def _next_terms(
+        self,
+        left: dict[int, list[Use]],
+        texts: dict[int, str],
+        translations: list[list[Hypothesis]],
+        begins: dict[int, int],
+    ) -> dict[int, tuple[Use, str]]:
+        """Returns the next term to write in each line, and the prefix with it; see `next_place`."""
+        indices = [index for index, uses in left.items() if uses]
+        if not indices:
+            return {}
+        first_member = copy.copy(self)
+        first_member.members = self.members[:1]
+        alignments = first_member.align([texts[i] for i in indices], [translations[i][0].tokens for i in indices])
+        attention = WordAttention(self.tokenizer)
+        places = {}
+        for index, alignment in zip(indices, alignments, strict=True):
+            source, target = texts[index], translations[index][0].text
+            if alignment.target:
+                weights = attention(alignment, source, target, words_of(source), words_of(target))
+                place = next_place(left[index], source, target, weights, begins[index])
+                places |= {index: place} if place else {}
+        return places
+
+    def _with_term(self, sentence: Sentence, term: WantedTerm, prefix: str) -> Sentence | None:
+        """Returns a sentence whose output begins with a prefix that ends in a term; None if it cannot be written."""
+        try:
+            tokens = [*self.tokenizer.tags.target_ids, *encode_prefix(prefix, self.tokenizer, self._rules, 0)]
+        except InputError:
+            return None
+        if len(tokens) + 1 > sentence.limit:
+            return None
+        return sentence._replace(prefix=tokens, required=(*sentence.required, term.word))
+
+    def _require_terms(
+        self,
+        terms: dict[int, list[WantedTerm]],
+        sentences: dict[int, Sentence],
+        translations: list[list[Hypothesis]],
+        first: int,
+        number: int,
+    ) -> None:
+        """Searches anew for the translations in which a term is still missing, and reports those that stay so."""
+        missing = {}
+        for index, wanted in terms.items():
+            absent = [term for term in wanted if not term.found_in(translations[index][0].text)]
+            if absent:
+                missing[index] = sentences[index]._replace(required=(*self._rules.required, *(t.word for t in wanted)))
+        for index, hypotheses in self._searched(missing, first, number):
+            translations[index] = hypotheses or translations[index]
+            for term in terms[index]:
+                if not term.found_in(translations[index][0].text):
+                    log.warning(
+                        "line %d: no output contains the translation of the glossary's term %r",
+                        *(self._line(first + index), term.name),
+                    )
 
     def _searched(
         self, sentences: dict[int, Sentence], first: int, number: int
@@ -417,20 +508,10 @@ class Translator:
         indices = [index for index, text in enumerate(texts) if not is_blank(text)]
         encoded = self.tokenizer.encode_batch([texts[index] for index in indices])
         return {
-            index: self._with_terms(
-                self._sentence(tokens, pairs[index][1], self._line(first + index)),
-                *(texts[index], self._line(first + index)),
-            )
+            index: self._sentence(tokens, pairs[index][1], self._line(first + index))
             for index, tokens in zip(indices, encoded, strict=True)
             if tokens
         }
-
-    def _with_terms(self, sentence: Sentence, text: str, line: int) -> Sentence:
-        """Returns the sentence with the words that the glossary requires in its output."""
-        if self._glossary is None:
-            return sentence
-        room = sentence.limit - 1 - len(sentence.prefix)
-        return sentence._replace(required=(*sentence.required, *self._glossary.required_in(text, room, line)))
 
     def _line(self, number: int) -> int:
         """Returns the number of a line in messages."""
@@ -507,8 +588,7 @@ class Translator:
     def _required(self, batch: SentenceBatch) -> RequiredWords | None:
         if batch.required is None:
             return None
-        tables = required_words(batch.required, len(batch.limits))
-        return tables._replace(words=self._rows.put(tables.words))
+        return required_words(batch.required, len(batch.limits), self._rows.put)
 
     def _hypotheses(self, result: SearchResult, rows: int) -> Iterator[list[Hypothesis]]:
         """Yields the hypotheses of each of the first `rows` rows."""

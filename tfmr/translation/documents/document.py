@@ -10,7 +10,6 @@ from pathlib import PurePath
 import numpy as np
 from jaxtyping import Float
 
-from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError, require_packages
 from tfmr.translation.documents.html import html_segments
 from tfmr.translation.documents.markdown import markdown_segments
@@ -30,6 +29,7 @@ from tfmr.translation.documents.protected import split_protected
 from tfmr.translation.documents.sentences import split_sentences
 from tfmr.translation.documents.subrip import subrip_segments
 from tfmr.translation.translator import Translator
+from tfmr.translation.word_alignment import WordAttention
 
 log = logging.getLogger("tfmr")
 
@@ -60,6 +60,17 @@ def document_type(name: str | os.PathLike) -> str:
     return kind
 
 
+def check_document(name_or_type: str | os.PathLike, text: str) -> None:
+    """Raises what `translate_document` would raise because of the type or the text."""
+    _segments(name_or_type, text)
+
+
+def _segments(name_or_type: str | os.PathLike, text: str) -> list[Segment]:
+    kind = document_type(name_or_type)
+    require_packages("sentencex", *_PACKAGES[kind], extra="documents", purpose="translate documents")
+    return list(SEGMENTS[kind](text))
+
+
 def translate_document(
     translator: Translator, name_or_type: str | os.PathLike, text: str, *, language: str = "en"
 ) -> str:
@@ -78,9 +89,7 @@ def translate_document(
       InputError: if the type is unknown, or the text is not of that type; or as `Translator.translate`.
       MissingPackage: if a package of `tfmr[documents]` is not installed.
     """
-    kind = document_type(name_or_type)
-    require_packages("sentencex", *_PACKAGES[kind], extra="documents", purpose="translate documents")
-    return "".join(_translated(translator, text, list(SEGMENTS[kind](text)), language))
+    return "".join(_translated(translator, text, _segments(name_or_type, text), language))
 
 
 @dataclass(frozen=True)
@@ -246,16 +255,14 @@ def _weights(
         return found
     needed = [i for i, (_, source, target) in enumerate(translations) if _is_divided(source) and target.strip()]
     alignments = translator.align([translations[i][1].text for i in needed], [translations[i][2] for i in needed])
+    attention = WordAttention(translator.tokenizer)
     for i, alignment in zip(needed, alignments, strict=True):
         _, source, target = translations[i]
         if not alignment.target:
             continue
-        rows = _share(translator.tokenizer, alignment.target, target, units_of(target, source.kept))
-        columns = _share(translator.tokenizer, alignment.source, source.text, units_of(source.text, source.kept))
-        weights = rows.T @ alignment.weights @ columns
-        weights = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
-        # Words without a clear place stay where they are.
-        found[i] = weights + 0.1 * diagonal(*weights.shape)
+        units = units_of(source.text, source.kept), units_of(target, source.kept)
+        weights = attention(alignment, source.text, target, *units)
+        found[i] = weights + 0.01 * diagonal(*weights.shape)  # decides between equal attention
     return found
 
 
@@ -263,21 +270,3 @@ def _is_divided(source: Marked) -> bool:
     """Returns whether a mark stands between two words."""
     number = len(units_of(source.text, source.kept))
     return any(0 < bound < number for bound in source_bounds(source))
-
-
-def _share(
-    tokenizer: Tokenizer, tokens: Sequence[int], text: str, units: Sequence[Unit]
-) -> Float[np.ndarray, "tokens units"]:
-    """Returns the part of each token that belongs to each unit of a text, by counting bytes.
-
-    The tokens may spell the text a little differently, so their lengths are scaled to it. Those without a text, such
-    as EOS, are part of no unit.
-    """
-    pieces = tokenizer.pieces()
-    ends = np.cumsum([len(pieces[token].replace(b" ", b"")) for token in tokens]).astype(float)
-    visible = np.concatenate([[0], np.cumsum([len(c.encode()) * (not c.isspace()) for c in text])])
-    ends *= visible[-1] / max(ends[-1], 1.0)
-    starts = np.concatenate([[0.0], ends[:-1]])
-    unit_starts, unit_ends = visible[[unit.start for unit in units]], visible[[unit.end for unit in units]]
-    shared = np.minimum(ends[:, None], unit_ends) - np.maximum(starts[:, None], unit_starts)
-    return np.maximum(shared, 0.0) / np.maximum(ends - starts, 1e-9)[:, None]

@@ -9,12 +9,13 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from tfmr.translation.documents.pieces import Piece
-from tfmr.translation.words import NO_SPACES
+from tfmr.translation.word_alignment import WORD
 
 _CLOSING = re.compile(r"[.,;:!?%)\]}\u00bb\u201c\u201d\u2019\u3002\uff0c]")
 
@@ -67,8 +68,7 @@ def marked(pieces: Sequence[Piece], with_kept: bool) -> Marked:
     return Marked(text.strip(), tuple(marks), tuple(kept))
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """A word or a punctuation mark of a text, and the piece whose text it is if it stays as it is."""
 
     start: int
@@ -80,8 +80,7 @@ def units_of(text: str, kept: Sequence[Piece] = ()) -> list[Unit]:
     """Returns the words and punctuation marks of a text; each of the words in `kept` is a single unit."""
     of_text = {piece.text: piece for piece in kept}
     literal = "|".join(_whole(word) for word in sorted(of_text, key=len, reverse=True))
-    words = rf"[{NO_SPACES}]|[^\W{NO_SPACES}]+|[^\w\s]"
-    pattern = f"({literal})|{words}" if literal else f"(?!)()|{words}"
+    pattern = f"({literal})|{WORD}" if literal else f"(?!)()|{WORD}"
     return [Unit(*match.span(), of_text.get(match.group(1) or "")) for match in re.finditer(pattern, text)]
 
 

@@ -1,7 +1,9 @@
 """Division of a segment into sentences, by the `sentencex` library."""
 
+import importlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from tfmr.translation.documents.pieces import Piece
 from tfmr.translation.documents.protected import cut
@@ -37,11 +39,11 @@ def split_sentences(
 
 def _ends(pieces: Sequence[Piece], language: str) -> list[int]:
     """Returns the position after each sentence but the last, in the text of all pieces."""
-    import sentencex
+    segment: Any = importlib.import_module("sentencex").segment  # its types are not declared
 
     # A full stop within a placeholder or an address does not end a sentence.
     text = "".join("x" * len(piece.text) if _hides_stops(piece) else piece.text for piece in pieces)
-    parts = sentencex.segment(language, text)
+    parts = segment(language, text)
     if "".join(parts) != text:
         return []
     ends = list(itertools.accumulate(map(len, parts)))[:-1]
