@@ -194,10 +194,11 @@ def next_place(
       begin: the length of the beginning of the target that must stay.
     """
     words, target_words = words_of(source), words_of(target)
+    is_word = np.array([target[word.start].isalnum() for word in target_words])
     places = []
     for use in uses:
         inside = [i for i, word in enumerate(words) if use.span.start <= word.start < use.span.end]
-        best = best_word(weights, inside)
+        best = best_word(weights * is_word[:, None], inside)
         if best is None:
             continue
         at = target_words[best]

@@ -151,7 +151,7 @@ _FEWEST_WORDS, _FEWEST_TABLES, _FEWEST_STATES, _FEWEST_CLASSES = 2, 16, 32, 64
 def _stack(arrays: Sequence[np.ndarray], fewest: Sequence[int]) -> Array:
     """Stacks arrays, padding each axis to one of a few sizes, of which `fewest` are the smallest."""
     shape = np.max([array.shape for array in arrays], axis=0)
-    padded = [_padded(size, least) for size, least in zip(shape, fewest, strict=True)]
+    padded = [_padded(int(size), least) for size, least in zip(shape, fewest, strict=True)]
     stacked = np.zeros((_padded(len(arrays), _FEWEST_TABLES), *padded), arrays[0].dtype)
     for index, array in enumerate(arrays):
         stacked[(index, *map(slice, array.shape))] = array

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -22,20 +22,6 @@ class Span(NamedTuple):
     end: int
 
 
-class Extent(Protocol):
-    """Whatever is a part of a text, such as a `Span`."""
-
-    @property
-    def start(self) -> int:
-        """The number of characters before it."""
-        ...
-
-    @property
-    def end(self) -> int:
-        """The number of characters up to its end."""
-        ...
-
-
 def words_of(text: str) -> list[Span]:
     """Returns the words and punctuation marks of a text."""
     return [Span(*match.span()) for match in re.finditer(WORD, text)]
@@ -49,7 +35,7 @@ class WordAttention:
         self._sizes = np.array([len(piece.replace(b" ", b"")) for piece in tokenizer.pieces()])
 
     def __call__(
-        self, alignment: Alignment, source: str, target: str, words: Sequence[Extent], target_words: Sequence[Extent]
+        self, alignment: Alignment, source: str, target: str, words: Sequence[Span], target_words: Sequence[Span]
     ) -> Float[np.ndarray, "targets sources"]:
         """Returns, for each word of the target, the parts of its attention that the words of the source receive.
 
@@ -63,7 +49,7 @@ class WordAttention:
         weights = rows.T @ alignment.weights @ columns
         return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
 
-    def _shares(self, tokens: Sequence[int], text: str, words: Sequence[Extent]) -> Float[np.ndarray, "tokens words"]:
+    def _shares(self, tokens: Sequence[int], text: str, words: Sequence[Span]) -> Float[np.ndarray, "tokens words"]:
         """Returns the part of each token that belongs to each word of a text, by counting bytes.
 
         The tokens may spell the text a little differently, so their lengths are scaled to it. Those without a text,

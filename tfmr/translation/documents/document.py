@@ -29,7 +29,7 @@ from tfmr.translation.documents.protected import split_protected
 from tfmr.translation.documents.sentences import split_sentences
 from tfmr.translation.documents.subrip import subrip_segments
 from tfmr.translation.translator import Translator
-from tfmr.translation.word_alignment import WordAttention
+from tfmr.translation.word_alignment import Span, WordAttention
 
 log = logging.getLogger("tfmr")
 
@@ -221,14 +221,16 @@ def _written(
         log.warning("line %d: has no translation, and stays as it is: %.60s", sentence.line, source.text)
         return sentence.source
     units = _in_order(units, source)
+    sources = units_of(source.text, source.kept)
+    is_word = [unit.piece is not None or source.text[unit.start].isalnum() for unit in sources]
     if weights is None:
-        weights = diagonal(len(units), len(units_of(source.text, source.kept)))
+        weights = diagonal(len(units), len(sources))
     marks, bounds = source.marks, source_bounds(source)
-    places = divide(weights, bounds)
+    places = divide(weights, bounds, is_word)
     if places is None:  # a line break becomes a space
         pairs = [(mark, bound) for mark, bound in zip(marks, bounds, strict=True) if mark.piece.kind != "break"]
         marks, bounds = [mark for mark, _ in pairs], [bound for _, bound in pairs]
-        places = divide(weights, bounds)
+        places = divide(weights, bounds, is_word)
     if places is None:
         log.warning(
             "line %d: its translation has too few words for its markup, and it stays as it is: %.60s",
@@ -260,8 +262,8 @@ def _weights(
         _, source, target = translations[i]
         if not alignment.target:
             continue
-        units = units_of(source.text, source.kept), units_of(target, source.kept)
-        weights = attention(alignment, source.text, target, *units)
+        spans = [[Span(unit.start, unit.end) for unit in units_of(text, source.kept)] for text in (source.text, target)]
+        weights = attention(alignment, source.text, target, *spans)
         found[i] = weights + 0.01 * diagonal(*weights.shape)  # decides between equal attention
     return found
 

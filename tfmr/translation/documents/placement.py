@@ -5,6 +5,7 @@ divide the source into parts, and the translation is divided into as many: so th
 translation give most attention to the words of the same part of the source.
 """
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from jaxtyping import Float
 from tfmr.translation.documents.pieces import Piece
 from tfmr.translation.word_alignment import WORD
 
-_CLOSING = re.compile(r"[.,;:!?%)\]}\u00bb\u201c\u201d\u2019\u3002\uff0c]")
+_CLOSING = re.compile(r"[.,;:!?)\]}\u00bb\u201c\u201d\u2019\u3002\uff0c]")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ def marked(pieces: Sequence[Piece], with_kept: bool) -> Marked:
         if piece.kind == "text" or (piece.kind == "kept" and with_kept):
             kept += [piece] if piece.kind == "kept" else []
             words = " ".join(piece.text.split())
+            left_out = index and pieces[index - 1].kind == "kept" and not with_kept
+            if left_out and _CLOSING.match(piece.text) and text.endswith(" "):
+                text = text[:-1]
             if piece.text[:1].isspace() and text and not text.endswith(" "):
                 text += " "
             text += words + " " * (bool(words) and piece.text[-1:].isspace())
@@ -65,7 +69,9 @@ def marked(pieces: Sequence[Piece], with_kept: bool) -> Marked:
             marks.append(Mark(piece, len(text), left, right))
             if piece.kind == "break" and text and not text.endswith(" "):
                 text += " "
-    return Marked(text.strip(), tuple(marks), tuple(kept))
+    text = text.strip()
+    marks = [dataclasses.replace(mark, position=min(mark.position, len(text))) for mark in marks]
+    return Marked(text, tuple(marks), tuple(kept))
 
 
 class Unit(NamedTuple):
@@ -103,46 +109,64 @@ def source_bounds(source: Marked) -> list[int]:
 
 
 def diagonal(targets: int, sources: int) -> Float[np.ndarray, "targets sources"]:
-    """Returns weights for texts with the same order of words, where nothing is known about their attention."""
-    places = (np.arange(targets) + 0.5)[:, None] / max(targets, 1) - (np.arange(sources) + 0.5) / max(sources, 1)
-    return np.maximum(1 - np.abs(places) * 2, 0.0)
+    """Returns weights for texts with the same order of words: how much each target unit overlaps with each source unit.
+
+    Both texts are stretched to the same length.
+    """
+    starts, edges = np.arange(targets)[:, None] / max(targets, 1), np.arange(sources) / max(sources, 1)
+    ends = np.minimum(starts + 1 / max(targets, 1), edges + 1 / max(sources, 1))
+    return np.maximum(ends - np.maximum(starts, edges), 0.0) * targets
 
 
-def divide(weights: Float[np.ndarray, "targets sources"], bounds: Sequence[int]) -> list[int] | None:
+def divide(
+    weights: Float[np.ndarray, "targets sources"], bounds: Sequence[int], is_word: Sequence[bool]
+) -> list[int] | None:
     """Returns the number of target units before each mark, given the number of source units before each.
 
-    Parts with source units have at least one target unit, and those without have none. None: there are too few.
+    Of all divisions, this is the one in which the units of each part of the target have the largest sum of weights
+    for the units of the same part of the source. Parts of the source with words have at least one unit in the target,
+    and those without any units have none. None: the target has too few units.
+
+    Args:
+      weights: the attention of each unit of the target to each unit of the source.
+      bounds: the number of source units before each mark, in non-decreasing order.
+      is_word: whether each unit of the source is a word, not a punctuation mark.
     """
     targets, sources = weights.shape
-    edges = [0, *bounds, sources]
-    parts = [index for index, (start, end) in enumerate(itertools.pairwise(edges)) if end > start]
-    if len(parts) > targets:
+    edges = list(itertools.pairwise([0, *bounds, sources]))
+    best = np.array([0.0] + [-np.inf] * targets)  # the largest sum if the parts so far have the first i units
+    begins = []
+    for start, end in edges:
+        least = int(any(is_word[start:end])) if end > start else 0
+        most = targets if end > start else 0
+        best, begin = _with_part(best, weights[:, start:end].sum(axis=1), least, most)
+        begins.append(begin)
+    if best[targets] == -np.inf:
         return None
-    gains = np.stack([weights[:, edges[part] : edges[part + 1]].sum(axis=1) for part in parts], axis=1)
-    # best[i] is the largest total if the parts so far have the first i units; before[p][i] is where part p begins.
-    best, before = np.full(targets + 1, -np.inf), []
-    best[0] = 0.0
-    for part in range(len(parts)):
-        total = np.concatenate([[0.0], np.cumsum(gains[:, part])])
-        start_values = best - total
-        starts = [0] * (targets + 1)
-        values = np.full(targets + 1, -np.inf)
-        start = 0
-        for end in range(1, targets + 1):
-            start = end - 1 if start_values[end - 1] > start_values[start] else start
-            starts[end], values[end] = start, start_values[start] + total[end]
-        best = values
-        before.append(starts)
-    ends = {}
-    end = targets
-    for part in reversed(range(len(parts))):
-        ends[parts[part]] = end
-        end = before[part][end]
-    done, found = 0, []
-    for part in range(len(bounds)):
-        done = ends.get(part, done)
-        found.append(done)
-    return found
+    found, end = [], targets
+    for begin in reversed(begins):
+        end = begin[end]
+        found.append(end)
+    return found[-2::-1]  # where each part but the first begins
+
+
+def _with_part(
+    best: Float[np.ndarray, " ends"], gains: Float[np.ndarray, " targets"], least: int, most: int
+) -> tuple[Float[np.ndarray, " ends"], list[int]]:
+    """Returns the largest sums with one more part, and where the part begins for each of its ends.
+
+    The part has at least `least` units, 0 or 1, and at most `most`, 0 or all.
+    """
+    if most == 0:
+        return best, list(range(len(best)))
+    total = np.concatenate([[0.0], np.cumsum(gains)])
+    values, begins, begin = np.full(len(best), -np.inf), [0] * len(best), 0
+    for end in range(least, len(best)):
+        newest = end - least
+        if best[newest] - total[newest] > best[begin] - total[begin]:
+            begin = newest
+        begins[end], values[end] = begin, best[begin] - total[begin] + total[end]
+    return values, begins
 
 
 def write(
@@ -165,9 +189,21 @@ def write(
         starts = starts or any(mark.piece.kind == "break" for mark in here)
         if index < len(units):
             unit = units[index]
-            out += unit.piece.source if unit.piece else escape(target[unit.start : unit.end], starts)
+            # A number at the beginning of a line can be markup.
+            as_it_is = unit.piece and not (starts and unit.piece.text[0].isdigit())
+            out += unit.piece.source if unit.piece and as_it_is else _escaped(target, unit, escape, starts)
             starts = False
     return out
+
+
+_NEAR = 40
+
+
+def _escaped(target: str, unit: Unit, escape: Callable[[str, bool], str], starts: bool) -> str:
+    """Returns a unit as the document writes it, which may depend on what follows."""
+    following = target[unit.end : unit.end + _NEAR]
+    both, rest = escape(target[unit.start : unit.end] + following, starts), escape(following, False)
+    return both[: len(both) - len(rest)]
 
 
 def _join(out: str, marks: Sequence[Mark], gap: str, following: str) -> str:
