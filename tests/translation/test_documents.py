@@ -298,18 +298,16 @@ def test_the_best_division_is_the_best_of_all():
         bounds = sorted(draw.choices(range(sources + 1), k=draw.randint(1, 3)))
         edges = [0, *bounds, sources]
 
-        is_word = [draw.random() < 0.8 for _ in range(sources)]
-
-        def total(cuts, edges=edges, is_word=is_word, weights=weights, targets=targets):
+        def total(cuts, edges=edges, weights=weights, targets=targets):
             ends = [0, *cuts, targets]
             parts = list(zip(itertools.pairwise(ends), itertools.pairwise(edges), strict=True))
-            if any((b > a and d == c) or (b == a and any(is_word[c:d])) for (a, b), (c, d) in parts):
+            if any((b > a) != (d > c) for (a, b), (c, d) in parts):
                 return None
             return sum(weights[a:b, c:d].sum() for (a, b), (c, d) in parts)
 
         every = itertools.combinations_with_replacement(range(targets + 1), len(bounds))
         possible = {cuts: value for cuts in every if (value := total(cuts)) is not None}
-        found = divide(weights, bounds, is_word)
+        found = divide(weights, bounds)
         assert (found is None) == (not possible)
         if found is not None:
             assert total(found) == pytest.approx(max(possible.values()))

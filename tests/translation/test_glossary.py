@@ -18,7 +18,7 @@ from tfmr.translation.rules import WordRules
 from tfmr.translation.word_alignment import WordAttention, words_of
 
 LETTERS = "abcdeABCDE "
-LINES = ["abc de", "c", "dead bee", "bad cab de", ""]
+LINES = ["abc de", "c", "dead bee", "bad cab de"]
 BEAM = DecodingConfig(beam_size=3, extra_length=8, min_length=6, batch_size=4)
 
 
@@ -92,15 +92,8 @@ def test_translations_contain_the_terms_of_their_own_lines(translator, plain):
 def test_terms_that_cannot_be_used_are_reported(translator, plain, caplog):
     terms = glossary("de\tKäse", "c\tbed", f"bee\t{'abcde ' * 20}")
     with caplog.at_level(logging.WARNING, "tfmr"):
-        texts = translator.with_line_numbers([11, 12, 13, 14, 15]).with_glossary(terms).translate(LINES)
-    assert [text == without for text, without in zip(texts, plain, strict=True)] == [
-        True,
-        False,
-        True,
-        False,
-        True,
-        True,
-    ]
+        texts = translator.with_line_numbers([11, 12, 13, 14]).with_glossary(terms).translate(LINES)
+    assert [text == without for text, without in zip(texts, plain, strict=True)] == [True, False, True, True]
     unwritable = "the glossary's term 'de' is not used: its translation 'Käse': cannot be written because the tokenizer"
     starts = [
         f"line 11: {unwritable} does not know 'K', 'ä', 's'",

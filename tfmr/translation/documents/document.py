@@ -17,10 +17,10 @@ from tfmr.translation.documents.pieces import Piece, Segment, has_letters
 from tfmr.translation.documents.placement import (
     Marked,
     Unit,
+    bounds_of,
     diagonal,
-    divide,
     marked,
-    source_bounds,
+    place,
     units_of,
     write,
 )
@@ -221,16 +221,13 @@ def _written(
         log.warning("line %d: has no translation, and stays as it is: %.60s", sentence.line, source.text)
         return sentence.source
     units = _in_order(units, source)
-    sources = units_of(source.text, source.kept)
-    is_word = [unit.piece is not None or source.text[unit.start].isalnum() for unit in sources]
     if weights is None:
-        weights = diagonal(len(units), len(sources))
-    marks, bounds = source.marks, source_bounds(source)
-    places = divide(weights, bounds, is_word)
+        weights = diagonal(len(units), len(units_of(source.text, source.kept)))
+    marks = source.marks
+    places = place(source, target, units, weights, marks)
     if places is None:  # a line break becomes a space
-        pairs = [(mark, bound) for mark, bound in zip(marks, bounds, strict=True) if mark.piece.kind != "break"]
-        marks, bounds = [mark for mark, _ in pairs], [bound for _, bound in pairs]
-        places = divide(weights, bounds, is_word)
+        marks = [mark for mark in marks if mark.piece.kind != "break"]
+        places = place(source, target, units, weights, marks)
     if places is None:
         log.warning(
             "line %d: its translation has too few words for its markup, and it stays as it is: %.60s",
@@ -271,4 +268,4 @@ def _weights(
 def _is_divided(source: Marked) -> bool:
     """Returns whether a mark stands between two words."""
     number = len(units_of(source.text, source.kept))
-    return any(0 < bound < number for bound in source_bounds(source))
+    return any(0 < bound < number for bound in bounds_of(source, units_of(source.text, source.kept)))

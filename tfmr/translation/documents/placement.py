@@ -98,9 +98,13 @@ def _whole(word: str) -> str:
     return f"{apart[0]}{before}{re.escape(word)}{after}{apart[1]}"
 
 
-def source_bounds(source: Marked) -> list[int]:
+def is_word(text: str, unit: Unit) -> bool:
+    """Returns whether a unit of a text is not a punctuation mark."""
+    return unit.piece is not None or text[unit.start].isalnum()
+
+
+def bounds_of(source: Marked, units: Sequence[Unit]) -> list[int]:
     """Returns the number of units before each mark, in non-decreasing order. A unit is never divided."""
-    units = units_of(source.text, source.kept)
     bounds = [
         sum(unit.start < mark.position if mark.piece.kind == "close" else unit.end <= mark.position for unit in units)
         for mark in source.marks
@@ -118,28 +122,21 @@ def diagonal(targets: int, sources: int) -> Float[np.ndarray, "targets sources"]
     return np.maximum(ends - np.maximum(starts, edges), 0.0) * targets
 
 
-def divide(
-    weights: Float[np.ndarray, "targets sources"], bounds: Sequence[int], is_word: Sequence[bool]
-) -> list[int] | None:
-    """Returns the number of target units before each mark, given the number of source units before each.
+def divide(weights: Float[np.ndarray, "targets sources"], bounds: Sequence[int]) -> list[int] | None:
+    """Returns the number of target words before each mark, given the number of source words before each.
 
-    Of all divisions, this is the one in which the units of each part of the target have the largest sum of weights
-    for the units of the same part of the source. Parts of the source with words have at least one unit in the target,
-    and those without any units have none. None: the target has too few units.
-
-    Args:
-      weights: the attention of each unit of the target to each unit of the source.
-      bounds: the number of source units before each mark, in non-decreasing order.
-      is_word: whether each unit of the source is a word, not a punctuation mark.
+    Of all divisions, this is the one in which the words of each part of the target have the largest sum of weights
+    for the words of the same part of the source. Parts with words in the source have at least one word in the target,
+    and other parts have none. None: the target has too few words.
     """
     targets, sources = weights.shape
     edges = list(itertools.pairwise([0, *bounds, sources]))
-    best = np.array([0.0] + [-np.inf] * targets)  # the largest sum if the parts so far have the first i units
+    best = np.array([0.0] + [-np.inf] * targets)  # the largest sum if the parts so far have the first i words
     begins = []
     for start, end in edges:
-        least = int(any(is_word[start:end])) if end > start else 0
-        most = targets if end > start else 0
-        best, begin = _with_part(best, weights[:, start:end].sum(axis=1), least, most)
+        begin = list(range(len(best)))
+        if end > start:
+            best, begin = _with_part(best, weights[:, start:end].sum(axis=1))
         begins.append(begin)
     if best[targets] == -np.inf:
         return None
@@ -151,22 +148,46 @@ def divide(
 
 
 def _with_part(
-    best: Float[np.ndarray, " ends"], gains: Float[np.ndarray, " targets"], least: int, most: int
+    best: Float[np.ndarray, " ends"], gains: Float[np.ndarray, " targets"]
 ) -> tuple[Float[np.ndarray, " ends"], list[int]]:
-    """Returns the largest sums with one more part, and where the part begins for each of its ends.
-
-    The part has at least `least` units, 0 or 1, and at most `most`, 0 or all.
-    """
-    if most == 0:
-        return best, list(range(len(best)))
+    """Returns the largest sums with one more part of at least one word, and where it begins for each of its ends."""
     total = np.concatenate([[0.0], np.cumsum(gains)])
     values, begins, begin = np.full(len(best), -np.inf), [0] * len(best), 0
-    for end in range(least, len(best)):
-        newest = end - least
-        if best[newest] - total[newest] > best[begin] - total[begin]:
-            begin = newest
+    for end in range(1, len(best)):
+        if best[end - 1] - total[end - 1] > best[begin] - total[begin]:
+            begin = end - 1
         begins[end], values[end] = begin, best[begin] - total[begin] + total[end]
     return values, begins
+
+
+def place(
+    source: Marked,
+    target: str,
+    units: Sequence[Unit],
+    weights: Float[np.ndarray, "targets sources"],
+    marks: Sequence[Mark],
+) -> list[int] | None:
+    """Returns the number of units of the target before each mark; None if the target has too few words.
+
+    The weights are of all units; punctuation does not count. A mark stands before or after the punctuation between two
+    words as it does in the source.
+    """
+    sources = units_of(source.text, source.kept)
+    words = [index for index, unit in enumerate(units) if is_word(target, unit)]
+    source_words = [index for index, unit in enumerate(sources) if is_word(source.text, unit)]
+    marked_source = dataclasses.replace(source, marks=tuple(marks))
+    places = divide(
+        weights[np.ix_(words, source_words)], bounds_of(marked_source, [sources[index] for index in source_words])
+    )
+    if places is None:
+        return None
+    found = []
+    for mark, bound, number in zip(marks, bounds_of(marked_source, sources), places, strict=True):
+        first = words[number - 1] + 1 if number else 0
+        last = words[number] if number < len(words) else len(units)
+        follows_punctuation = bound > 0 and not is_word(source.text, sources[bound - 1])
+        found.append(last if follows_punctuation or mark.piece.kind in ("open", "break") else first)
+    return list(itertools.accumulate(found, max))
 
 
 def write(
@@ -215,10 +236,12 @@ def _join(out: str, marks: Sequence[Mark], gap: str, following: str) -> str:
     apart = False  # after the last mark
     for mark in marks:
         is_break = mark.piece.kind == "break"
-        if mark.before and out and not is_break and not out[-1].isspace():
+        joins = mark.piece.kind == "kept" and out[-1:].isalnum() and mark.piece.source[0].isalnum()
+        if (mark.before or joins) and out and not is_break and not out[-1].isspace():
             out += " "
         out += mark.piece.source
         apart = mark.after and not is_break
+    apart = apart or (out[-1:].isalnum() and following.isalnum() and marks[-1].piece.kind == "kept")
     wanted = (apart and not _CLOSING.match(following)) or (gap and marks[-1].piece.kind != "open")
     return f"{out} " if wanted and following and not out[-1].isspace() else out
 
