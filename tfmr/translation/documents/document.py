@@ -1,6 +1,7 @@
 """Translation of whole documents."""
 
 import collections
+import itertools
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -77,7 +78,7 @@ def translate_document(
     """Returns a document with its text translated, and everything else as it is.
 
     A sentence that cannot be translated stays as it is, and a warning with its line is logged: if it has too many
-    tokens, if no output satisfies the rules of decoding, or if the translation has fewer words than the markup needs.
+    tokens, or if no output satisfies the rules of decoding.
 
     Args:
       translator: a `Translator`. For an ensemble, markup is placed as if the order of words did not change.
@@ -128,19 +129,18 @@ def _parts(segment: Segment, language: str, line: int) -> Iterator[str | _Senten
     ]
     begins_line = True
     for sentence in split_sentences(pieces, language, segment.escape):
-        before, inner, after = _without_space(sentence, segment.escape)
-        for part in (before, inner, after):
+        for part, translatable in _trimmed(sentence, segment.escape):
             source = "".join(piece.source for piece in part)
-            translatable = part is inner and any(has_letters(p.text) for p in part if p.kind == "text")
             yield _Sentence(tuple(part), line, segment.escape, begins_line) if translatable else source
             line += source.count("\n")
             begins_line = source.rstrip(" \t").endswith("\n") if source.strip(" \t") else begins_line
 
 
-def _without_space(
-    sentence: Sequence[Piece], escape: Callable[[str, bool], str]
-) -> tuple[list[Piece], list[Piece], list[Piece]]:
-    """Returns the white space before a sentence, the sentence, and the white space after it."""
+def _trimmed(sentence: Sequence[Piece], escape: Callable[[str, bool], str]) -> tuple[tuple[list[Piece], bool], ...]:
+    """Returns the white space before a sentence, the sentence, and the white space after it.
+
+    Beside each stands whether it has letters to translate.
+    """
     pieces, before, after = list(sentence), [], []
     while pieces and pieces[0].kind in ("text", "break") and not pieces[0].text.strip():
         before.append(pieces.pop(0))
@@ -152,7 +152,8 @@ def _without_space(
     if pieces and pieces[-1].kind == "text":
         pieces[-1], space = _split_space(pieces[-1], len(pieces[-1].text.rstrip()), escape)
         after.insert(0, space)
-    return before, pieces, after
+    has_text = any(has_letters(piece.text) for piece in pieces if piece.kind == "text")
+    return (before, False), (pieces, has_text), (after, False)
 
 
 def _split_space(piece: Piece, at: int, escape: Callable[[str, bool], str]) -> tuple[Piece, Piece]:
@@ -167,9 +168,10 @@ def _translate(translator: Translator, sentences: Sequence[_Sentence]) -> list[s
     """Returns the translation of each sentence, with its markup.
 
     The model is first given sentences with the words that must not change. Sentences in whose translations these are
-    not all found are translated without them.
+    not all found are translated without them. Where a translation has fewer words than the markup needs, the parts
+    between the markup are translated one by one.
     """
-    written: dict[int, str] = {}
+    written: dict[int, str | None] = {}
     for with_kept in (True, False):
         left = [index for index in range(len(sentences)) if index not in written]
         tried = [(index, marked(sentences[index].pieces, with_kept)) for index in left]
@@ -185,7 +187,25 @@ def _translate(translator: Translator, sentences: Sequence[_Sentence]) -> list[s
         for (index, source, target), weights in zip(copied, _weights(translator, copied), strict=True):
             written[index] = _written(sentences[index], source, target, weights)
         written |= {index: sentences[index].source for index in last if index not in written}
-    return [written[index] for index in range(len(sentences))]
+    short = {index: list(_parts_between_marks(sentences[index])) for index, text in written.items() if text is None}
+    parts = [part for parts in short.values() for part in parts if isinstance(part, _Sentence)]
+    translations = iter(_translate(translator, parts) if parts else [])
+    for index, parts in short.items():
+        written[index] = "".join(next(translations) if isinstance(part, _Sentence) else part for part in parts)
+    return [written[index] or "" for index in range(len(sentences))]
+
+
+def _parts_between_marks(sentence: _Sentence) -> Iterator[str | _Sentence]:
+    """Yields the texts between the marks of a sentence as sentences of their own, and everything else as it is."""
+    begins_line = sentence.begins_line
+    for is_mark, group in itertools.groupby(sentence.pieces, key=lambda piece: piece.is_mark):
+        for part, is_text in _trimmed(list(group), sentence.escape):
+            source = "".join(piece.source for piece in part)
+            if is_text and not is_mark:
+                yield _Sentence(tuple(part), sentence.line, sentence.escape, begins_line)
+            else:
+                yield source
+            begins_line = source.endswith("\n") if source else begins_line
 
 
 def _fitting(
@@ -214,8 +234,8 @@ def _has_kept(source: Marked, target: str) -> bool:
 
 def _written(
     sentence: _Sentence, source: Marked, target: str, weights: Float[np.ndarray, "targets sources"] | None
-) -> str:
-    """Returns a translation as the document writes it."""
+) -> str | None:
+    """Returns a translation as the document writes it; None if it has too few words for the markup."""
     units = units_of(target, source.kept)
     if not units:
         log.warning("line %d: has no translation, and stays as it is: %.60s", sentence.line, source.text)
@@ -223,18 +243,12 @@ def _written(
     units = _in_order(units, source)
     if weights is None:
         weights = diagonal(len(units), len(units_of(source.text, source.kept)))
-    marks = source.marks
-    places = place(source, target, units, weights, marks)
-    if places is None:  # a line break becomes a space
-        marks = [mark for mark in marks if mark.piece.kind != "break"]
-        places = place(source, target, units, weights, marks)
-    if places is None:
-        log.warning(
-            "line %d: its translation has too few words for its markup, and it stays as it is: %.60s",
-            *(sentence.line, source.text),
-        )
-        return sentence.source
-    return write(target, units, marks, places, sentence.escape, sentence.begins_line)
+    places = place(source, target, units, weights)
+    return (
+        write(target, units, source.marks, places, sentence.escape, sentence.begins_line)
+        if places is not None
+        else None
+    )
 
 
 def _in_order(units: Sequence[Unit], source: Marked) -> list[Unit]:

@@ -122,21 +122,27 @@ def diagonal(targets: int, sources: int) -> Float[np.ndarray, "targets sources"]
     return np.maximum(ends - np.maximum(starts, edges), 0.0) * targets
 
 
-def divide(weights: Float[np.ndarray, "targets sources"], bounds: Sequence[int]) -> list[int] | None:
-    """Returns the number of target words before each mark, given the number of source words before each.
+def divide(
+    weights: Float[np.ndarray, "targets sources"], bounds: Sequence[int], words: Sequence[bool]
+) -> list[int] | None:
+    """Returns the number of target words before each mark, given the number of source units before each.
 
     Of all divisions, this is the one in which the words of each part of the target have the largest sum of weights
-    for the words of the same part of the source. Parts with words in the source have at least one word in the target,
-    and other parts have none. None: the target has too few words.
+    for the units of the same part of the source. Parts with words in the source have at least one word in the target,
+    and those without any units have none. None: the target has too few words.
+
+    Args:
+      weights: the attention of each word of the target to each unit of the source.
+      bounds: the number of source units before each mark, in non-decreasing order.
+      words: whether each unit of the source is a word.
     """
     targets, sources = weights.shape
-    edges = list(itertools.pairwise([0, *bounds, sources]))
     best = np.array([0.0] + [-np.inf] * targets)  # the largest sum if the parts so far have the first i words
     begins = []
-    for start, end in edges:
+    for start, end in itertools.pairwise([0, *bounds, sources]):
         begin = list(range(len(best)))
         if end > start:
-            best, begin = _with_part(best, weights[:, start:end].sum(axis=1))
+            best, begin = _with_part(best, weights[:, start:end].sum(axis=1), int(any(words[start:end])))
         begins.append(begin)
     if best[targets] == -np.inf:
         return None
@@ -148,44 +154,42 @@ def divide(weights: Float[np.ndarray, "targets sources"], bounds: Sequence[int])
 
 
 def _with_part(
-    best: Float[np.ndarray, " ends"], gains: Float[np.ndarray, " targets"]
+    best: Float[np.ndarray, " ends"], gains: Float[np.ndarray, " targets"], least: int
 ) -> tuple[Float[np.ndarray, " ends"], list[int]]:
-    """Returns the largest sums with one more part of at least one word, and where it begins for each of its ends."""
+    """Returns the largest sums with one more part, and where the part begins for each of its ends.
+
+    The part has at least `least` words, 0 or 1.
+    """
     total = np.concatenate([[0.0], np.cumsum(gains)])
     values, begins, begin = np.full(len(best), -np.inf), [0] * len(best), 0
-    for end in range(1, len(best)):
-        if best[end - 1] - total[end - 1] > best[begin] - total[begin]:
-            begin = end - 1
+    for end in range(least, len(best)):
+        newest = end - least
+        if best[newest] - total[newest] > best[begin] - total[begin]:
+            begin = newest
         begins[end], values[end] = begin, best[begin] - total[begin] + total[end]
     return values, begins
 
 
 def place(
-    source: Marked,
-    target: str,
-    units: Sequence[Unit],
-    weights: Float[np.ndarray, "targets sources"],
-    marks: Sequence[Mark],
+    source: Marked, target: str, units: Sequence[Unit], weights: Float[np.ndarray, "targets sources"]
 ) -> list[int] | None:
     """Returns the number of units of the target before each mark; None if the target has too few words.
 
-    The weights are of all units; punctuation does not count. A mark stands before or after the punctuation between two
-    words as it does in the source.
+    The weights are of all units. A mark stands before or after the punctuation between two words as it does in the
+    source.
     """
     sources = units_of(source.text, source.kept)
+    of_source = [is_word(source.text, unit) for unit in sources]
     words = [index for index, unit in enumerate(units) if is_word(target, unit)]
-    source_words = [index for index, unit in enumerate(sources) if is_word(source.text, unit)]
-    marked_source = dataclasses.replace(source, marks=tuple(marks))
-    places = divide(
-        weights[np.ix_(words, source_words)], bounds_of(marked_source, [sources[index] for index in source_words])
-    )
+    bounds = bounds_of(source, sources)
+    places = divide(weights[words], bounds, of_source)
     if places is None:
         return None
     found = []
-    for mark, bound, number in zip(marks, bounds_of(marked_source, sources), places, strict=True):
+    for mark, bound, number in zip(source.marks, bounds, places, strict=True):
         first = words[number - 1] + 1 if number else 0
         last = words[number] if number < len(words) else len(units)
-        follows_punctuation = bound > 0 and not is_word(source.text, sources[bound - 1])
+        follows_punctuation = bound > 0 and not of_source[bound - 1]
         found.append(last if follows_punctuation or mark.piece.kind in ("open", "break") else first)
     return list(itertools.accumulate(found, max))
 
