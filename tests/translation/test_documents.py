@@ -273,7 +273,6 @@ def test_what_cannot_be_translated_stays_and_is_reported_with_its_line(caplog):
     for pattern in (
         "line 5: .*14 tokens more than can be translated",
         "line 3: has no translation",
-        "line 7: .*too few",
     ):
         assert re.search(pattern, said), said
 
