@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -268,3 +269,35 @@ def _seconds(command: list[str]) -> float:
 def test_every_recipe_loads(path: str):
     config = parse_config([path], "python train.py")
     assert config.workdir == str(Path("runs") / Path(path).stem)
+
+
+def test_translate_keeps_the_structure_of_a_document(trained: str, tmp_path: Path):
+    (tmp_path / "page.html").write_bytes(b"<h1>One</h1>\r\n<p class=a>one <b>two</b> three.</p>\r\n")
+    (tmp_path / "terms.tsv").write_text("one\tONE\n")
+    names = ["--document", str(tmp_path / "page.html"), "--output", str(tmp_path / "out.html")]
+    _dispatch(["translate", trained, *names, "--glossary", str(tmp_path / "terms.tsv")])
+    found = (tmp_path / "out.html").read_bytes().decode()
+    pattern = r"<h1>([^<>]*)</h1>\r\n<p class=a>([^<>]*<b>[^<>]*</b>[^<>]*)</p>\r\n"
+    heading, text = re.fullmatch(pattern, found).groups()
+    assert "ONE" in heading
+    assert "ONE" in text
+
+
+def test_documents_that_cannot_be_translated_are_refused_before_any_work(trained: str, tmp_path: Path):
+    (tmp_path / "a.srt").write_text("Hello.\n")
+    (tmp_path / "a.pdf").write_text("Hello.\n")
+    (tmp_path / "b.txt").write_bytes(b"a \xff")
+    (tmp_path / "terms.tsv").write_text("one\n")
+    for options, message in [
+        (["--document", f"{tmp_path}/a.srt"], "line 1: not SubRip"),
+        (["--document", f"{tmp_path}/a.pdf"], "a.pdf': not a type of document; the types are text, markdown"),
+        (["--document", f"{tmp_path}/b.txt"], r"b.txt': is not UTF-8 \(byte 3\); save it as UTF-8"),
+        (["--document", f"{tmp_path}/c.txt"], r"c.txt': cannot be read \(No such file"),
+        (["--document", f"{tmp_path}/b.txt", "--n-best", "2"], "--document cannot be combined with --n-best"),
+        (["--document", f"{tmp_path}/b.txt", "--input", "x"], "--document cannot be combined with --input"),
+        (["--document", f"{tmp_path}/a.pdf", "--output", f"{tmp_path}/a.pdf"], "is also an input"),
+        (["--input", f"{tmp_path}/a.srt", "--glossary", f"{tmp_path}/terms.tsv"], "terms.tsv, line 1: has 1 fields"),
+        (["--input", f"{tmp_path}/a.srt", "--glossary", f"{tmp_path}/no.tsv"], "no.tsv': no such file"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            _dispatch(["translate", trained, *options])

@@ -61,7 +61,7 @@ def test_every_place_that_encodes_a_target_uses_its_model(tokenizer, tmp_path):
     [source], [target] = tokenizer.encode_batch([german]), tokenizer.encode_targets([german])
     assert len(source) != len(target)
     rules = WordRules(DecodingConfig(required=(german,)), tokenizer, tokenizer.vocab_size)
-    assert rules.tokens_needed == len(target)
+    assert [word.tokens_needed for word in rules.required] == [len(target)]
     assert encode_prefix(german, tokenizer, rules, 1) == target
 
 

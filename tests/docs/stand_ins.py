@@ -65,6 +65,10 @@ def furnish(folder: Path) -> None:
         (folder / f"{stem}.en").write_text("".join(f"{i} {line}\n" for i in range(times) for line in SENTENCES))
         (folder / f"{stem}.de").write_text("".join(f"{i} {line}\n" for i in range(times) for line in TRANSLATIONS))
     (folder / "pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in zip(SENTENCES, TRANSLATIONS, strict=True)))
+    (folder / "page.md").write_text("# A dog\n\nThe *old woman* sees {name}.\n")
+    (folder / "page.html").write_text("<p>The <b>dog</b> sleeps.</p>\n")
+    (folder / "film.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nThe dog sleeps.\n")
+    (folder / "terms.tsv").write_text("dog\tHund\n")
     (folder / "begun.de").write_text("Die\n\nEine\n")
     (folder / "input.txt").write_text("ROMEO:\nBut soft!\n\nJULIET:\nAy me!\n\n" * 60)
     golden = REPOSITORY / "tests" / "interop" / "golden"

@@ -23,7 +23,7 @@ from toy_model import (
 from tfmr.config import DecodingConfig, SamplingConfig
 from tfmr.data.tokenizer import EOS_ID, PAD_ID
 from tfmr.translation.rules import forbidden_words, required_words
-from tfmr.translation.words import word_table
+from tfmr.translation.words import required_word, word_table
 
 VOCAB, LIMIT = 7, 4
 WIDE = 100  # more than the 1 + 4 + 16 + 64 texts of up to LIMIT tokens
@@ -41,23 +41,19 @@ def has_word(word: str, tokens) -> bool:
     return re.search(rf"\b{word}\b", text_of(tokens)) is not None
 
 
-def padded(words, states: int = 12):
-    """Tables with states that are never reached, so that words of any length share a program."""
-
-    def pad(array):
-        axis = array.ndim - 2 if array.shape[-1] == VOCAB else array.ndim - 1
-        return np.pad(array, [(0, states - size if i == axis else 0) for i, size in enumerate(array.shape)])
-
-    return jax.tree.map(pad, words)
-
-
 def forbid(*words: str):
-    return padded(forbidden_words(word_table(words, PIECES)))
+    """Tables with states that are never reached, so that words of any length share a program."""
+    rules = forbidden_words(word_table(words, PIECES))
+    return jax.tree.map(lambda array: np.pad(array, [(0, 12 - len(array)), (0, 0)]), rules)
 
 
-def require(words: dict[str, list[int]]):
-    tables = [word_table([word], PIECES) for word in words]
-    return padded(required_words(tables, list(words.values()), space=-1))
+def require(*rows: dict[str, list[int]]):
+    """The words that each row must contain, with their tokens."""
+    return required_words([[word_of({word: ids}) for word, ids in row.items()] for row in rows], len(rows))
+
+
+def word_of(forms: dict[str, list[int]]):
+    return required_word(word_table(list(forms), PIECES), list(forms.values()), space=-1)
 
 
 def assert_finds_all_allowed(config, allowed, **rules):
@@ -126,13 +122,42 @@ def test_required_words(words):
     def allowed(tokens):
         return all(has_word(word, tokens) for word in words)
 
-    assert_finds_all_allowed(DecodingConfig(beam_size=WIDE), allowed, required=require(words))
+    assert_finds_all_allowed(DecodingConfig(beam_size=WIDE), allowed, required=require(*[words] * 3))
+
+
+def test_each_row_has_required_words_of_its_own_or_none():
+    rows = [{"ab": [6]}, {}, {"a": [4], "abb": [6, 5]}]
+    config = DecodingConfig(beam_size=WIDE)
+    found = search(LOGITS, LIMITS, config, WIDE, required=require(*rows))
+    assert len({len(row) for row in found}) == 3
+    for row, (words, limit) in enumerate(zip(rows, LIMITS, strict=True)):
+        expected = ranked(LOGITS, row, limit, config, lambda tokens, w=words: all(has_word(x, tokens) for x in w))
+        assert_same(found[row], expected)
+    narrow = DecodingConfig(beam_size=2)
+    without = search(LOGITS, LIMITS, narrow, 2)
+    assert search(LOGITS, LIMITS, narrow, 2, required=require(*rows))[1] == without[1]
+
+
+@pytest.mark.parametrize("beam_size", [1, 4, WIDE])
+def test_any_form_of_a_required_word_will_do(beam_size):
+    forms = {"abb": [6, 5], "a": [4]}
+    words = required_words([[word_of(forms)]] * 3, 3)
+    config = DecodingConfig(beam_size=beam_size)
+
+    def allowed(tokens):
+        return any(has_word(form, tokens) for form in forms)
+
+    for row, limit in enumerate(LIMITS):
+        found = search(LOGITS, LIMITS, config, 1, required=words)[row]
+        assert all(allowed(tokens) for tokens, _ in found)
+        if beam_size == WIDE:
+            assert_same(found, ranked(LOGITS, row, limit, config, allowed)[:1])
 
 
 @pytest.mark.parametrize("beam_size", [1, 2, 4])
 def test_required_words_are_written_with_a_narrow_beam_too(beam_size):
     words = {"abb": [6, 5], "a": [4]}
-    required = require(words)
+    required = require(*[words] * 4)
     config = DecodingConfig(beam_size=beam_size)
     limits = [4, 5, 9, 12]
     for seed in range(5):

@@ -59,7 +59,7 @@ def test_suggestions_lead_to_the_word_and_progress_counts_them():
     tokens = [4, 5, 6]
     pieces = pieces_of([b" du", b"ck", b"s", b" go", b"u", b" "])
     table = word_table(["ducks"], pieces)
-    suggested, progress = suggested_tokens(table, tokens, space=9), token_progress(table, tokens)
+    suggested, progress = suggested_tokens(table, [tokens], space=9), token_progress(table, [tokens])
     for start in ([], [7], [8], [4], [4, 8], [4, 5, 7]):  # what was written before may be anything
         state, seen = table.walk(start), []
         while not table.at_end[state]:
@@ -96,9 +96,9 @@ def test_words_and_prefixes_are_read_in_any_unicode_form(form: str):
     rules = WordRules(config, tokenizer, tokenizer.vocab_size)
     assert [rules.forbids(tokenizer.encode(text)) for text in ("ä öb", "ä öbä")] == [True, False]
     expected = WordRules(DecodingConfig(required=("\u00e4",)), tokenizer, tokenizer.vocab_size)
-    assert rules.required is not None
-    assert expected.required is not None
-    assert (rules.required.next_state == expected.required.next_state).all()
+    [word], [expected_word] = rules.required, expected.required
+    assert (word.next_state == expected_word.next_state).all()
+    assert (word.classes == expected_word.classes).all()
     assert encode_prefix(written("bäö"), tokenizer, rules, 1) == tokenizer.encode("b\u00e4\u00f6")
     assert encode_prefix("\u200b", tokenizer, rules, 1) == []
     with pytest.raises(InputError, match=r"decoding.forbidden: the tokenizer cannot write '\\ufeff'"):

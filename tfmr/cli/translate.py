@@ -4,6 +4,7 @@ import itertools
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfmr.cli.arguments import RunArguments, parse_with_run
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arguments(RunArguments):
-    """Translates a file or standard input, line by line."""
+    """Translates a file or standard input, line by line, or a document."""
 
     ensemble: tuple[str, ...] = ()
     """More run directories with the same tokenizer. The probabilities of all models are averaged."""
@@ -40,6 +41,12 @@ class Arguments(RunArguments):
     """File to write. Empty: standard output."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     """How to search. Options that are not given are taken from the run."""
+    document: str = ""
+    """Document to translate instead of lines: plain text (.txt), Markdown (.md), HTML (.html) or SubRip (.srt).
+    Everything but its text stays as it is."""
+    glossary: str = ""
+    """TSV file of source term, target term and optionally a note. Where a source contains the term, its translation
+    contains the target term."""
 
 
 def main(arguments: list[str]) -> None:
@@ -51,13 +58,24 @@ def main(arguments: list[str]) -> None:
     from tfmr.runs.outputs import check_output, output_file
 
     prefixes = (options.prefixes,) if options.prefixes else ()
-    check_output(options.output, (options.input, *prefixes), (options.run, *options.ensemble))
-    pairs = _input(options)
+    files = [name for name in (*prefixes, options.glossary) if name]
+    check_output(options.output, (options.document or options.input, *files), (options.run, *options.ensemble))
+    document = _document(options) if options.document else ""
+    pairs = None if options.document else _input(options)
     run.tokenizer.with_languages(options.source_lang, options.target_lang).tags.check()
-    from tfmr.translation import Translator  # slow to import, so the input is checked first
+    from tfmr.translation import Glossary, Translator, translate_document  # slow, so the input is checked first
+    from tfmr.translation.documents import check_document
 
+    glossary = Glossary.from_file(options.glossary) if options.glossary else None
+    if options.document:
+        check_document(options.document, document)
     translator = Translator.from_runs((run, *options.ensemble), options.checkpoint, options.decoding)
-    translator = translator.with_languages(options.source_lang, options.target_lang)
+    translator = translator.with_languages(options.source_lang, options.target_lang).with_glossary(glossary)
+    if options.document:
+        language = options.source_lang or getattr(run.config.data, "source_language", "")
+        with output_file(options.output) as file:
+            file.write(translate_document(translator, options.document, document, language=language).encode())
+        return
     at_once = options.line_by_line or (not options.input and sys.stdin.isatty())
     groups = [(1, pairs)] if pairs else arriving(_without_prefixes, translator.window, at_once=at_once)
     translations = itertools.chain.from_iterable(_translate(translator, *group, options) for group in groups)
@@ -80,6 +98,21 @@ def _input(options: Arguments) -> Iterator[tuple[str, str]] | None:
     if options.prefixes:
         return input_pairs(options.input, options.prefixes)
     return zip(input_lines(options.input), itertools.repeat(""), strict=False) if options.input else None
+
+
+def _document(options: Arguments) -> str:
+    """Returns the text of the document, after checking its type."""
+    for name in ("input", "prefixes", "line_by_line", "n_best"):
+        if getattr(options, name):
+            raise InputError(f"--document cannot be combined with --{name.replace('_', '-')}; leave it out")
+    try:
+        return Path(options.document).read_bytes().decode()
+    except OSError as error:
+        raise InputError(f"--document = {options.document!r}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"--document = {options.document!r}: is not UTF-8 (byte {error.start + 1}); save it as UTF-8"
+        ) from None
 
 
 def _without_prefixes(raw_lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:

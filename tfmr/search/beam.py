@@ -313,7 +313,7 @@ def _in_turns(
     earlier = jnp.tril(jnp.ones((mine.shape[1],) * 2, bool), k=-1)
     better = (other > mine) | ((other == mine) & earlier)
     rank = (better & (progress[:, :, None] == progress[:, None, :])).sum(axis=2)
-    turn = rank * (required.total.sum() + 1) - progress
+    turn = rank * (required.total.sum(axis=-1) + 1) - progress
     return candidates._replace(keys=jnp.where(candidates.keys > -jnp.inf, -turn.astype(jnp.float32), -jnp.inf))
 
 

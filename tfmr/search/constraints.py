@@ -21,45 +21,60 @@ class ForbiddenWords(NamedTuple):
 
 
 class RequiredWords(NamedTuple):
-    """One table for each required word, padded to the same size; see `tfmr.translation.words.WordTable`."""
+    """The words that each row must contain, and their tables; see `tfmr.translation.words.WordTable`.
 
-    next_state: Int[Array, "words states vocab"]
-    suggested: Int[Array, "words states"]
-    """The token that leads towards the word, or -1."""
-    progress: Int[Array, "words states"]
-    """The number of tokens of the word that the text ends with; all of them once the text contains the word."""
-    breaks: Bool[Array, "words states vocab"]
+    Tokens between which no state of a table distinguishes form a class. Tables are padded to the same size. Rows with
+    fewer words than others are padded with a word that every text contains.
+    """
+
+    words: Int[Array, "batch words"]
+    """The table of each word of a row."""
+    classes: Int[Array, "tables vocab"]
+    """The class of each token."""
+    next_state: Int[Array, "tables states classes"]
+    breaks: Bool[Array, "tables states classes"]
     """Tokens that turn the word at the end of the text into part of a longer word."""
+    suggested: Int[Array, "tables states"]
+    """The token that leads towards the word, or -1."""
+    progress: Int[Array, "tables states"]
+    """The number of tokens of the word that the text ends with; all of them once the text contains the word."""
 
     @property
-    def total(self) -> Int[Array, " words"]:
+    def total(self) -> Int[Array, "batch 1 words"]:
         """The progress of each word when the text contains it."""
-        return self.progress.max(axis=1)
+        return self.progress.max(axis=1)[self._tables]
 
     @property
-    def words(self) -> Int[Array, " words"]:
-        """Indices of the words."""
-        return jnp.arange(len(self.progress))
+    def _tables(self) -> Int[Array, "batch 1 words"]:
+        return self.words[:, None]
 
-    def follow(self, states: Int[Array, "*rows words"], tokens: Int[Array, "*rows"]) -> Int[Array, "*rows words"]:
+    def follow(
+        self, states: Int[Array, "batch beam words"], tokens: Int[Array, "batch beam"]
+    ) -> Int[Array, "batch beam words"]:
         """Returns the states of hypotheses after one more token."""
-        return self.next_state[self.words, states, tokens[..., None]]
+        classes = self.classes[self._tables, tokens[..., None]]
+        return self.next_state[self._tables, states, classes]
 
-    def progress_of(self, states: Int[Array, "*rows words"]) -> Int[Array, "*rows words"]:
+    def progress_of(self, states: Int[Array, "batch beam words"]) -> Int[Array, "batch beam words"]:
         """Returns the progress of each word in each hypothesis."""
-        return self.progress[self.words, states]
+        return self.progress[self._tables, states]
 
-    def all_met(self, states: Int[Array, "*rows words"]) -> Bool[Array, "*rows"]:
+    def all_met(self, states: Int[Array, "batch beam words"]) -> Bool[Array, "batch beam"]:
         """Returns whether each hypothesis contains all words if it ends here."""
         return (self.progress_of(states) == self.total).all(axis=-1)
 
-    def breaking(self, states: Int[Array, "*rows words"]) -> Bool[Array, "*rows vocab"]:
+    def breaking(self, states: Int[Array, "batch beam words"]) -> Bool[Array, "batch beam vocab"]:
         """Returns the tokens that turn a word at the end of a hypothesis into part of a longer word."""
-        return self.breaks[self.words, states].any(axis=-2)
+        of_class = self.breaks[self._tables, states]
+        return jnp.take_along_axis(of_class, self.classes[self._tables], axis=-1).any(axis=-2)
 
-    def suggestions(self, states: Int[Array, "*rows words"]) -> Int[Array, "*rows words"]:
+    def suggestions(self, states: Int[Array, "batch beam words"]) -> Int[Array, "batch beam words"]:
         """Returns a token that leads towards each word; -1 if there is none or none is needed."""
-        return self.suggested[self.words, states]
+        return self.suggested[self._tables, states]
+
+    def take_rows(self, rows: Int[Array, " rows"]) -> "RequiredWords":
+        """Returns the words of the rows with these indices."""
+        return self._replace(words=self.words[rows])
 
 
 class Constraints(NamedTuple):
@@ -82,7 +97,8 @@ class Constraints(NamedTuple):
     def take_rows(self, rows: Int[Array, " rows"]) -> "Constraints":
         """Returns the rules for the rows with these indices."""
         prefix = None if self.prefix is None else self.prefix[rows]
-        return self._replace(limits=self.limits[rows], prefix=prefix)
+        required = None if self.required is None else self.required.take_rows(rows)
+        return self._replace(limits=self.limits[rows], prefix=prefix, required=required)
 
 
 class WordStates(NamedTuple):
@@ -97,7 +113,7 @@ def start_words(constraints: Constraints, rows: tuple[int, ...]) -> WordStates:
     required = constraints.required
     return WordStates(
         forbidden=None if constraints.forbidden is None else jnp.zeros(rows, jnp.int32),
-        required=None if required is None else jnp.zeros((*rows, len(required.words)), jnp.int32),
+        required=None if required is None else jnp.zeros((*rows, required.words.shape[1]), jnp.int32),
     )
 
 

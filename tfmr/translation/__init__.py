@@ -5,8 +5,20 @@ from tfmr.errors import require_packages
 require_packages("tokenizers", "sacrebleu")
 
 from tfmr.translation.alignment import Alignment
+from tfmr.translation.documents import translate_document
+from tfmr.translation.glossary import Glossary
 from tfmr.translation.scores import Scores, corpus_scores, evaluate
 from tfmr.translation.scoring import Score
 from tfmr.translation.translator import Hypothesis, Translator
 
-__all__ = ["Alignment", "Hypothesis", "Score", "Scores", "Translator", "corpus_scores", "evaluate"]
+__all__ = [
+    "Alignment",
+    "Glossary",
+    "Hypothesis",
+    "Score",
+    "Scores",
+    "Translator",
+    "corpus_scores",
+    "evaluate",
+    "translate_document",
+]

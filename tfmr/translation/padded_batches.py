@@ -13,6 +13,7 @@ from jaxtyping import Int
 
 from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import EOS_ID, PAD_ID
+from tfmr.translation.words import RequiredWord
 
 _FULL_WIDTH = 128
 """Batches of at most this width have all their rows. Wider ones have fewer rows, to limit memory."""
@@ -71,6 +72,8 @@ class Sentence(NamedTuple):
     """The maximum number of output tokens, including EOS."""
     prefix: Sequence[int] = ()
     """Tokens that the output must begin with."""
+    required: Sequence[RequiredWord] = ()
+    """Words that the output must contain."""
 
 
 class SentenceBatch(NamedTuple):
@@ -83,6 +86,8 @@ class SentenceBatch(NamedTuple):
     """The maximum number of output tokens of each row, including EOS. 0: no output."""
     prefix: Int[np.ndarray, "rows prefix"] | None
     """Tokens that each output must begin with, then PAD. None: no row has a prefix."""
+    required: Sequence[Sequence[RequiredWord]] | None
+    """Words that the output of each row must contain. None: no row has such words."""
     max_length: int
     """At least every limit, and the same for all batches of the same width."""
 
@@ -101,7 +106,20 @@ def output_limit(length: int, config: DecodingConfig, longest: int | None) -> in
 def make_sentence_batches(
     sentences: Mapping[int, Sentence], config: DecodingConfig, longest: int | None, parts: int = 1
 ) -> Iterator[SentenceBatch]:
-    """Divides sentences, by index, into batches; see `make_padded_batches` for the arguments."""
+    """Divides sentences, by index, into batches; see `make_padded_batches` for the arguments.
+
+    Sentences with required words are in batches of their own, because they need another program.
+    """
+    with_words = {index: sentence for index, sentence in sentences.items() if sentence.required}
+    without = {index: sentence for index, sentence in sentences.items() if not sentence.required}
+    for some in (without, with_words):
+        if some:
+            yield from _batches_of(some, config, longest, parts)
+
+
+def _batches_of(
+    sentences: Mapping[int, Sentence], config: DecodingConfig, longest: int | None, parts: int
+) -> Iterator[SentenceBatch]:
     lengths = {index: len(sentence.tokens) for index, sentence in sentences.items()}
     for indices, rows, width in make_padded_batches(lengths, config.batch_size, longest, parts):
         source = np.full((rows, width), PAD_ID, np.int32)
@@ -115,7 +133,15 @@ def make_sentence_batches(
             limits[row] = sentence.limit
             prefix[row, : len(sentence.prefix)] = sentence.prefix
         max_length = output_limit(width, config, longest)
-        yield SentenceBatch(indices, source, limits, prefix if longest_prefix else None, max_length)
+        required = [sentences[index].required for index in indices]
+        yield SentenceBatch(
+            indices=indices,
+            source=source,
+            limits=limits,
+            prefix=prefix if longest_prefix else None,
+            required=required if any(required) else None,
+            max_length=max_length,
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,16 +1,26 @@
 """Required and forbidden words and prefixes, translated into the tables that a search follows."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from jax import Array
 
 from tfmr.config import DecodingConfig
 from tfmr.data.blank import is_blank
 from tfmr.data.tokenizer import UNK_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.search.constraints import ForbiddenWords, RequiredWords
-from tfmr.translation.words import WordTable, suggested_tokens, token_progress, word_table
+from tfmr.translation.words import (
+    Column,
+    RequiredWord,
+    WordTable,
+    byte_columns,
+    follow_pieces,
+    required_word,
+    word_table,
+)
 
 
 class WordRules:
@@ -18,13 +28,11 @@ class WordRules:
 
     Attributes:
       forbidden: None if there are no forbidden words.
-      required: None if there are no required words.
-      tokens_needed: the number of tokens that the required words take.
+      required: the words that every output must contain.
     """
 
     forbidden: ForbiddenWords | None = None
-    required: RequiredWords | None = None
-    tokens_needed: int = 0
+    required: tuple[RequiredWord, ...] = ()
 
     def __init__(self, config: DecodingConfig, tokenizer: Tokenizer, vocab_size: int):
         """Builds the tables for the model's vocabulary, which may be larger than the tokenizer's.
@@ -33,24 +41,39 @@ class WordRules:
           InputError: if the tokenizer cannot write a required word, or it contains a forbidden one.
         """
         self._table: WordTable | None = None
-        if not (config.forbidden or config.required):
-            return
-        pieces = tokenizer.pieces()
-        pieces += [b""] * (vocab_size - len(pieces))  # tokens without text
+        self._tokenizer = tokenizer
+        self._vocab_size = vocab_size
         if config.forbidden:
-            self._table = word_table(_as_written("decoding.forbidden", config.forbidden, tokenizer), pieces)
+            words = _as_written("decoding.forbidden", config.forbidden, tokenizer)
+            self._table = word_table(words, self._pieces)
             self.forbidden = forbidden_words(self._table)
-        if config.required:
-            required = _as_written("decoding.required", config.required, tokenizer)
-            tokens = [_encode("decoding.required", word, tokenizer) for word in required]
-            for word, ids in zip(config.required, tokens, strict=True):
-                if self.forbids(ids):
-                    raise InputError(f"decoding.required: {word!r} contains a word from decoding.forbidden")
-            tables = [word_table([word], pieces) for word in required]
-            space = pieces.index(b" ") if b" " in pieces else -1
-            self.required = required_words(tables, tokens, space)
-            # If a space is a separate token, one precedes each word.
-            self.tokens_needed = sum(map(len, tokens)) + (len(tokens) if tokenizer.kind == "characters" else 0)
+        self.required = tuple(self.required_word("decoding.required", [word]) for word in config.required)
+
+    @functools.cached_property
+    def _pieces(self) -> list[bytes]:
+        pieces = self._tokenizer.pieces()
+        return pieces + [b""] * (self._vocab_size - len(pieces))  # tokens without text
+
+    @functools.cached_property
+    def _columns(self) -> list[Column]:
+        return byte_columns(self._pieces)
+
+    def required_word(self, name: str, forms: Sequence[str]) -> RequiredWord:
+        """Returns the tables of a word, of which an output must contain one of the forms, preferably the first.
+
+        Raises:
+          InputError: if the tokenizer cannot write a form, or it contains a forbidden word. The message begins with
+            `name`.
+        """
+        written = _as_written(name, forms, self._tokenizer)
+        tokens = [_encode(name, form, self._tokenizer) for form in written]
+        for form, ids in zip(forms, tokens, strict=True):
+            if self.forbids(ids):
+                raise InputError(f"{name}: {form!r} contains a word from decoding.forbidden")
+        space = self._pieces.index(b" ") if b" " in self._pieces else -1
+        # If a space is a separate token, one precedes each word.
+        needed = max(map(len, tokens)) + (self._tokenizer.kind == "characters")
+        return required_word(WordTable(follow_pieces(written, self._columns)), tokens, space, needed)
 
     def forbids(self, tokens: Sequence[int]) -> bool:
         """Returns whether a text of exactly these tokens contains a forbidden word."""
@@ -111,17 +134,50 @@ def forbidden_words(table: WordTable) -> ForbiddenWords:
     return ForbiddenWords(jax.device_put(table.next_state), jax.device_put(table.tokens_to_end()))
 
 
-def required_words(tables: Sequence[WordTable], tokens: Sequence[Sequence[int]], space: int) -> RequiredWords:
-    """Stacks the tables of all required words, padded to the same number of states."""
-    size = max(len(table.next_state) for table in tables)
+def required_words(
+    rows: Sequence[Sequence[RequiredWord]], number: int, put: Callable[[np.ndarray], Array] = jax.device_put
+) -> RequiredWords:
+    """Returns the tables of the words of each row of a batch. They have few sizes, so that few programs are compiled.
 
-    def pad(array: np.ndarray) -> np.ndarray:
-        return np.pad(array, [(0, size - len(array)), *[(0, 0)] * (array.ndim - 1)])
-
-    pairs = list(zip(tables, tokens, strict=True))
+    Args:
+      rows: the words of each row.
+      number: the number of rows; those after the given ones have no words.
+      put: moves an array whose first axis is the rows to the devices.
+    """
+    distinct = {id(word): word for row in rows for word in row}
+    nothing = np.zeros((1, 1), np.int32)
+    vocab = len(next(iter(distinct.values())).classes)
+    every_text = RequiredWord(np.zeros(vocab, np.int32), nothing, nothing > 0, nothing[0] - 1, nothing[0], 0)
+    tables = [every_text, *distinct.values()]
+    places = {key: index for index, key in enumerate(distinct, start=1)}
+    words = np.zeros((number, _padded(max(map(len, rows)), _FEWEST_WORDS)), np.int32)
+    for index, row in enumerate(rows):
+        words[index, : len(row)] = [places[id(word)] for word in row]
     return RequiredWords(
-        next_state=jax.device_put(np.stack([pad(table.next_state) for table in tables])),
-        suggested=jax.device_put(np.stack([pad(suggested_tokens(table, ids, space)) for table, ids in pairs])),
-        progress=jax.device_put(np.stack([pad(token_progress(table, ids)) for table, ids in pairs])),
-        breaks=jax.device_put(np.stack([pad(table.breaks) for table in tables])),
+        words=put(words),
+        classes=_stack([table.classes for table in tables], (vocab,)),
+        next_state=_stack([table.next_state for table in tables], (_FEWEST_STATES, _FEWEST_CLASSES)),
+        breaks=_stack([table.breaks for table in tables], (_FEWEST_STATES, _FEWEST_CLASSES)),
+        suggested=_stack([table.suggested for table in tables], (_FEWEST_STATES,)),
+        progress=_stack([table.progress for table in tables], (_FEWEST_STATES,)),
     )
+
+
+_FEWEST_WORDS, _FEWEST_TABLES, _FEWEST_STATES, _FEWEST_CLASSES = 2, 16, 32, 64
+
+
+def _stack(arrays: Sequence[np.ndarray], fewest: Sequence[int]) -> Array:
+    """Stacks arrays, padding each axis to one of a few sizes, of which `fewest` are the smallest."""
+    shape = np.max([array.shape for array in arrays], axis=0)
+    padded = [_padded(int(size), least) for size, least in zip(shape, fewest, strict=True)]
+    stacked = np.zeros((_padded(len(arrays), _FEWEST_TABLES), *padded), arrays[0].dtype)
+    for index, array in enumerate(arrays):
+        stacked[(index, *map(slice, array.shape))] = array
+    return jax.device_put(stacked)
+
+
+def _padded(size: int, fewest: int) -> int:
+    """Returns the first of `fewest`, 4 * `fewest`, 16 * `fewest`, ... that is large enough."""
+    while fewest < size:
+        fewest *= 4
+    return fewest

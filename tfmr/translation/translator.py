@@ -5,6 +5,7 @@ import functools
 import itertools
 import logging
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,11 +22,12 @@ from tfmr.runs.parameters import read_params
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.search.beam import BeamSteps
 from tfmr.search.beam_tree import BeamTree, make_beam_tree
-from tfmr.search.constraints import Constraints
+from tfmr.search.constraints import Constraints, RequiredWords
 from tfmr.search.search import SearchResult
 from tfmr.search.values import search_values
 from tfmr.training.evaluation import between_batches
 from tfmr.translation.alignment import NOT_ALIGNED, Alignment, check_layer_and_head, cross_attention, make_alignment
+from tfmr.translation.glossary import Glossary, Use, UsedGlossary, WantedTerm, next_place
 from tfmr.translation.model_step import Member
 from tfmr.translation.padded_batches import (
     Rows,
@@ -36,9 +38,10 @@ from tfmr.translation.padded_batches import (
     padded_width,
 )
 from tfmr.translation.pairs import Line, Pair, PairArrays, encode_pairs, run_on_pairs, without_too_long
-from tfmr.translation.rules import Prefix, WordRules, encode_prefix
+from tfmr.translation.rules import Prefix, WordRules, encode_prefix, required_words
 from tfmr.translation.scoring import NOT_SCORED, Score, log_probs_and_costs, make_score
 from tfmr.translation.search_batch import compiled_part, search_batch
+from tfmr.translation.word_alignment import WordAttention, words_of
 
 log = logging.getLogger("tfmr")
 
@@ -92,6 +95,8 @@ class Translator:
         self.config = config
         self._rows = Rows(sharding)
         self._rules = WordRules(config, tokenizer, model.config.vocab_size)
+        self._glossary: UsedGlossary | None = None
+        self._line_numbers: Sequence[int] = ()
 
     @classmethod
     def from_run(
@@ -161,6 +166,35 @@ class Translator:
         other = copy.copy(self)
         other.tokenizer = self.tokenizer.with_languages(source_lang, target_lang)
         return other
+
+    def with_glossary(self, glossary: Glossary | None) -> "Translator":
+        """Returns the translator whose outputs contain the translations of the glossary's terms in their sources.
+
+        An output contains the translation of each term at least once. A term that cannot be used is reported in a
+        warning with the number of the line.
+
+        Raises:
+          InputError: if the config asks for samples: only a beam search finds required words.
+        """
+        if glossary is not None and self._samples():
+            raise InputError(
+                f"glossary: cannot be combined with decoding.sampling.temperature = {self.config.sampling.temperature}"
+            )
+        other = copy.copy(self)
+        other._glossary = None if glossary is None else UsedGlossary(glossary, self._rules)
+        return other
+
+    def with_line_numbers(self, numbers: Sequence[int]) -> "Translator":
+        """Returns the translator whose messages call the lines that it is given by these numbers."""
+        other = copy.copy(self)
+        other._line_numbers = numbers
+        return other
+
+    def excess_tokens(self, lines: Sequence[str]) -> list[int]:
+        """Returns how many tokens each line has more than are translated; 0 or less if none of it is left out."""
+        longest = self._longest_source()
+        encoded = self.tokenizer.encode_batch(list(lines)) if lines else []
+        return [len(self.tokenizer.source_sequence(ids)) - longest for ids in encoded]
 
     def translate(
         self,
@@ -362,15 +396,15 @@ class Translator:
         """Translates lines with their prefixes; `first` is the number of the first line."""
         translations: list[list[Hypothesis]] = [[] for _ in pairs]
         sentences = self._encode(pairs, first)
-        started = ((batch, self._search(batch, first, number)[0]) for batch in self._batches(sentences))
-        for batch, result in _started_ahead(started):
-            for index, hypotheses in zip(batch.indices, self._hypotheses(result, len(batch.indices)), strict=True):
-                translations[index] = hypotheses
-                if not hypotheses:
-                    log.warning(
-                        "line %d: no output satisfies all decoding constraints; its translation is empty", first + index
-                    )
-            between_batches.get()()
+        for index, hypotheses in self._searched(sentences, first, number):
+            translations[index] = hypotheses
+            if not hypotheses:
+                log.warning(
+                    "line %d: no output satisfies all decoding constraints; its translation is empty",
+                    self._line(first + index),
+                )
+        if self._glossary is not None:
+            self._write_terms(self._glossary, pairs, sentences, translations, first)
         return translations
 
     def source_lengths(self, lines: Sequence[str], prefixes: Sequence[Prefix] | None = None) -> list[int]:
@@ -399,8 +433,113 @@ class Translator:
         nothing = np.zeros(rows, np.int32)  # the search ends before its first step
         tags = len(self.tokenizer.tags.target_before)
         prefix = np.full((rows, padded_width(tags)), PAD_ID, np.int32) if tags else None
-        batch = SentenceBatch([], source, nothing, prefix, output_limit(width, config, longest))
+        required = [self._rules.required] * rows if self._rules.required else None
+        batch = SentenceBatch([], source, nothing, prefix, required, output_limit(width, config, longest))
         jax.block_until_ready(self._search(batch, 1, number))
+
+    def _write_terms(
+        self,
+        glossary: UsedGlossary,
+        pairs: list[tuple[str, Prefix]],
+        sentences: dict[int, Sentence],
+        translations: list[list[Hypothesis]],
+        first: int,
+    ) -> None:
+        """Replaces the translations in which the translation of a term is missing.
+
+        The words of a translation up to the one that gives most attention to the term become a prefix, with the term
+        after it, and the rest is searched for anew; one term after the other. A term with no such word, or without
+        which the search ends nevertheless, is required anywhere in the output.
+        """
+        number = max(map(len, translations), default=0)
+        texts = {index: unicodedata.normalize("NFC", pairs[index][0].rstrip("\r\n")) for index in sentences}
+        left = {
+            index: glossary.uses_in(texts[index], sentence.limit - 1 - len(sentence.prefix), self._line(first + index))
+            for index, sentence in sentences.items()
+            if translations[index]
+        }
+        every = {index: list(dict.fromkeys(use.term for use in uses)) for index, uses in left.items()}
+        begins = {index: len(self.tokenizer.decode(sentences[index].prefix)) for index in left}
+        while placed := self._next_terms(left, texts, translations, begins):
+            changed = {}
+            for index, (use, prefix) in placed.items():
+                left[index].remove(use)
+                begins[index] = len(prefix)
+                sentence = self._with_term(sentences[index], use.term, prefix)
+                if sentence:
+                    changed[index] = sentence
+            for index, hypotheses in self._searched(changed, first, number):
+                if hypotheses:
+                    translations[index], sentences[index] = hypotheses, changed[index]
+                else:
+                    left[index] = []
+        self._require_terms(every, sentences, translations, first, number)
+
+    def _next_terms(
+        self,
+        left: dict[int, list[Use]],
+        texts: dict[int, str],
+        translations: list[list[Hypothesis]],
+        begins: dict[int, int],
+    ) -> dict[int, tuple[Use, str]]:
+        """Returns the next term to write in each line, and the prefix with it; see `next_place`."""
+        indices = [index for index, uses in left.items() if uses]
+        if not indices:
+            return {}
+        first_member = copy.copy(self)
+        first_member.members = self.members[:1]
+        alignments = first_member.align([texts[i] for i in indices], [translations[i][0].tokens for i in indices])
+        attention = WordAttention(self.tokenizer)
+        places = {}
+        for index, alignment in zip(indices, alignments, strict=True):
+            source, target = texts[index], translations[index][0].text
+            if alignment.target:
+                weights = attention(alignment, source, target, words_of(source), words_of(target))
+                place = next_place(left[index], source, target, weights, begins[index])
+                places |= {index: place} if place else {}
+        return places
+
+    def _with_term(self, sentence: Sentence, term: WantedTerm, prefix: str) -> Sentence | None:
+        """Returns a sentence whose output begins with a prefix that ends in a term; None if it cannot be written."""
+        try:
+            tokens = [*self.tokenizer.tags.target_ids, *encode_prefix(prefix, self.tokenizer, self._rules, 0)]
+        except InputError:
+            return None
+        if len(tokens) + 1 > sentence.limit:
+            return None
+        return sentence._replace(prefix=tokens, required=(*sentence.required, term.word))
+
+    def _require_terms(
+        self,
+        terms: dict[int, list[WantedTerm]],
+        sentences: dict[int, Sentence],
+        translations: list[list[Hypothesis]],
+        first: int,
+        number: int,
+    ) -> None:
+        """Searches anew for the translations in which a term is still missing, and reports those that stay so."""
+        missing = {}
+        for index, wanted in terms.items():
+            absent = [term for term in wanted if not term.found_in(translations[index][0].text)]
+            if absent:
+                missing[index] = sentences[index]._replace(required=(*self._rules.required, *(t.word for t in wanted)))
+        for index, hypotheses in self._searched(missing, first, number):
+            translations[index] = hypotheses or translations[index]
+            for term in terms[index]:
+                if not term.found_in(translations[index][0].text):
+                    log.warning(
+                        "line %d: no output contains the translation of the glossary's term %r",
+                        *(self._line(first + index), term.name),
+                    )
+
+    def _searched(
+        self, sentences: dict[int, Sentence], first: int, number: int
+    ) -> Iterator[tuple[int, list[Hypothesis]]]:
+        """Yields each sentence's index and hypotheses, in any order; `first` is the number of the line with index 0."""
+        started = ((batch, self._search(batch, first, number)[0]) for batch in self._batches(sentences))
+        for batch, result in started_ahead(started):
+            yield from zip(batch.indices, self._hypotheses(result, len(batch.indices)), strict=True)
+            between_batches.get()()
 
     def _encode(self, pairs: list[tuple[str, Prefix]], first: int) -> dict[int, Sentence]:
         """Returns the lines that have tokens, by index; `first` is the number of the first line."""
@@ -408,10 +547,14 @@ class Translator:
         indices = [index for index, text in enumerate(texts) if not is_blank(text)]
         encoded = self.tokenizer.encode_batch([texts[index] for index in indices])
         return {
-            index: self._sentence(tokens, pairs[index][1], first + index)
+            index: self._sentence(tokens, pairs[index][1], self._line(first + index))
             for index, tokens in zip(indices, encoded, strict=True)
             if tokens
         }
+
+    def _line(self, number: int) -> int:
+        """Returns the number of a line in messages."""
+        return self._line_numbers[number - 1] if self._line_numbers else number
 
     def _sentence(self, ids: list[int], prefix: Prefix, line: int) -> Sentence:
         tokens, longest = self.tokenizer.source_sequence(ids), self._longest_source()
@@ -426,7 +569,7 @@ class Translator:
         start = [*self.tokenizer.tags.target_ids, *encode_prefix(prefix, self.tokenizer, self._rules, line)]
         needed = {
             f"its prefix {prefix!r}": len(start),
-            f"the required words {self.config.required}": self._rules.tokens_needed,
+            f"the required words {self.config.required}": sum(word.tokens_needed for word in self._rules.required),
             f"decoding.min_length = {self.config.min_length}": self.config.min_length - 1,
         }
         for name, length in needed.items():
@@ -435,7 +578,7 @@ class Translator:
                     f"line {line}: {name}: {length + 1} tokens, including EOS, but the output is limited to {limit}; "
                     "raise decoding.extra_length or decoding.max_length"
                 )
-        return Sentence(tokens, limit, start)
+        return Sentence(tokens, limit, start, self._rules.required)
 
     def _positions(self) -> int | None:
         """Returns the number of positions that all members have; None: no limit."""
@@ -468,7 +611,7 @@ class Translator:
             limits=self._rows.put(batch.limits),
             prefix=None if batch.prefix is None else self._rows.put(batch.prefix),
             forbidden=self._rules.forbidden,
-            required=self._rules.required,
+            required=self._required(batch),
         )
         models, params = zip(*self.members, strict=True)
         return search_batch(
@@ -481,6 +624,11 @@ class Translator:
             shrink=self._rows.sharding is None,
             record=record,
         )
+
+    def _required(self, batch: SentenceBatch) -> RequiredWords | None:
+        if batch.required is None:
+            return None
+        return required_words(batch.required, len(batch.limits), self._rows.put)
 
     def _hypotheses(self, result: SearchResult, rows: int) -> Iterator[list[Hypothesis]]:
         """Yields the hypotheses of each of the first `rows` rows."""
@@ -496,7 +644,7 @@ class Translator:
             yield found
 
 
-def _started_ahead(items: Iterator[T]) -> Iterator[T]:
+def started_ahead(items: Iterator[T]) -> Iterator[T]:
     """Yields the same items, each after the next one is made.
 
     The device is never idle. If more batches were started at once, it would take longer to interrupt them.

@@ -5,7 +5,6 @@ over every token of the vocabulary from every state gives a table that a search 
 found by its spelling, not by the tokens into which the tokenizer would have divided it.
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +14,8 @@ from jaxtyping import Bool, Int
 from tfmr.data.tokenizer import EOS_ID
 
 NEVER = 2**30
+NO_SPACES = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+"""The scripts whose words a text does not separate, as a part of a set in a regular expression."""
 _SAME = 256
 """The column of a byte table for no byte."""
 
@@ -76,39 +77,88 @@ def word_table(words: Sequence[str], pieces: Sequence[bytes]) -> WordTable:
     Only whole words count in scripts that separate words: "party" does not contain "art", but 犬が contains 犬. Spaces
     around a word are ignored. The pieces are the bytes that each token adds to the text; EOS adds none.
     """
-    table = _byte_table([word.strip() for word in words])
+    return WordTable(follow_pieces(words, byte_columns(pieces)))
+
+
+class Column(NamedTuple):
+    """The bytes at one index of the texts of all tokens that are long enough."""
+
+    tokens: Int[np.ndarray, " tokens"]
+    values: Int[np.ndarray, " tokens"]
+
+
+def byte_columns(pieces: Sequence[bytes]) -> list[Column]:
+    """Returns the first bytes of the texts of all tokens, the second bytes, and so on. The first column is of all."""
     # The end of the text ends a word like a space.
     texts = [b" " if token == EOS_ID else piece for token, piece in enumerate(pieces)]
-    states = np.tile(np.arange(len(table), dtype=np.int32)[:, None], len(texts))
-    # The first bytes of all texts, the second bytes, and so on.
-    for column in itertools.zip_longest(*texts, fillvalue=_SAME):
-        states = table[states, column]
-    return WordTable(states)
+    columns = [Column(np.arange(len(texts)), np.array([text[0] if text else _SAME for text in texts]))]
+    for index in range(1, max(map(len, texts))):
+        tokens = [token for token, text in enumerate(texts) if len(text) > index]
+        columns.append(Column(np.array(tokens), np.array([texts[token][index] for token in tokens])))
+    return columns
 
 
-def suggested_tokens(table: WordTable, tokens: Sequence[int], space: int = -1) -> Int[np.ndarray, " states"]:
-    """Returns, for each state, the token that leads towards the word that these tokens spell; -1 if there is none.
+def follow_pieces(words: Sequence[str], columns: Sequence[Column]) -> Int[np.ndarray, "states vocab"]:
+    """Returns the state after each token from each state of the table that finds any of the words."""
+    table = _byte_table([word.strip() for word in words])
+    states = np.tile(np.arange(len(table), dtype=np.int32)[:, None], len(columns[0].tokens))
+    for tokens, values in columns:
+        states[:, tokens] = table[states[:, tokens], values]
+    return states
 
-    The table is that of this word only. A word may begin after the token `space`, a single space; -1: there is none.
+
+class RequiredWord(NamedTuple):
+    """A word or phrase that an output must contain in one of its forms; see `tfmr.search.constraints.RequiredWords`."""
+
+    classes: Int[np.ndarray, " vocab"]
+    next_state: Int[np.ndarray, "states classes"]
+    breaks: Bool[np.ndarray, "states classes"]
+    suggested: Int[np.ndarray, " states"]
+    progress: Int[np.ndarray, " states"]
+    tokens_needed: int
+    """The number of tokens that the word takes."""
+
+
+def required_word(table: WordTable, forms: Sequence[Sequence[int]], space: int, tokens_needed: int = 0) -> RequiredWord:
+    """Returns the arrays of a word; see `suggested_tokens` for the arguments."""
+    next_state, classes = np.unique(table.next_state, axis=1, return_inverse=True)
+    breaks = table.at_end[:, None] & ~table.at_end[next_state]
+    progress, suggested = token_progress(table, forms), suggested_tokens(table, forms, space)
+    return RequiredWord(classes.reshape(-1).astype(np.int32), next_state, breaks, suggested, progress, tokens_needed)
+
+
+def suggested_tokens(table: WordTable, forms: Sequence[Sequence[int]], space: int = -1) -> Int[np.ndarray, " states"]:
+    """Returns, for each state, the token that leads towards a word; -1 if there is none.
+
+    The table is that of the forms of this word only, each of which these tokens spell; the first is preferred. A word
+    may begin after the token `space`, a single space; -1: there is none.
     """
     suggested = np.full(len(table.next_state), -1, np.int32)
-    begins = table.next_state[:, tokens[0]] == table.walk(tokens[:1])
-    suggested[~table.at_end] = np.where(begins, tokens[0], space)[~table.at_end]
-    state = 0
-    for token in tokens:
-        suggested[state] = token
-        state = table.walk([token], state)
+    first = forms[0]
+    begins = table.next_state[:, first[0]] == table.walk(first[:1])
+    suggested[~table.at_end] = np.where(begins, first[0], space)[~table.at_end]
+    for tokens in reversed(forms):
+        state = 0
+        for token in tokens:
+            suggested[state] = token
+            state = table.walk([token], state)
+    suggested[table.at_end] = -1
     return suggested
 
 
-def token_progress(table: WordTable, tokens: Sequence[int]) -> Int[np.ndarray, " states"]:
-    """Returns, for each state, how many tokens of a word the text ends with; all of them if it contains the word."""
+def token_progress(table: WordTable, forms: Sequence[Sequence[int]]) -> Int[np.ndarray, " states"]:
+    """Returns, for each state, how many tokens of a form of the word the text ends with.
+
+    If the text contains the word, it is the number of tokens of the first form, and otherwise less than that.
+    """
     progress = np.zeros(len(table.next_state), np.int32)
-    state = 0
-    for number, token in enumerate(tokens, start=1):
-        state = table.walk([token], state)
-        progress[state] = number
-    progress[table.at_end] = len(tokens)
+    total = len(forms[0])
+    for tokens in forms:
+        state = 0
+        for number, token in enumerate(tokens, start=1):
+            state = table.walk([token], state)
+            progress[state] = max(progress[state], min(number, total - 1))
+    progress[table.at_end] = total
     return progress
 
 
