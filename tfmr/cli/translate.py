@@ -4,14 +4,17 @@ import itertools
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfmr.cli.arguments import RunArguments, parse_with_run
 from tfmr.config import DecodingConfig
+from tfmr.config.decoding import ComputeType, Engine
 from tfmr.errors import InputError
 
 if TYPE_CHECKING:
+    from tfmr.runs import RunDirectory
     from tfmr.translation import Hypothesis, Translator
+    from tfmr.translation.choice import Choice
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,20 @@ class Arguments(RunArguments):
     """File to write. Empty: standard output."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     """How to search. Options that are not given are taken from the run."""
+    engine: Engine = "jax"
+    """What searches: jax, or ctranslate2 on the CPU, which converts the run once and does not have every option."""
+    compute_type: ComputeType = "float32"
+    """The number type of CTranslate2's products; int8 is the fastest on most CPUs."""
+    mbr: int = 0
+    """Instead of searching, draw this many samples of each translation and write the one that is most like all of them
+    (minimum Bayes risk). 0: search."""
+    mbr_metric: Literal["chrf", "bleu"] = "chrf"
+    """What `mbr` compares samples by: sacreBLEU's chrF2, or its BLEU of a sentence."""
+    rescore: str = ""
+    """Another run, whose score of each hypothesis in the beam also decides which is the best. It may have another
+    tokenizer, and be trained with data.right_to_left."""
+    rescore_weight: float = 0.5
+    """The share of the other run's score, from 0 to 1."""
 
 
 def main(arguments: list[str]) -> None:
@@ -47,17 +64,23 @@ def main(arguments: list[str]) -> None:
     options, run = parse_with_run(Arguments, arguments, "tfmr translate")
     if options.n_best < 0:
         raise InputError(f"--n-best = {options.n_best}: must be 0 or more")
+    _check_choice(options)
     from tfmr.cli.text_streams import arriving, with_progress
     from tfmr.runs.outputs import check_output, output_file
 
     prefixes = (options.prefixes,) if options.prefixes else ()
-    check_output(options.output, (options.input, *prefixes), (options.run, *options.ensemble))
+    rescorers = (options.rescore,) if options.rescore else ()
+    check_output(options.output, (options.input, *prefixes), (options.run, *options.ensemble, *rescorers))
     pairs = _input(options)
     run.tokenizer.with_languages(options.source_lang, options.target_lang).tags.check()
-    from tfmr.translation import Translator  # slow to import, so the input is checked first
+    from tfmr.translation.engines import open_translator  # slow to import, so the input is checked first
 
-    translator = Translator.from_runs((run, *options.ensemble), options.checkpoint, options.decoding)
-    translator = translator.with_languages(options.source_lang, options.target_lang)
+    translator = open_translator(
+        *((run, *options.ensemble), options.checkpoint, options.decoding),
+        engine=options.engine,
+        compute_type=options.compute_type,
+    )
+    translator = _choosing(translator.with_languages(options.source_lang, options.target_lang), run, options)
     at_once = options.line_by_line or (not options.input and sys.stdin.isatty())
     groups = [(1, pairs)] if pairs else arriving(_without_prefixes, translator.window, at_once=at_once)
     translations = itertools.chain.from_iterable(_translate(translator, *group, options) for group in groups)
@@ -67,6 +90,44 @@ def main(arguments: list[str]) -> None:
         for number, hypotheses in enumerate(translations, start=1):
             file.write(_written(number, hypotheses, options.n_best).encode())
             file.flush()
+
+
+def _check_choice(options: Arguments) -> None:
+    """Raises InputError for wrong options of `mbr` and `rescore`."""
+    if options.mbr < 0:
+        raise InputError(f"--mbr = {options.mbr}: must be 0, or at least 2 samples")
+    if options.mbr and options.rescore:
+        raise InputError("--mbr: cannot be combined with --rescore")
+    if options.mbr and options.n_best > options.mbr:
+        raise InputError(f"--n-best = {options.n_best}: must be at most --mbr = {options.mbr}")
+    if options.mbr and options.engine != "jax":
+        raise InputError(f"--mbr: draws samples, which --engine {options.engine} does not have; use --engine jax")
+    if options.mbr:
+        from tfmr.translation.mbr import sampling_config
+
+        sampling_config(options.decoding, options.mbr)
+    if options.rescore:
+        from tfmr.runs import RunDirectory
+        from tfmr.translation.rescoring import check_weight
+
+        RunDirectory.open(options.rescore)
+        check_weight(options.rescore_weight)
+
+
+def _choosing(translator: "Translator", run: "RunDirectory", options: Arguments) -> "Translator | Choice":
+    """Returns the translator, or what chooses among its candidates."""
+    if options.mbr:
+        from tfmr.translation.bleu_tokenizers import bleu_tokenizer
+        from tfmr.translation.mbr import MinimumBayesRisk
+
+        data: Any = run.config.data
+        tokenize = bleu_tokenizer(data) if options.mbr_metric == "bleu" else ""
+        return MinimumBayesRisk(translator, options.mbr, options.mbr_metric, tokenize)
+    if options.rescore:
+        from tfmr.translation.rescoring import Rescored
+
+        return Rescored.by_run(translator, options.rescore, options.rescore_weight)
+    return translator
 
 
 def _input(options: Arguments) -> Iterator[tuple[str, str]] | None:
@@ -89,7 +150,7 @@ def _without_prefixes(raw_lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
 
 
 def _translate(
-    translator: "Translator", first: int, pairs: Iterable[tuple[str, str]], options: Arguments
+    translator: "Translator | Choice", first: int, pairs: Iterable[tuple[str, str]], options: Arguments
 ) -> Iterator[list["Hypothesis"]]:
     lines, prefixes = itertools.tee(pairs)
     return translator.n_best_stream(

@@ -1,4 +1,4 @@
-"""Tags: the tokens that a model reads and writes around a text, such as those of its languages."""
+"""Tags: the tokens that a model reads and writes around a text, such as those of its languages, and the order."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -30,6 +30,8 @@ class Tags:
     """The code of the language of targets."""
     control: tuple[int, ...] = ()
     """Tokens that are not text: texts never contain them, and decoding leaves them out."""
+    right_to_left: bool = False
+    """The model writes the last token of a target first."""
 
     def with_languages(self, source: str = "", target: str = "") -> "Tags":
         """Returns the tags for other languages; empty codes change nothing.

@@ -14,6 +14,7 @@ all, that share a vocabulary. It cannot be trained.
 
 import base64
 import copy
+import dataclasses
 import functools
 import hashlib
 import json
@@ -181,6 +182,12 @@ class Tokenizer:
         other.tags = self.tags.with_languages(source, target)
         return other
 
+    def from_right_to_left(self) -> "Tokenizer":
+        """Returns the tokenizer for a model that writes the last token of a target first."""
+        other = copy.copy(self)
+        other.tags = dataclasses.replace(self.tags, right_to_left=True)
+        return other
+
     def source_sequence(self, ids: Sequence[int]) -> list[int]:
         """Returns what a model reads for the ids of a line: with tags, such as its language, and EOS."""
         before, after = self.tags.source_ids
@@ -188,7 +195,12 @@ class Tokenizer:
 
     def target_sequence(self, ids: Sequence[int]) -> list[int]:
         """Returns what a model writes for the ids of a line: with tags, such as its language, and EOS."""
-        return [*self.tags.target_ids, *ids, self.eos_id]
+        return [*self.tags.target_ids, *(reversed(ids) if self.tags.right_to_left else ids), self.eos_id]
+
+    def target_texts(self, sequences: Iterable[Sequence[int]]) -> list[str]:
+        """Returns the text of each sequence of tokens that a model has written."""
+        step = -1 if self.tags.right_to_left else 1
+        return self.decode_batch([sequence[::step] for sequence in sequences])
 
     def has_tokens_of(self, other: "Tokenizer") -> bool:
         """Returns whether every token id means the same as in another tokenizer, whatever the Unicode normal form."""
@@ -224,7 +236,7 @@ class Tokenizer:
         if self.tags != Tags():
             raise InputError(
                 f"new_tokens: {tokens[0]!r} cannot be added to a tokenizer that adds its own tokens before or after "
-                "each text; leave out --fine-tuning.new-tokens"
+                "each text, or of a right-to-left run; leave out --fine-tuning.new-tokens"
             )
 
     def save(self, path: str | os.PathLike) -> None:

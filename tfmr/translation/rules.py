@@ -35,6 +35,8 @@ class WordRules:
         self._table: WordTable | None = None
         if not (config.forbidden or config.required):
             return
+        words = [name for name in ("forbidden", "required") if getattr(config, name)]
+        _require_left_to_right(" and ".join(f"decoding.{name}" for name in words), tokenizer)
         pieces = tokenizer.pieces()
         pieces += [b""] * (vocab_size - len(pieces))  # tokens without text
         if config.forbidden:
@@ -65,10 +67,16 @@ def encode_prefix(prefix: str, tokenizer: Tokenizer, rules: WordRules, line: int
     """
     if is_blank(prefix):
         return []
+    _require_left_to_right(f"line {line}: the prefix {prefix!r}", tokenizer)
     tokens = _encode(f"line {line}: the prefix", prefix, tokenizer)
     if rules.forbids(tokens):
         raise InputError(f"line {line}: the prefix {prefix!r} contains a word from decoding.forbidden")
     return tokens
+
+
+def _require_left_to_right(name: str, tokenizer: Tokenizer) -> None:
+    if tokenizer.tags.right_to_left:
+        raise InputError(f"{name}: cannot be used with this run, which writes from right to left; leave it out")
 
 
 def _as_written(name: str, words: Sequence[str], tokenizer: Tokenizer) -> list[str]:

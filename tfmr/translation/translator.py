@@ -1,5 +1,6 @@
 """Translation of raw text to raw text."""
 
+import collections
 import copy
 import functools
 import itertools
@@ -80,10 +81,17 @@ class Translator:
           InputError: if the tokenizer cannot write a required word, or it contains a forbidden one.
         """
         self.members = (Member.of(model, params),)
+        self._set_up(tokenizer, config, model.config.vocab_size, sharding)
+
+    def _set_up(
+        self, tokenizer: Tokenizer, config: DecodingConfig, vocab_size: int, sharding: NamedSharding | None = None
+    ) -> None:
+        """Sets everything but the members."""
         self.tokenizer = tokenizer
         self.config = config
         self._rows = Rows(sharding)
-        self._rules = WordRules(config, tokenizer, model.config.vocab_size)
+        self._vocab_size = vocab_size
+        self._rules = WordRules(config, tokenizer, vocab_size)
 
     @classmethod
     def from_run(
@@ -152,6 +160,17 @@ class Translator:
         """
         other = copy.copy(self)
         other.tokenizer = self.tokenizer.with_languages(source_lang, target_lang)
+        return other
+
+    def with_config(self, config: DecodingConfig) -> "Translator":
+        """Returns a translator that searches in another way.
+
+        Raises:
+          InputError: if the tokenizer cannot write a required word, or it contains a forbidden one.
+        """
+        other = copy.copy(self)
+        other.config = config
+        other._rules = WordRules(config, self.tokenizer, self._vocab_size)
         return other
 
     def translate(
@@ -352,17 +371,22 @@ class Translator:
     def _translate_window(self, pairs: list[tuple[str, str]], first: int, number: int) -> list[list[Hypothesis]]:
         """Translates lines with their prefixes; `first` is the number of the first line."""
         translations: list[list[Hypothesis]] = [[] for _ in pairs]
-        sentences = self._encode(pairs, first)
-        started = ((batch, self._search(batch, first, number)[0]) for batch in self._batches(sentences))
-        for batch, result in _started_ahead(started):
-            for index, hypotheses in zip(batch.indices, self._hypotheses(result, len(batch.indices)), strict=True):
-                translations[index] = hypotheses
-                if not hypotheses:
-                    log.warning(
-                        "line %d: no output satisfies all decoding constraints; its translation is empty", first + index
-                    )
-            between_batches.get()()
+        for index, hypotheses in self._searched(self._encode(pairs, first), first, number):
+            translations[index] = hypotheses
+            if not hypotheses:
+                log.warning(
+                    "line %d: no output satisfies all decoding constraints; its translation is empty", first + index
+                )
         return translations
+
+    def _searched(
+        self, sentences: dict[int, Sentence], first: int, number: int
+    ) -> Iterator[tuple[int, list[Hypothesis]]]:
+        """Yields each sentence's index and hypotheses, in any order; `first` is the number of the line with index 0."""
+        started = ((batch, self._search(batch, first, number)[0]) for batch in self._batches(sentences))
+        for batch, result in started_ahead(started):
+            yield from zip(batch.indices, self._hypotheses(result, len(batch.indices)), strict=True)
+            between_batches.get()()
 
     def _encode(self, pairs: list[tuple[str, str]], first: int) -> dict[int, Sentence]:
         """Returns the lines that have tokens, by index; `first` is the number of the first line."""
@@ -446,27 +470,32 @@ class Translator:
     def _hypotheses(self, result: SearchResult, rows: int) -> Iterator[list[Hypothesis]]:
         """Yields the hypotheses of each of the first `rows` rows."""
         tokens, scores, lengths = (self._rows.fetch(array)[:rows] for array in result)
-        texts = iter(self.tokenizer.decode_batch(tokens.reshape(-1, tokens.shape[-1]).tolist()))
+        texts = iter(self.tokenizer.target_texts(tokens.reshape(-1, tokens.shape[-1]).tolist()))
         for row in range(rows):
             found = []
             for each, score, length in zip(tokens[row], scores[row], lengths[row], strict=True):
-                # The tokens of a byte-level tokenizer can contain line breaks, but a translation must be one line.
-                text = next(texts).replace("\n", " ").replace("\r", " ")
+                text = as_line(next(texts))
                 if length > 0:
                     found.append(Hypothesis(text, float(score), tuple(each[:length].tolist())))
             yield found
 
 
-def _started_ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yields the same items, each after the next one is made.
+def started_ahead(items: Iterator[T], ahead: int = 1) -> Iterator[T]:
+    """Yields the same items, each after the next `ahead` ones are made.
 
     The device is never idle. If more batches were started at once, it would take longer to interrupt them.
     """
-    earlier: list[T] = []
+    earlier: collections.deque[T] = collections.deque()
     for item in items:
-        yield from earlier
-        earlier = [item]
+        earlier.append(item)
+        if len(earlier) > ahead:
+            yield earlier.popleft()
     yield from earlier
+
+
+def as_line(text: str) -> str:
+    """Returns a text as one line: the tokens of a byte-level tokenizer can contain line breaks."""
+    return text.replace("\n", " ").replace("\r", " ")
 
 
 def _distinct(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
