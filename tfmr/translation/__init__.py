@@ -5,8 +5,22 @@ from tfmr.errors import require_packages
 require_packages("tokenizers", "sacrebleu")
 
 from tfmr.translation.alignment import Alignment
+from tfmr.translation.engines import open_translator
+from tfmr.translation.mbr import MinimumBayesRisk
+from tfmr.translation.rescoring import Rescored
 from tfmr.translation.scores import Scores, corpus_scores, evaluate
 from tfmr.translation.scoring import Score
 from tfmr.translation.translator import Hypothesis, Translator
 
-__all__ = ["Alignment", "Hypothesis", "Score", "Scores", "Translator", "corpus_scores", "evaluate"]
+__all__ = [
+    "Alignment",
+    "Hypothesis",
+    "MinimumBayesRisk",
+    "Rescored",
+    "Score",
+    "Scores",
+    "Translator",
+    "corpus_scores",
+    "evaluate",
+    "open_translator",
+]
