@@ -38,11 +38,21 @@ class Rescored(Choice):
 
     @classmethod
     def by_run(cls, translator: Translator, run: str | os.PathLike | RunDirectory, weight: float = 0.5) -> "Rescored":
-        """Loads the rescorer of a run directory; see `Translator.from_run` for what it raises."""
+        """Loads the rescorer of a run directory.
+
+        If it has many languages, it scores translations between those of the translator, or else its own.
+
+        Raises:
+          InputError: as `Translator.from_run`, or if it does not have such a language.
+        """
         directory = RunDirectory.open(run)
         penalty = {name: getattr(translator.config, name) for name in ("length_penalty", "alpha")}
         config = dataclasses.replace(directory.config.decoding, coverage_penalty=0.0, **penalty)
-        return cls(translator, Translator.from_run(directory, config=config), weight)
+        rescorer, tags = Translator.from_run(directory, config=config), translator.tokenizer.tags
+        if rescorer.tokenizer.tags.languages:
+            rescorer = rescorer.with_languages(tags.source, tags.target)
+            rescorer.tokenizer.tags.check()
+        return cls(translator, rescorer, weight)
 
     def _ranked(self, found: Iterator[tuple[str, list[Hypothesis]]]) -> Iterator[list[Hypothesis]]:
         found, again = itertools.tee(found)
