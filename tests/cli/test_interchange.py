@@ -139,7 +139,7 @@ def test_what_cannot_be_exported_is_said_before_anything_is_written(pre_norm, tm
     assert "Marian cannot represent this model: model.norm = 'pre'" in message
     assert "model.d_k = 4" in message
     message = refused("export", pre_norm, "--format", "ctranslate2", "--output", tmp_path / "out")
-    assert "CTranslate2 cannot represent this model: model.d_k = 4" in message
+    assert "CTranslate2 cannot represent this model: model.d_v = 8, must be model.d_k = 4" in message
     assert list(tmp_path.iterdir()) == []
 
 

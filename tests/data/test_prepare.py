@@ -65,6 +65,23 @@ def test_the_arrays_hold_the_corpus(make, kind):
                 assert prepared.tokenizer.decode_batch(sentences) == [pair[side] for pair in pairs]
 
 
+def test_targets_are_reversed_from_right_to_left_and_text_is_not(make):
+    usual, turned = prepare_pairs(make()), prepare_pairs(make(right_to_left=True))
+    assert turned.directory != usual.directory
+    assert turned.tokenizer.tags.right_to_left
+    assert turned.text("test") == usual.text("test")
+    for split in SPLITS:
+        mine, theirs = usual.split(split), turned.split(split)
+        assert [ids.tolist() for ids in theirs.source] == [ids.tolist() for ids in mine.source]
+        expected = [[*reversed(ids.tolist()[:-1]), EOS_ID] for ids in mine.target]
+        assert [ids.tolist() for ids in theirs.target] == expected != [ids.tolist() for ids in mine.target]
+        if split != "train":  # its blank pairs are left out
+            written = turned.tokenizer.target_texts([ids.tolist() for ids in theirs.target])
+            assert written == [usual.tokenizer.decode(ids.tolist()) for ids in mine.target]
+    given = make(right_to_left=True, tokenizer_file=str(usual.directory / "tokenizer.json"))
+    assert prepare_pairs(given).tokenizer.to_json() == turned.tokenizer.to_json()
+
+
 def test_the_text_of_validation_and_test_is_kept(make):
     prepared = prepare_pairs(make())
     for split in ("validation", "test"):

@@ -10,7 +10,7 @@ import pytest
 
 from tfmr.cli import _dispatch
 from tfmr.errors import InputError
-from tfmr.interop import check_ctranslate2, check_marian, read_bart
+from tfmr.interop import check_marian, read_bart
 from tfmr.interop.bart_model import FAMILIES, check_bart, from_bart
 from tfmr.interop.folders import read_json, read_weights
 from tfmr.interop.tagged_tokenizers import read_tokenizer
@@ -52,12 +52,11 @@ def test_a_model_of_m2m100_is_one():
     check_bart(FAMILIES["m2m_100"], FAIRSEQ)
 
 
-def test_other_formats_refuse_the_options_of_fairseq():
+def test_marian_refuses_the_options_of_fairseq():
     config = dataclasses.replace(FAIRSEQ, embedding_norm=True)
-    for check in (check_marian, check_ctranslate2):
-        message = refused(check, config)
-        for reason in ("positions = 'fairseq'", "scale_embeddings = False", "embedding_norm = True", "start_token = 3"):
-            assert f"model.{reason}, must be" in message
+    message = refused(check_marian, config)
+    for reason in ("positions = 'fairseq'", "scale_embeddings = False", "embedding_norm = True", "start_token = 3"):
+        assert f"model.{reason}, must be" in message
 
 
 def test_all_reasons_why_a_model_cannot_be_ours_are_given_at_once():

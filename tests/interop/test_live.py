@@ -201,6 +201,7 @@ class TestGPT2:
             assert again(line).input_ids == tokenizer(line).input_ids == generator.tokenizer.encode(line)
 
 
+@pytest.mark.slow
 class TestCTranslate2:
     @pytest.mark.parametrize(
         "changes",

@@ -38,6 +38,10 @@ def main(arguments: list[str]) -> None:
     check_new_path(options.output)
     if options.format != "safetensors":
         FORMATS[options.format].check(run.config.model)
+    if options.format not in ("tfmr", "safetensors") and run.tokenizer.tags.right_to_left:
+        raise InputError(
+            f"--format = {options.format!r}: cannot represent a run that writes from right to left; use tfmr"
+        )
     config, tokenizer, params = load_run(run, options.checkpoint)
     if options.format == "safetensors":
         save_safetensors(options.output, config.model, params, tokenizer, config)

@@ -5,14 +5,17 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfmr.cli.arguments import RunArguments, parse_with_run
 from tfmr.config import DecodingConfig
+from tfmr.config.decoding import ComputeType, Engine
 from tfmr.errors import InputError
 
 if TYPE_CHECKING:
+    from tfmr.runs import RunDirectory
     from tfmr.translation import Hypothesis, Translator
+    from tfmr.translation.choice import Choice
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,20 @@ class Arguments(RunArguments):
     glossary: str = ""
     """TSV file of source term, target term and optionally a note. Where a source contains the term, its translation
     contains the target term."""
+    engine: Engine = "jax"
+    """What searches: jax, or ctranslate2 on the CPU, which converts the run once and does not have every option."""
+    compute_type: ComputeType = "float32"
+    """The number type of CTranslate2's products; int8 is the fastest on most CPUs."""
+    mbr: int = 0
+    """Instead of searching, draw this many samples of each translation and write the one that is most like all of them
+    (minimum Bayes risk). 0: search."""
+    mbr_metric: Literal["chrf", "bleu"] = "chrf"
+    """What `mbr` compares samples by: sacreBLEU's chrF2, or its BLEU of a sentence."""
+    rescore: str = ""
+    """Another run, whose score of each hypothesis in the beam also decides which is the best. It may have another
+    tokenizer, and be trained with data.right_to_left."""
+    rescore_weight: float = 0.5
+    """The share of the other run's score, from 0 to 1."""
 
 
 def main(arguments: list[str]) -> None:
@@ -54,28 +71,35 @@ def main(arguments: list[str]) -> None:
     options, run = parse_with_run(Arguments, arguments, "tfmr translate")
     if options.n_best < 0:
         raise InputError(f"--n-best = {options.n_best}: must be 0 or more")
+    _check_choice(options)
     from tfmr.cli.text_streams import arriving, with_progress
     from tfmr.runs.outputs import check_output, output_file
 
     prefixes = (options.prefixes,) if options.prefixes else ()
     files = [name for name in (*prefixes, options.glossary) if name]
-    check_output(options.output, (options.document or options.input, *files), (options.run, *options.ensemble))
+    runs = [name for name in (options.run, *options.ensemble, options.rescore) if name]
+    check_output(options.output, (options.document or options.input, *files), runs)
     document = _document(options) if options.document else ""
     pairs = None if options.document else _input(options)
     run.tokenizer.with_languages(options.source_lang, options.target_lang).tags.check()
-    from tfmr.translation import Glossary, Translator, translate_document  # slow, so the input is checked first
+    from tfmr.translation import Glossary, open_translator, translate_document  # slow, so the input is checked first
     from tfmr.translation.documents import check_document
 
     glossary = Glossary.from_file(options.glossary) if options.glossary else None
     if options.document:
         check_document(options.document, document)
-    translator = Translator.from_runs((run, *options.ensemble), options.checkpoint, options.decoding)
+    translator = open_translator(
+        *((run, *options.ensemble), options.checkpoint, options.decoding),
+        engine=options.engine,
+        compute_type=options.compute_type,
+    )
     translator = translator.with_languages(options.source_lang, options.target_lang).with_glossary(glossary)
     if options.document:
         language = options.source_lang or getattr(run.config.data, "source_language", "")
         with output_file(options.output) as file:
             file.write(translate_document(translator, options.document, document, language=language).encode())
         return
+    translator = _choosing(translator, run, options)
     at_once = options.line_by_line or (not options.input and sys.stdin.isatty())
     groups = [(1, pairs)] if pairs else arriving(_without_prefixes, translator.window, at_once=at_once)
     translations = itertools.chain.from_iterable(_translate(translator, *group, options) for group in groups)
@@ -85,6 +109,48 @@ def main(arguments: list[str]) -> None:
         for number, hypotheses in enumerate(translations, start=1):
             file.write(_written(number, hypotheses, options.n_best).encode())
             file.flush()
+
+
+def _check_choice(options: Arguments) -> None:
+    """Raises InputError for wrong options of `mbr` and `rescore`."""
+    chosen = "--mbr" if options.mbr else "--rescore" if options.rescore else ""
+    for name in ("document", "glossary"):
+        if chosen and getattr(options, name):
+            raise InputError(f"--{name} = {getattr(options, name)!r}: cannot be combined with {chosen}")
+    if options.mbr < 0:
+        raise InputError(f"--mbr = {options.mbr}: must be 0, or at least 2 samples")
+    if options.mbr and options.rescore:
+        raise InputError("--mbr: cannot be combined with --rescore")
+    if options.mbr and options.n_best > options.mbr:
+        raise InputError(f"--n-best = {options.n_best}: must be at most --mbr = {options.mbr}")
+    if options.mbr and options.engine != "jax":
+        raise InputError(f"--mbr: draws samples, which --engine {options.engine} does not have; use --engine jax")
+    if options.mbr:
+        from tfmr.translation.mbr import sampling_config
+
+        sampling_config(options.decoding, options.mbr)
+    if options.rescore:
+        from tfmr.runs import RunDirectory
+        from tfmr.translation.rescoring import check_weight
+
+        RunDirectory.open(options.rescore)
+        check_weight(options.rescore_weight)
+
+
+def _choosing(translator: "Translator", run: "RunDirectory", options: Arguments) -> "Translator | Choice":
+    """Returns the translator, or what chooses among its candidates."""
+    if options.mbr:
+        from tfmr.translation.bleu_tokenizers import bleu_tokenizer
+        from tfmr.translation.mbr import MinimumBayesRisk
+
+        data: Any = run.config.data
+        tokenize = bleu_tokenizer(data) if options.mbr_metric == "bleu" else ""
+        return MinimumBayesRisk(translator, options.mbr, options.mbr_metric, tokenize)
+    if options.rescore:
+        from tfmr.translation.rescoring import Rescored
+
+        return Rescored.by_run(translator, options.rescore, options.rescore_weight)
+    return translator
 
 
 def _input(options: Arguments) -> Iterator[tuple[str, str]] | None:
@@ -122,7 +188,7 @@ def _without_prefixes(raw_lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
 
 
 def _translate(
-    translator: "Translator", first: int, pairs: Iterable[tuple[str, str]], options: Arguments
+    translator: "Translator | Choice", first: int, pairs: Iterable[tuple[str, str]], options: Arguments
 ) -> Iterator[list["Hypothesis"]]:
     lines, prefixes = itertools.tee(pairs)
     return translator.n_best_stream(

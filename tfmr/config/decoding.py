@@ -5,6 +5,13 @@ from typing import ClassVar, Literal
 
 from tfmr.config.checks import Checks, require
 
+Engine = Literal["jax", "ctranslate2"]
+"""What searches for translations: JAX, or CTranslate2 on the CPU, which does not have every option."""
+ComputeType = Literal[
+    "float32", "int8", "int8_float32", "int8_bfloat16", "int8_float16", "int16", "bfloat16", "float16"
+]
+"""The number type of CTranslate2's products."""
+
 
 @dataclass(frozen=True)
 class SamplingConfig:

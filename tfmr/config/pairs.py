@@ -67,6 +67,9 @@ class PairsConfig(DataConfig):
     is not installed; none for text that is already tokenised."""
     max_length: int = 256
     """Maximum number of tokens per training sentence, including EOS. Longer pairs are left out and counted."""
+    right_to_left: bool = False
+    """Train on targets whose tokens are in reverse order. Such a model is for `tfmr translate --rescore`; what it
+    translates is text in the usual order as well."""
     batching: Literal["bucketed", "packed"] = "bucketed"
     """bucketed: one pair per row, batched with pairs of similar length. packed: several pairs per row that do not
     attend to each other, in batches of a single shape with almost no padding. Rows are only as long as they need to be

@@ -97,6 +97,8 @@ def prepare_pairs(config: PairsConfig) -> PreparedPairs:
         )
     if given and given.tags.languages:
         given = _with_languages(given, config)
+    if given and config.right_to_left:
+        given = given.from_right_to_left()
     recipe = _recipe(config, corpus, given)
     name = re.sub(r"[^\w-]+", "_", corpus.name)
     directory = config.cache_folder / "prepared" / f"{name}-{fingerprint(recipe)[:16]}"
@@ -135,6 +137,7 @@ def _recipe(config: PairsConfig, corpus: Corpus, given: Tokenizer | None) -> dic
         "source_language": config.source_language,
         "target_language": config.target_language,
         "tokenizer": {"given": fingerprint(given.to_json())} if given else trained,
+        **({"right_to_left": True} if config.right_to_left else {}),  # which older corpora do not say
     }
 
 
@@ -164,7 +167,7 @@ def _train_tokenizer(corpus: Corpus, config: PairsConfig, size: int) -> Tokenize
     lines = ((1, line) for line in _lines_to_learn_from(corpus, config, share, skipped))
     tokenizer = train_tokenizer(config, lines, "lines", 2 * min(size, MAX_TOKENIZER_PAIRS))
     skipped.report(config.max_length)
-    return tokenizer
+    return tokenizer.from_right_to_left() if config.right_to_left else tokenizer
 
 
 def _lines_to_learn_from(corpus: Corpus, config: PairsConfig, share: float, skipped: "_Skipped") -> Iterator[str]:

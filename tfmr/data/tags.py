@@ -1,4 +1,4 @@
-"""Tags: the tokens that a model reads and writes around a text, such as those of its languages."""
+"""Tags: the tokens that a model reads and writes around a text, such as those of its languages, and the order."""
 
 import dataclasses
 import re
@@ -36,6 +36,8 @@ class Tags:
     in_text: bool = False
     """Whether the token of a language is text, so that a source may name the language of its target itself. Such a
     source gets no token before it, and neither does any other while no language is chosen."""
+    right_to_left: bool = False
+    """The model writes the last token of a target first."""
 
     def with_languages(self, source: str = "", target: str = "") -> "Tags":
         """Returns the tags for other languages; empty codes change nothing.

@@ -14,6 +14,7 @@ all, that share a vocabulary. It cannot be trained.
 
 import base64
 import copy
+import dataclasses
 import functools
 import hashlib
 import json
@@ -185,13 +186,22 @@ class Tokenizer:
         other.tags = tags
         return other
 
+    def from_right_to_left(self) -> "Tokenizer":
+        """Returns the tokenizer for a model that writes the last token of a target first."""
+        return self.with_tags(dataclasses.replace(self.tags, right_to_left=True))
+
     def source_sequence(self, ids: Sequence[int]) -> list[int]:
         """Returns what a model reads for the ids of a line: with tags, such as its language, and EOS."""
         return self.tags.around_source(ids)
 
     def target_sequence(self, ids: Sequence[int]) -> list[int]:
         """Returns what a model writes for the ids of a line: with tags, such as its language, and EOS."""
-        return [*self.tags.target_ids, *ids, self.eos_id]
+        return [*self.tags.target_ids, *(reversed(ids) if self.tags.right_to_left else ids), self.eos_id]
+
+    def target_texts(self, sequences: Iterable[Sequence[int]]) -> list[str]:
+        """Returns the text of each sequence of tokens that a model has written."""
+        step = -1 if self.tags.right_to_left else 1
+        return self.decode_batch([sequence[::step] for sequence in sequences])
 
     def has_tokens_of(self, other: "Tokenizer") -> bool:
         """Returns whether every token id means the same as in another tokenizer, whatever the Unicode normal form."""

@@ -7,6 +7,7 @@ require_packages("safetensors", "tokenizers")
 from tfmr.data.files import new_folder
 from tfmr.interop.bart import read_bart
 from tfmr.interop.ctranslate2 import check_ctranslate2, write_ctranslate2
+from tfmr.interop.ctranslate2_engine import CTranslate2Translator
 from tfmr.interop.gpt2 import GPT2Model, read_gpt2, write_gpt2
 from tfmr.interop.gpt2_model import check_gpt2, from_gpt2, to_gpt2
 from tfmr.interop.marian import MarianModel, read_marian, write_marian
@@ -18,6 +19,7 @@ from tfmr.interop.t5 import read_t5
 from tfmr.interop.weights import flatten, load_safetensors, save_safetensors, unflatten, weight_shapes
 
 __all__ = [
+    "CTranslate2Translator",
     "GPT2Model",
     "MarianModel",
     "check_ctranslate2",

@@ -247,7 +247,8 @@ def own_files(tokenizer_json: str) -> dict[str, bytes]:
     model = json.loads(tokenizer_json)["model"]
     if model["type"] != SENTENCE_PIECE:
         return {"tokenizer.json": tokenizer_json.encode()}
-    return {f"{side}.spm": base64.b64decode(model[side]) for side in ("source", "target")}
+    target = model.get("target", model["source"])  # none: one model for all languages
+    return {"source.spm": base64.b64decode(model["source"]), "target.spm": base64.b64decode(target)}
 
 
 def transformers_files(tokenizer_json: str) -> dict[str, bytes]:

@@ -68,8 +68,9 @@ def _losses(
 
 
 def _refuse_translation_options(options: EvaluationOptions) -> None:
-    for name in ("source", "target", "output", "bleu_tokenizer"):
-        if value := getattr(options, name):
+    usual = EvaluationOptions()
+    for name in ("source", "target", "output", "bleu_tokenizer", "engine", "compute_type", "comet"):
+        if (value := getattr(options, name)) != getattr(usual, name):
             raise InputError(
                 f"--{name.replace('_', '-')} = {value!r}: only translation models support it; leave it out"
             )

@@ -21,6 +21,7 @@ _OF_A_RUN = (
     "checkpoints",
     "best",
     "averaged",
+    "ctranslate2",
     "damaged",
 )
 

@@ -34,6 +34,7 @@ class RunDirectory:
       best: the parameters of the best evaluation.
       averaged: the average computed by `tfmr average`.
       profile: the profile of a few steps (`training.profile_steps`), as xprof reads it.
+      ctranslate2: the model as CTranslate2 reads it, for `--engine ctranslate2`.
       damaged: damaged checkpoints that were set aside when training continued, by step.
     """
 
@@ -50,6 +51,7 @@ class RunDirectory:
         self.best = path / "best"
         self.averaged = path / "averaged"
         self.profile = path / "profile"
+        self.ctranslate2 = path / "ctranslate2"
         self.damaged = path / "damaged"
 
     @classmethod

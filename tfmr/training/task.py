@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
 
 from tfmr.config import Config, DecodingConfig, ModelConfig
+from tfmr.config.decoding import ComputeType, Engine
 from tfmr.data.corpus import Split
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
@@ -46,6 +47,13 @@ class EvaluationOptions:
     that a token has half a row of context on average."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     """Translation: how to search. Options that are not given are taken from the run."""
+    engine: Engine = "jax"
+    """Translation: what searches: jax, or ctranslate2 on the CPU. The loss is always computed with JAX."""
+    compute_type: ComputeType = "float32"
+    """Translation: the number type of CTranslate2's products; int8 is the fastest on most CPUs."""
+    comet: str = ""
+    """Translation: a model of COMET, such as Unbabel/wmt22-comet-da, that also scores the translations. Requires the
+    program comet-score. Empty: none."""
 
 
 class Task(abc.ABC):

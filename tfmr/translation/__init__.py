@@ -6,7 +6,10 @@ require_packages("tokenizers", "sacrebleu")
 
 from tfmr.translation.alignment import Alignment
 from tfmr.translation.documents import translate_document
+from tfmr.translation.engines import open_translator
 from tfmr.translation.glossary import Glossary
+from tfmr.translation.mbr import MinimumBayesRisk
+from tfmr.translation.rescoring import Rescored
 from tfmr.translation.scores import Scores, corpus_scores, evaluate
 from tfmr.translation.scoring import Score
 from tfmr.translation.translator import Hypothesis, Translator
@@ -15,10 +18,13 @@ __all__ = [
     "Alignment",
     "Glossary",
     "Hypothesis",
+    "MinimumBayesRisk",
+    "Rescored",
     "Score",
     "Scores",
     "Translator",
     "corpus_scores",
     "evaluate",
+    "open_translator",
     "translate_document",
 ]

@@ -65,13 +65,17 @@ def recommended_tokenizer(language: str) -> str:
     return name
 
 
-def bleu_metric(tokenizer: str) -> Any:
-    """Returns sacreBLEU's BLEU with a tokenizer; raises InputError if sacreBLEU does not have it or cannot load it."""
+def bleu_metric(tokenizer: str, **options: Any) -> Any:
+    """Returns sacreBLEU's BLEU with a tokenizer and other options.
+
+    Raises:
+      InputError: if sacreBLEU does not have the tokenizer or cannot load it.
+    """
     from sacrebleu.metrics.bleu import BLEU
 
     try:
         # force: no warning about tokenised text, because the caller has said that it is tokenised.
-        return BLEU(tokenize=tokenizer, force=tokenizer == "none")
+        return BLEU(tokenize=tokenizer, force=tokenizer == "none", **options)
     except (KeyError, AssertionError, RuntimeError, ImportError, OSError, SystemExit) as error:
         reason = " ".join(str(error).split()) if isinstance(error, Exception) else "the download failed"
         raise InputError(f"sacreBLEU cannot load its tokenizer {tokenizer!r} ({reason})") from None

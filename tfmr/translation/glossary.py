@@ -142,7 +142,7 @@ class UsedGlossary:
 
     def __init__(self, glossary: Glossary, rules: WordRules):
         """Takes the rules of a search, which know the tokenizer and the forbidden words."""
-        self._glossary = glossary
+        self.glossary = glossary
         self._rules = rules
         self._wanted: dict[Term, WantedTerm | str] = {}
 
@@ -156,7 +156,7 @@ class UsedGlossary:
         """
         room -= sum(word.tokens_needed for word in self._rules.required)
         uses, counted = [], set()
-        for term, span in self._glossary.uses_in(text):
+        for term, span in self.glossary.uses_in(text):
             wanted = self._wanted_term(term)
             if not isinstance(wanted, str) and term not in counted and wanted.word.tokens_needed > room:
                 wanted = f"its {wanted.word.tokens_needed} tokens do not fit into the output; raise extra_length"

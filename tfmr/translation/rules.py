@@ -43,6 +43,9 @@ class WordRules:
         self._table: WordTable | None = None
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
+        words = [f"decoding.{name}" for name in ("forbidden", "required") if getattr(config, name)]
+        if words:
+            require_left_to_right(" and ".join(words), tokenizer)
         if config.forbidden:
             words = _as_written("decoding.forbidden", config.forbidden, tokenizer)
             self._table = word_table(words, self._pieces)
@@ -90,10 +93,11 @@ def encode_prefix(prefix: Prefix, tokenizer: Tokenizer, rules: WordRules, line: 
     Raises:
       InputError: if the tokenizer cannot write the prefix, or it contains a forbidden word or a token without text.
     """
+    if isinstance(prefix, str) and is_blank(prefix):
+        return []
+    require_left_to_right(f"line {line}: the prefix {prefix!r}", tokenizer)
     if not isinstance(prefix, str):
         tokens = _checked_tokens(prefix, tokenizer, line)
-    elif is_blank(prefix):
-        return []
     else:
         tokens = _encode(f"line {line}: the prefix", prefix, tokenizer)
     if rules.forbids(tokens):
@@ -110,6 +114,12 @@ def _checked_tokens(prefix: Sequence[int], tokenizer: Tokenizer, line: int) -> l
                 "that of padding, BOS or EOS"
             )
     return list(prefix)
+
+
+def require_left_to_right(name: str, tokenizer: Tokenizer) -> None:
+    """Raises InputError if the model writes the last token of a target first."""
+    if tokenizer.tags.right_to_left:
+        raise InputError(f"{name}: cannot be used with this run, which writes from right to left; leave it out")
 
 
 def _as_written(name: str, words: Sequence[str], tokenizer: Tokenizer) -> list[str]:

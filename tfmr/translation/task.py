@@ -24,6 +24,8 @@ from tfmr.training.evaluation import mean_loss, perplexity
 from tfmr.training.sharding import batch_parts, batch_sharding, logical_names_on
 from tfmr.training.task import EvaluationOptions, TokenTask, Validation
 from tfmr.translation.bleu_tokenizers import bleu_tokenizer, recommended_tokenizer
+from tfmr.translation.comet import check_comet, comet_score
+from tfmr.translation.engines import open_translator
 from tfmr.translation.scores import corpus_scores, evaluate
 from tfmr.translation.translator import Translator
 
@@ -94,15 +96,21 @@ class Translation(TokenTask):
         sources, references = _pairs(run, options)
         data: Any = run.config.data
         tokenize = bleu_tokenizer(data, options.bleu_tokenizer)
-        translator = Translator.from_run(run, options.checkpoint, options.decoding)
+        if options.comet:
+            check_comet(options.comet)
+        translator = open_translator(
+            [run], options.checkpoint, options.decoding, engine=options.engine, compute_type=options.compute_type
+        )
         pairs = encode_pairs(translator.tokenizer, sources, references)
         batches = evaluation_batches(pairs, max_length=data.max_length)
         translations = translator.translate(sources)
         unwritten = _write_lines(options.output, translations) if options.output else None
-        scores = evaluate(translator, sources, references, batches, tokenize, translations)
+        scores = dataclasses.asdict(evaluate(translator, sources, references, batches, tokenize, translations))
+        if options.comet:
+            scores["comet"] = comet_score(options.comet, sources, translations, references)
         if unwritten:
-            raise UnwrittenOutput(unwritten, dataclasses.asdict(scores))
-        return dataclasses.asdict(scores)
+            raise UnwrittenOutput(unwritten, scores)
+        return scores
 
     def longest_batch(self, data: PairsConfig) -> tuple[PairSplit, Batch]:
         """Returns a batch of the longest bucket. Packed rows may be slightly longer, depending on the corpus."""

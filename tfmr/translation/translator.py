@@ -1,5 +1,6 @@
 """Translation of raw text to raw text."""
 
+import collections
 import copy
 import functools
 import itertools
@@ -38,7 +39,7 @@ from tfmr.translation.padded_batches import (
     padded_width,
 )
 from tfmr.translation.pairs import Line, Pair, PairArrays, encode_pairs, run_on_pairs, without_too_long
-from tfmr.translation.rules import Prefix, WordRules, encode_prefix, required_words
+from tfmr.translation.rules import Prefix, WordRules, encode_prefix, require_left_to_right, required_words
 from tfmr.translation.scoring import NOT_SCORED, Score, log_probs_and_costs, make_score
 from tfmr.translation.search_batch import compiled_part, search_batch
 from tfmr.translation.word_alignment import WordAttention, words_of
@@ -91,10 +92,17 @@ class Translator:
           InputError: if the tokenizer cannot write a required word, or it contains a forbidden one.
         """
         self.members = (Member.of(model, params),)
+        self._set_up(tokenizer, config, model.config.vocab_size, sharding)
+
+    def _set_up(
+        self, tokenizer: Tokenizer, config: DecodingConfig, vocab_size: int, sharding: NamedSharding | None = None
+    ) -> None:
+        """Sets everything but the members."""
         self.tokenizer = tokenizer
         self.config = config
         self._rows = Rows(sharding)
-        self._rules = WordRules(config, tokenizer, model.config.vocab_size)
+        self._vocab_size = vocab_size
+        self._rules = WordRules(config, tokenizer, vocab_size)
         self._glossary: UsedGlossary | None = None
         self._line_numbers: Sequence[int] = ()
 
@@ -174,12 +182,15 @@ class Translator:
         warning with the number of the line.
 
         Raises:
-          InputError: if the config asks for samples: only a beam search finds required words.
+          InputError: if the config asks for samples, because only a beam search finds required words; or if the model
+            writes from right to left.
         """
         if glossary is not None and self._samples():
             raise InputError(
                 f"glossary: cannot be combined with decoding.sampling.temperature = {self.config.sampling.temperature}"
             )
+        if glossary is not None:
+            require_left_to_right("glossary", self.tokenizer)
         other = copy.copy(self)
         other._glossary = None if glossary is None else UsedGlossary(glossary, self._rules)
         return other
@@ -195,6 +206,17 @@ class Translator:
         longest = self._longest_source()
         encoded = self.tokenizer.encode_batch(list(lines)) if lines else []
         return [len(self.tokenizer.source_sequence(ids)) - longest for ids in encoded]
+
+    def with_config(self, config: DecodingConfig) -> "Translator":
+        """Returns a translator that searches in another way.
+
+        Raises:
+          InputError: if the tokenizer cannot write a required word, or it contains a forbidden one.
+        """
+        other = copy.copy(self)
+        other.config = config
+        other._rules = WordRules(config, self.tokenizer, self._vocab_size)
+        return other if self._glossary is None else other.with_glossary(self._glossary.glossary)
 
     def translate(
         self,
@@ -633,27 +655,32 @@ class Translator:
     def _hypotheses(self, result: SearchResult, rows: int) -> Iterator[list[Hypothesis]]:
         """Yields the hypotheses of each of the first `rows` rows."""
         tokens, scores, lengths = (self._rows.fetch(array)[:rows] for array in result)
-        texts = iter(self.tokenizer.decode_batch(tokens.reshape(-1, tokens.shape[-1]).tolist()))
+        texts = iter(self.tokenizer.target_texts(tokens.reshape(-1, tokens.shape[-1]).tolist()))
         for row in range(rows):
             found = []
             for each, score, length in zip(tokens[row], scores[row], lengths[row], strict=True):
-                # The tokens of a byte-level tokenizer can contain line breaks, but a translation must be one line.
-                text = next(texts).replace("\n", " ").replace("\r", " ")
+                text = as_line(next(texts))
                 if length > 0:
                     found.append(Hypothesis(text, float(score), tuple(each[:length].tolist())))
             yield found
 
 
-def started_ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yields the same items, each after the next one is made.
+def started_ahead(items: Iterator[T], ahead: int = 1) -> Iterator[T]:
+    """Yields the same items, each after the next `ahead` ones are made.
 
     The device is never idle. If more batches were started at once, it would take longer to interrupt them.
     """
-    earlier: list[T] = []
+    earlier: collections.deque[T] = collections.deque()
     for item in items:
-        yield from earlier
-        earlier = [item]
+        earlier.append(item)
+        if len(earlier) > ahead:
+            yield earlier.popleft()
     yield from earlier
+
+
+def as_line(text: str) -> str:
+    """Returns a text as one line: the tokens of a byte-level tokenizer can contain line breaks."""
+    return text.replace("\n", " ").replace("\r", " ")
 
 
 def _distinct(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
