@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import jax
 
 from tfmr.config import ServingConfig
-from tfmr.serving.errors import busy
+from tfmr.serving.errors import check_waiting
 from tfmr.serving.metrics import Metrics
 from tfmr.serving.worker import Worker
 from tfmr.translation import Hypothesis, Translator
@@ -90,10 +90,7 @@ class Batcher:
         """
         lengths = translator.source_lengths(lines, prefixes)
         filled = [index for index, length in enumerate(lengths) if length]
-        if len(self._waiting) + len(filled) > self._settings.max_waiting:
-            raise busy(
-                f"{len(self._waiting)} lines are waiting for the model; at most {self._settings.max_waiting} may"
-            )
+        check_waiting("lines", waiting=len(self), new=len(filled), most=self._settings.max_waiting)
         # Samples depend on the position of a line in its request, so requests are neither mixed nor divided.
         kind = translator, number, object() if translator.config.sampling.temperature > 0 else None
         entered = {

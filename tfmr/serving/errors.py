@@ -25,9 +25,20 @@ class RequestError(Exception):
         self.status, self.message, self.field, self.headers = status, message, field, dict(headers or {})
 
 
-def busy(message: str) -> RequestError:
-    """Returns the error of a request that comes while too many others wait."""
-    return RequestError(429, f"{message}; try again later", headers=LATER)
+def check_waiting(what: str, *, waiting: int, new: int, most: int) -> None:
+    """Raises RequestError if a request has more lines or prompts than may wait, or too many wait already.
+
+    Args:
+      what: "lines" or "prompts".
+      waiting: how many wait.
+      new: how many the request adds.
+      most: how many may wait.
+    """
+    if new > most:
+        raise RequestError(400, f"the request has {new} {what}; at most {most} are allowed; send less at a time")
+    if waiting + new > most:
+        reason = f"{waiting} {what} wait for the model, and at most {most} may; try again later"
+        raise RequestError(429, reason, headers=LATER)
 
 
 def error_response(request: Request, error: RequestError) -> JSONResponse:

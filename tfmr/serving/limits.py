@@ -43,7 +43,7 @@ class Limits:
         except RequestError as error:
             await self._refuse(request, error, answer)
         except Exception:
-            log.exception("%s %s failed", scope["method"], scope["path"])
+            log.exception("%s %r failed", scope["method"], scope["path"])
             await self._refuse(request, RequestError(500, "internal error; the server's log has its cause"), answer)
         finally:
             self._metrics.in_progress -= 1
@@ -126,8 +126,12 @@ class Limits:
             raise RequestError(503, reason, headers=LATER)
 
     async def _refuse(self, request: Request, error: RequestError, answer: "_Answer") -> None:
-        if not answer.status:
-            await error_response(request, error)(request.scope, _nothing, answer.send)
+        if answer.status:
+            return
+        # Sending waits if the client has not read earlier answers.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.timeout):
+                await error_response(request, error)(request.scope, _nothing, answer.send)
 
 
 class _Answer:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tfmr.config import ServingConfig
 from tfmr.language_model import Generator, Piece, TextRequest
-from tfmr.serving.errors import busy
+from tfmr.serving.errors import check_waiting
 from tfmr.serving.metrics import Metrics
 from tfmr.serving.worker import Worker
 
@@ -56,8 +56,8 @@ class TextBatcher:
           InputError: as `Generator.stream_together`.
           RequestError: if too many texts wait already.
         """
-        if len(self._waiting) + len(requests) > self._settings.max_waiting:
-            raise busy(f"{len(self._waiting)} prompts wait for the model; at most {self._settings.max_waiting} may")
+        waiting, most = len(self._waiting), self._settings.max_waiting
+        check_waiting("prompts", waiting=waiting, new=len(requests), most=most)
         written: asyncio.Queue[tuple[int, Piece] | Exception] = asyncio.Queue()
         texts = [_Text(generator, request, number, written) for number, request in enumerate(requests)]
         self._waiting += texts
