@@ -11,8 +11,8 @@ class ServingConfig:
     """What the server accepts, and how it makes batches of requests."""
 
     api_key: str = ""
-    """Key that requests must contain, as `Authorization: Bearer KEY` or as a field `api_key`. Empty: $TFMR_API_KEY,
-    which other users of the machine cannot see; if that is empty too, no key is needed."""
+    """Key that requests must contain: in a header, "Authorization: Bearer KEY", or as the field api_key. Empty: the
+    value of $TFMR_API_KEY, which other users of the machine cannot see; if that is empty too, no key is needed."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may use the server from a browser, such as https://example.org. "*": all. By default, only
     the server's own page."""
