@@ -273,7 +273,9 @@ def test_searches_are_compared(page):
     page.open("search")
     page.wait("document.querySelectorAll('#outcome-beam li').length === 4")
     line = page.run("document.querySelector('#search-text').value")
-    joined = "[...document.querySelectorAll(arguments[0])].map((li) => li.querySelector('.sentence').textContent)"
+    joined = (
+        "[...document.querySelectorAll(arguments[0])].map((li) => li.querySelector('.sentence').textContent.trim())"
+    )
     [best] = translator().n_best([line], 4)
     assert page.run(joined, "#outcome-beam li") == [each.text.replace(" ", "␣") for each in best]
     assert len(page.all("#outcome-greedy li")) == 1

@@ -92,10 +92,11 @@ export function startSearchView(choices) {
 
 function outcome(output, isBest) {
   const tokens = output.tokens.filter((token) => !token.special);
-  const words = tokens.map((token, index) => {
+  const words = tokens.flatMap((token, index) => {
     const p = Math.exp(token.log_prob);
     const classes = `rated word${isJoined(tokens, index) ? " joined" : ""}`;
-    return el("span", { class: classes, style: { "--p": p.toFixed(3) }, title: percent(p) }, tokenLabel(token));
+    const word = el("span", { class: classes, style: { "--p": p.toFixed(3) }, title: percent(p) }, tokenLabel(token));
+    return isJoined(tokens, index) ? [word] : [" ", word]; // lines are broken between words
   });
   const numbers = `log p ${score(output.log_prob)} · score ${score(output.score)}`;
   return el(

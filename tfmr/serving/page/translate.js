@@ -9,7 +9,7 @@ import { languageName, percent, score, tokenLabel } from "./words.js";
 
 const MOST_KEPT = 200;
 const LEAST_SHOWN = 5;
-const SMALLEST_SHOWN = 5e-4;
+const SMALLEST_SHOWN = 1e-3;
 
 /** Starts the view; returns an object whose `show(model)` changes the model. */
 export function startTranslateView() {
