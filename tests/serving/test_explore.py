@@ -296,5 +296,46 @@ class TestModel:
         json.dumps([found, described])
 
 
+class TestRequests:
+    @pytest.mark.parametrize(
+        ("path", "body", "status", "message"),
+        [
+            ("translation", {"line": "ab"}, 400, "model: missing"),
+            ("translation", {"model": "nobody", "line": "ab"}, 404, "model = 'nobody': is not served"),
+            ("translation", {"model": "writer", "line": "ab"}, 404, "model = 'writer': is not served"),
+            (
+                "translation",
+                {"model": "letters", "line": "ab", "prefix": ["a"]},
+                400,
+                "must be an array of whole numbers",
+            ),
+            ("translation", {"model": "letters", "line": "ab", "prefix": [-1]}, 400, "none negative"),
+            ("translation", {"model": "letters", "line": " "}, 400, "must not be blank"),
+            ("translation", {"model": "letters", "line": "a" * 101}, 400, "101 characters"),
+            ("searches", {"model": "letters", "line": "ab", "beam_size": 7}, 400, "beam_size = 7"),
+            ("searches", {"model": "letters", "line": "ab", "top_p": 2}, 400, "top_p = 2: must be from 0.01 to 1"),
+            ("text", {"model": "letters", "text": "ab"}, 404, "model = 'letters': is not served"),
+            ("text", {"model": "writer"}, 400, "must not be empty"),
+            ("text", {"model": "writer", "tokens": [999]}, 400, "token id 999"),
+            ("text", {"model": "writer", "text": "ab", "speed": 1}, 400, "speed: is not a field"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, client, path, body, status, message):
+        answer = client.post(f"/page/{path}", json=body)
+        assert (answer.status_code, message in answer.json()["error"]) == (status, True), answer.text
+
+    def test_the_models_and_the_choices_are_listed(self, client):
+        answer = client.get("/page/models").json()
+        assert [each["name"] for each in answer["models"]] == ["letters", "no-a", "writer"]
+        assert answer["choices"]["temperature"] == list(TEMPERATURES)
+        assert client.get("/page/model?model=writer").json()["panels"] == []
+        assert client.get("/page/model?model=x").status_code == 404
+
+    def test_the_files_of_the_page_come_from_the_package(self, client):
+        assert client.get("/").text.startswith("<!doctype html>")
+        assert "javascript" in client.get("/app.js").headers["content-type"]
+        assert client.get("/../app.py").status_code == 404
+
+
 def _leaves(tree):
     return [leaf for value in tree.values() for leaf in (_leaves(value) if isinstance(value, dict) else [value])]
