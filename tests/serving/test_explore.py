@@ -317,7 +317,7 @@ class TestRequests:
             ("text", {"model": "letters", "text": "ab"}, 404, "model = 'letters': is not served"),
             ("text", {"model": "writer"}, 400, "must not be empty"),
             ("text", {"model": "writer", "tokens": [999]}, 400, "token id 999"),
-            ("text", {"model": "writer", "text": "ab", "speed": 1}, 400, "speed: is not a field"),
+            ("text", {"model": "writer", "text": "ab", "speed": 1}, 400, "is not a field of this request"),
         ],
     )
     def test_what_is_wrong_is_said(self, client, path, body, status, message):
