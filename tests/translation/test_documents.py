@@ -277,6 +277,15 @@ def test_what_cannot_be_translated_stays_and_is_reported_with_its_line(caplog):
         assert re.search(pattern, said), said
 
 
+@pytest.mark.parametrize("says", ["", ".", "yes", ", {x}"])
+def test_a_translation_of_few_words_or_none_leaves_the_structure(says):
+    text = "<p>The <b>dog</b> {x} and <i>{y} the</i> cat.</p>\n<p>A {x} dog</p>"
+    found = translate_document(Saying(lambda line: says), "html", text)
+    kept = r"<[^>]*>|\{y\}"
+    assert re.findall(kept, found) == re.findall(kept, text)
+    assert found.count("yes") == (7 if says == "yes" else 0)
+
+
 def test_types_of_documents_and_their_errors(monkeypatch):
     names = ["a.TXT", "b/c.md", "d.markdown", "e.htm", "f.html", "g.srt", "subrip"]
     assert [*map(document_type, names)] == ["text", "markdown", "markdown", "html", "html", "subrip", "subrip"]

@@ -196,9 +196,13 @@ def _translate(translator: Translator, sentences: Sequence[_Sentence]) -> list[s
 
 
 def _parts_between_marks(sentence: _Sentence) -> Iterator[str | _Sentence]:
-    """Yields the texts between the marks of a sentence as sentences of their own, and everything else as it is."""
+    """Yields the texts between the marks of a sentence as sentences of their own, and everything else as it is.
+
+    If there are no marks, the texts are those between words that must not change.
+    """
     begins_line = sentence.begins_line
-    for is_mark, group in itertools.groupby(sentence.pieces, key=lambda piece: piece.is_mark):
+    marks = [piece for piece in sentence.pieces if piece.is_mark] or [p for p in sentence.pieces if p.kind == "kept"]
+    for is_mark, group in itertools.groupby(sentence.pieces, key=lambda piece: piece in marks):
         for part, is_text in _trimmed(list(group), sentence.escape):
             source = "".join(piece.source for piece in part)
             if is_text and not is_mark:

@@ -178,6 +178,8 @@ def place(
     The weights are of all units. A mark stands before or after the punctuation between two words as it does in the
     source.
     """
+    if not source.marks:
+        return []
     sources = units_of(source.text, source.kept)
     of_source = [is_word(source.text, unit) for unit in sources]
     words = [index for index, unit in enumerate(units) if is_word(target, unit)]
