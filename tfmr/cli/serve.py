@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tfmr.cli.arguments import Runs, parse
 from tfmr.config import DecodingConfig, ServingConfig
+from tfmr.config.decoding import ComputeType, Engine
 from tfmr.errors import InputError
 
 
@@ -26,6 +27,13 @@ class Arguments(ServingConfig):
     """Port to listen on. 0: any free port."""
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     """How to search. Options that are not given are taken from each run."""
+    engine: Engine = "jax"
+    """What searches for translations: jax, or ctranslate2 on the CPU, which does not have every option."""
+    compute_type: ComputeType = "float32"
+    """The number type of CTranslate2's products; int8 is the fastest on most CPUs."""
+    glossary: str = ""
+    """TSV file of source term, target term and optionally a note. Where a source contains the term, its translation
+    contains the target term. Requests may bring their own glossary instead."""
 
 
 def main(arguments: list[str]) -> None:
@@ -45,9 +53,12 @@ def main(arguments: list[str]) -> None:
     settings = dataclasses.replace(settings, api_key=settings.api_key or os.environ.get("TFMR_API_KEY", ""))
     from tfmr.serving import Service, load_model, make_app
     from tfmr.serving.server import listen, run_server
+    from tfmr.translation import Glossary
 
+    glossary = Glossary.from_file(options.glossary) if options.glossary else None
+    given = dict(engine=options.engine, compute_type=options.compute_type, glossary=glossary)
     bound = listen(options.host, options.port)
-    models = [load_model(run, each.checkpoint, each.decoding) for run, each in zip(runs, of_runs, strict=True)]
+    models = [load_model(run, each.checkpoint, each.decoding, **given) for run, each in zip(runs, of_runs, strict=True)]
     address = f"http://{_shown(options.host)}:{bound.getsockname()[1]}"
     app = make_app(Service(models, settings), compile_first=True)
     run_server(app, bound, settings.timeout, lambda: print(f"listening on {address}", file=sys.stderr, flush=True))

@@ -1,5 +1,6 @@
 """Glossaries: how terms of the source must be translated."""
 
+import functools
 import logging
 import os
 import re
@@ -36,6 +37,20 @@ class Term:
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     note: str = ""
+
+    def found_in(self, text: str) -> list["Span"]:
+        """Returns where a translation has one of the target forms, as a whole word."""
+        return [Span(*match.span()) for match in self._pattern.finditer(text)]
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern:
+        return re.compile("|".join(_whole_word(re.escape(form), form) for form in self.written_forms))
+
+    @property
+    def written_forms(self) -> list[str]:
+        """The target forms, also with the capital letter that the first word of a sentence may begin with."""
+        forms = [unicodedata.normalize("NFC", form) for form in self.targets]
+        return list(dict.fromkeys([*forms, *map(capitalised, forms)]))
 
 
 class Glossary:
@@ -108,6 +123,11 @@ class Glossary:
         found = self._pattern.finditer(text)
         return [(self._terms_by_group[(match.lastindex or 1) - 1], Span(*match.span())) for match in found]
 
+    def missing_terms(self, source: str, target: str) -> list[str]:
+        """Returns the terms that a source uses and whose translations its translation does not contain."""
+        terms = dict.fromkeys(term for term, _ in self.uses_in(unicodedata.normalize("NFC", source)))
+        return [term.sources[0] for term in terms if not term.found_in(target)]
+
 
 class WantedTerm:
     """The translation of a term, for one search."""
@@ -118,16 +138,10 @@ class WantedTerm:
         Raises:
           InputError: if the tokenizer cannot write the translation, or it contains a forbidden word.
         """
-        forms = [unicodedata.normalize("NFC", form) for form in term.targets]
         self.name = term.sources[0]
-        self.preferred = forms[0]
-        # The first word of a sentence may begin with a capital letter.
-        self.word = rules.required_word("its translation", list(dict.fromkeys([*forms, *map(capitalised, forms)])))
-        self._pattern = re.compile("|".join(_whole_word(re.escape(f), f) for f in {*forms, *map(capitalised, forms)}))
-
-    def found_in(self, text: str) -> list[Span]:
-        """Returns where a text has one of the forms."""
-        return [Span(*match.span()) for match in self._pattern.finditer(text)]
+        self.preferred = term.written_forms[0]
+        self.word = rules.required_word("its translation", term.written_forms)
+        self.found_in = term.found_in
 
 
 class Use(NamedTuple):
