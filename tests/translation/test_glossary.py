@@ -130,6 +130,7 @@ def test_a_term_replaces_the_word_that_attends_to_it(translator):
     assert next_place([use], source, "Ab, bee ad.", weights, 0) is None
     assert next_place([use], source, target, np.roll(weights, -2, axis=0), 0) == (use, "Deed")
     assert next_place([use], source, target, weights * 0, 0) is None
+    assert next_place([use], source, "", weights[:0], 0) is None  # a translation without words
 
 
 def test_the_attention_of_words_is_that_of_their_tokens(translator):

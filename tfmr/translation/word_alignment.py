@@ -74,7 +74,7 @@ def best_word(weights: Float[np.ndarray, "targets sources"], sources: Sequence[i
 
 
 def _attending(weights: Float[np.ndarray, "targets sources"], sources: Sequence[int]) -> Iterator[int]:
-    for source in sources:
+    for source in sources if len(weights) else ():
         target = int(weights[:, source].argmax())
         if weights[target, source] > 0.1:
             yield target
