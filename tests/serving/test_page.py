@@ -24,6 +24,7 @@ from tfmr.models.account import parameter_table
 from tfmr.runs import RunDirectory
 from tfmr.serving import ServedModel, Service, make_app
 from tfmr.serving.server import listen
+from tfmr.translation import translate_document
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install -e '.[dev]'")
 from selenium.webdriver.common.by import By  # noqa: E402
@@ -173,6 +174,25 @@ def test_lines_are_translated_each(page):
               " === arguments[0]", "|".join([first, "\u00a0", *rest]))  # fmt: skip
     page.click("#target-text .line", 2)
     page.wait("document.querySelectorAll('#keys .token').length === 6")  # c d _ e f end
+
+
+def test_a_file_is_translated_and_can_be_saved(page, tmp_path):
+    page.open()
+    page.translate("feed")
+    (tmp_path / "notes.md").write_text("# bad cafe\r\n\r\n`code`, hi\r\n", newline="")
+    page.one("#file").send_keys(str(tmp_path / "notes.md"))
+    page.wait("!document.querySelector('#file-result').hidden")
+    assert page.texts("#file-result") == ["Save notes.translated.md"]
+    assert page.run("document.querySelector('#file-result').download") == "notes.translated.md"
+    saved = page.driver.execute_async_script(
+        "const [done] = arguments; fetch(document.querySelector('#file-result').href).then((x) => x.text()).then(done)"
+    )
+    assert saved == translate_document(translator(), "markdown", "# bad cafe\r\n\r\n`code`, hi\r\n")
+    (tmp_path / "notes.pdf").write_text("bad")
+    page.one("#file").send_keys(str(tmp_path / "notes.pdf"))
+    page.wait(
+        "document.querySelector('#file-error').textContent.startsWith('notes.pdf: the name must end in one of .txt')"
+    )
 
 
 def test_another_token_is_chosen_and_the_rest_is_written_anew(page):

@@ -153,7 +153,7 @@ def test_each_run_keeps_its_own_decoding_but_for_the_options(monkeypatch: pytest
         (tmp_path / name / "config.json").write_text(json.dumps(config_to_dict(config)))
     loaded, started = [], []
     monkeypatch.setattr(
-        serving, "load_model", lambda run, checkpoint, decoding: loaded.append((run, checkpoint, decoding))
+        serving, "load_model", lambda run, checkpoint, decoding, **_: loaded.append((run, checkpoint, decoding))
     )
     monkeypatch.setattr(serving, "Service", lambda models, settings: settings)
     monkeypatch.setattr(serving, "make_app", lambda settings, compile_first: settings)

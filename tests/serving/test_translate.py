@@ -61,6 +61,30 @@ def test_alternatives_are_the_next_best_of_each_text(client: TestClient, transla
     assert any(answer["alternatives"])
 
 
+@pytest.mark.parametrize(
+    ("format", "text"),
+    [("html", "<p>{}</p>"), ("markdown", "# {}\n\n`code`"), ("subrip", "1\n00:00:01,000 --> 00:00:02,000\n{}\n")],
+)
+def test_a_document_keeps_what_is_not_text(client: TestClient, translator: Translator, format: str, text: str):
+    line, translation = next(pair for pair in zip(LINES, translator.translate(LINES), strict=True) if pair[1])
+    answer = translated(client, q=[text.format(line)], source="en", target="de", format=format)
+    assert answer == {"translatedText": [text.format(translation)]}
+
+
+def test_a_request_brings_its_glossary(client: TestClient, translator: Translator):
+    line, other = [line for line, translation in zip(LINES, translator.translate(LINES), strict=True) if translation][
+        :2
+    ]
+    glossary = {line: "d", "xyz": "b"}
+    answer = translated(client, q=[line, other], source="en", target="de", glossary=glossary)
+    assert "d" in answer["translatedText"][0].split()
+    assert answer["translatedText"][1:] == translator.translate([other])
+    assert answer["missingTerms"] == [[], []]
+    # The tokenizer cannot write this one.
+    answer = translated(client, q=line, source="en", target="de", glossary={line: "\u00e9"})
+    assert answer == {"translatedText": translator.translate([line])[0], "missingTerms": [line]}
+
+
 def test_languages_choose_the_model(client: TestClient, models: list[ServedModel]):
     first, second = (served.model.translate(LINES) for served in models[:2])
     assert first != second
@@ -102,7 +126,11 @@ def test_many_clients_get_each_its_own_answer(client: TestClient, translator: Tr
         ({"q": "a", "source": "en", "alternatives": -1}, "alternatives = -1: must be from 0"),
         ({"q": "a", "source": "en", "alternatives": True}, "alternatives = True: must be a whole number"),
         ({"q": "a", "source": "en", "alternatives": 0.5}, "alternatives = 0.5: must be a whole number"),
-        ({"q": "a", "source": "en", "format": "html"}, "format = 'html': is not supported"),
+        ({"q": "a", "source": "en", "format": "pdf"}, "format = 'pdf': is not supported"),
+        ({"q": "a", "source": "en", "format": "html", "alternatives": 1}, "a document has one translation"),
+        ({"q": "1\n0:0 ->", "source": "en", "format": "subrip"}, "line 1: not SubRip"),
+        ({"q": "a", "source": "en", "glossary": {"a": 1}}, "glossary: 'a': its translation must be a string"),
+        ({"q": "a", "source": "en", "glossary": {"a": " "}}, "glossary, line 1: a term is empty"),
         (
             {"q": "a", "source": "en", "sourse": "en"},
             "'sourse': is not a field of this request (did you mean 'source'?)",

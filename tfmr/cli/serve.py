@@ -5,6 +5,7 @@ import itertools
 import os
 import sys
 from dataclasses import dataclass, field
+from typing import Any
 
 from tfmr.cli.arguments import Runs, parse
 from tfmr.config import DecodingConfig, ServingConfig
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> None:
     from tfmr.translation import Glossary
 
     glossary = Glossary.from_file(options.glossary) if options.glossary else None
-    given = dict(engine=options.engine, compute_type=options.compute_type, glossary=glossary)
+    given: dict[str, Any] = dict(engine=options.engine, compute_type=options.compute_type, glossary=glossary)
     bound = listen(options.host, options.port)
     models = [load_model(run, each.checkpoint, each.decoding, **given) for run, each in zip(runs, of_runs, strict=True)]
     address = f"http://{_shown(options.host)}:{bound.getsockname()[1]}"

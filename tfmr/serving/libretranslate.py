@@ -1,5 +1,6 @@
 """LibreTranslate's API: POST /translate, GET /languages."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from tfmr.serving.bodies import read_fields
 from tfmr.serving.errors import RequestError
 from tfmr.serving.fields import Field
 from tfmr.serving.service import Service
-from tfmr.translation import Hypothesis
+from tfmr.translation import Glossary, Hypothesis, Translator, translate_document
 
 TRANSLATE = {
     "q": Field(
@@ -23,7 +24,12 @@ TRANSLATE = {
     "target": Field(
         kinds=("text",), meaning="Language to translate into. Empty: if the server has one only.", default=""
     ),
-    "format": Field(kinds=("text",), meaning="Format of the texts.", default="text", only=("text",)),
+    "format": Field(
+        kinds=("text",),
+        meaning="Format of the texts. text: lines. Others are documents, whose markup stays as it is.",
+        default="text",
+        only=("text", "html", "markdown", "subrip"),
+    ),
     "alternatives": Field(
         kinds=("integer",),
         meaning="Number of further translations, less than the beam size.",
@@ -32,6 +38,9 @@ TRANSLATE = {
         most=100,
     ),
     "model": Field(kinds=("text",), meaning="Name of the model. Empty: the first with these languages.", default=""),
+    "glossary": Field(
+        kinds=("object",), meaning="Terms of the source, each with its translation, or several joined by |.", default={}
+    ),
 }
 
 
@@ -42,7 +51,43 @@ async def translate(request: Request) -> Response:
     texts: list[str] = [fields["q"]] if isinstance(fields["q"], str) else fields["q"]
     service.check_length(texts, "q")
     translator = service.translator(fields["source"], fields["target"], fields["model"])
-    number = fields["alternatives"] + 1
+    glossary = _glossary(fields["glossary"])
+    if glossary is not None:
+        translator = translator.with_glossary(glossary)
+    if fields["format"] == "text":
+        answer = await _translate_lines(service, translator, texts, fields["alternatives"] + 1)
+    else:
+        answer = await _translate_documents(service, translator, texts, fields)
+    if glossary is not None:
+        pairs = zip(texts, answer["translatedText"], strict=True)
+        answer["missingTerms"] = [glossary.missing_terms(source, target) for source, target in pairs]
+    # A single text is answered with a single text.
+    return JSONResponse(answer if texts is fields["q"] else {name: value[0] for name, value in answer.items()})
+
+
+def _glossary(terms: dict[str, Any]) -> Glossary | None:
+    for source, target in terms.items():
+        if not isinstance(target, str) or any(character in source + target for character in "\t\r\n"):
+            raise RequestError(
+                400, f"glossary: {source[:60]!r}: its translation must be a string, both without tabs and line breaks"
+            )
+    lines = (f"{source}\t{target}" for source, target in terms.items())
+    return Glossary.from_lines(lines) if terms else None
+
+
+async def _translate_documents(
+    service: Service, translator: Translator, texts: Sequence[str], fields: dict[str, Any]
+) -> dict[str, Any]:
+    if fields["alternatives"]:
+        raise RequestError(400, "alternatives: a document has one translation; leave it out, or send format text")
+    language = "" if fields["source"] == "auto" else fields["source"]
+    run = functools.partial(translate_document, translator, fields["format"], language=language or "en")
+    return {"translatedText": [await service.worker.run(run, text) for text in texts]}
+
+
+async def _translate_lines(
+    service: Service, translator: Translator, texts: Sequence[str], number: int
+) -> dict[str, Any]:
     if number > translator.config.beam_size:
         most = translator.config.beam_size - 1
         raise RequestError(400, f"alternatives = {number - 1}: must be at most {most}, as the beam has {most + 1}")
@@ -52,8 +97,7 @@ async def translate(request: Request) -> Response:
     answer: dict[str, Any] = {"translatedText": [best for best, *_ in ranked]}
     if number > 1:
         answer["alternatives"] = [others for _, *others in ranked]
-    # A single text is answered with a single text.
-    return JSONResponse(answer if texts is fields["q"] else {name: value[0] for name, value in answer.items()})
+    return answer
 
 
 def _ranked(text: str, of_lines: Sequence[Sequence[Hypothesis]]) -> list[str]:

@@ -26,7 +26,11 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
 
 _CODE_AND_NAME = _object(code=_STRING, name=_STRING, targets=_array(_STRING))
 _TEXTS = {"anyOf": [_STRING, _array(_STRING)]}
-_TRANSLATED = _object(translatedText=_TEXTS, alternatives={"anyOf": [_array(_STRING), _array(_array(_STRING))]})
+_TRANSLATED = _object(
+    translatedText=_TEXTS,
+    missingTerms={"anyOf": [_array(_STRING), _array(_array(_STRING))]},
+    alternatives={"anyOf": [_array(_STRING), _array(_array(_STRING))]},
+)
 _CHOICE = _object(
     text=_STRING, index=_INTEGER, logprobs={"type": "null"}, finish_reason={"enum": ["stop", "length", None]}
 )

@@ -38,6 +38,10 @@ class Term:
     targets: tuple[str, ...]
     note: str = ""
 
+    def __post_init__(self):
+        normal = tuple(unicodedata.normalize("NFC", form) for form in self.targets)
+        object.__setattr__(self, "targets", normal)
+
     def found_in(self, text: str) -> list["Span"]:
         """Returns where a translation has one of the target forms, as a whole word."""
         return [Span(*match.span()) for match in self._pattern.finditer(text)]
@@ -49,8 +53,7 @@ class Term:
     @property
     def written_forms(self) -> list[str]:
         """The target forms, also with the capital letter that the first word of a sentence may begin with."""
-        forms = [unicodedata.normalize("NFC", form) for form in self.targets]
-        return list(dict.fromkeys([*forms, *map(capitalised, forms)]))
+        return list(dict.fromkeys([*self.targets, *map(capitalised, self.targets)]))
 
 
 class Glossary:
@@ -140,7 +143,9 @@ class WantedTerm:
         """
         self.name = term.sources[0]
         self.preferred = term.written_forms[0]
-        self.word = rules.required_word("its translation", term.written_forms)
+        # A tokenizer of small letters only cannot write the forms for the beginning of a sentence.
+        forms = [form for form in term.written_forms if form in term.targets or rules.can_write(form)]
+        self.word = rules.required_word("its translation", forms)
         self.found_in = term.found_in
 
 

@@ -78,6 +78,13 @@ class WordRules:
         needed = max(map(len, tokens)) + (self._tokenizer.kind == "characters")
         return required_word(WordTable(follow_pieces(written, self._columns)), tokens, space, needed)
 
+    def can_write(self, word: str) -> bool:
+        """Returns whether the tokenizer can write a word."""
+        try:
+            return bool(_encode("", word, self._tokenizer))
+        except InputError:
+            return False
+
     def forbids(self, tokens: Sequence[int]) -> bool:
         """Returns whether a text of exactly these tokens contains a forbidden word."""
         return self._table is not None and bool(self._table.at_end[self._table.walk(tokens)])

@@ -4,6 +4,7 @@ import { post } from "./api.js";
 import { startAttentionView } from "./attention.js";
 import { showBars } from "./bars.js";
 import { byId, debounced, el, say } from "./dom.js";
+import { startFiles } from "./files.js";
 import { markToken, showTokens } from "./tokens.js";
 import { languageName, percent, score, tokenLabel } from "./words.js";
 
@@ -14,6 +15,10 @@ const SMALLEST_SHOWN = 1e-3;
 /** Starts the view; returns an object whose `show(model)` changes the model. */
 export function startTranslateView() {
   const attention = startAttentionView();
+  startFiles(() => {
+    const [source, target] = languages();
+    return { model: state.model.name, source: source || state.model.source, target: target || state.model.target };
+  });
   const state = { model: null, lines: [], results: new Map(), line: 0, prefix: [], found: null, turn: 0 };
 
   function show(model) {
