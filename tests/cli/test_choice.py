@@ -76,7 +76,10 @@ def test_mistakes_are_one_line_before_any_work(runs, tmp_path, monkeypatch):
         (["--mbr", "-1"], "--mbr = -1: must be 0, or at least 2 samples"),
         (["--mbr", "1"], "--mbr = 1: must be 2 or more samples"),
         (["--mbr", "8", "--rescore", runs["second"]], "--mbr: cannot be combined with --rescore"),
-        (["--mbr", "8", "--engine", "ctranslate2"], "--mbr: draws samples, which --engine ctranslate2 does not have"),
+        (
+            ["--mbr", "8", "--engine", "ctranslate2"],
+            "--mbr: draws samples, which --engine ctranslate2 does not support",
+        ),
         (["--mbr", "8", "--n-best", "9"], "--n-best = 9: must be at most --mbr = 8"),
         (
             ["--mbr", "8", "--decoding.required", "a"],

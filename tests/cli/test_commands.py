@@ -290,7 +290,7 @@ def test_documents_that_cannot_be_translated_are_refused_before_any_work(trained
     (tmp_path / "terms.tsv").write_text("one\n")
     for options, message in [
         (["--document", f"{tmp_path}/a.srt"], "line 1: not SubRip"),
-        (["--document", f"{tmp_path}/a.pdf"], "a.pdf': not a type of document; the types are text, markdown"),
+        (["--document", f"{tmp_path}/a.pdf"], "a.pdf': not a known type of document; the types are text, markdown"),
         (["--document", f"{tmp_path}/b.txt"], r"b.txt': is not UTF-8 \(byte 3\); save it as UTF-8"),
         (["--document", f"{tmp_path}/c.txt"], r"c.txt': cannot be read \(No such file"),
         (["--document", f"{tmp_path}/b.txt", "--n-best", "2"], "--document cannot be combined with --n-best"),

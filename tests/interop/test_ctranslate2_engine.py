@@ -174,7 +174,7 @@ class TestRefused:
     )
     def test_an_option_that_is_missing_is_named(self, random, options):
         [name] = options
-        with pytest.raises(InputError, match=rf"ctranslate2': does not have decoding\.{name}.*; use --engine jax"):
+        with pytest.raises(InputError, match=rf"ctranslate2': does not support decoding\.{name}.*; use --engine jax"):
             engine_of(random, DecodingConfig(**options))
         with pytest.raises(InputError, match=name):
             engine_of(random, BEAM).with_config(DecodingConfig(**options))

@@ -129,7 +129,7 @@ def test_lines_that_would_not_fit_are_refused_and_the_others_answered():
         async with Running() as batcher:
             waiting = asyncio.create_task(batcher.n_best(Capitals(), ["a"] * 30))
             await asyncio.sleep(0)
-            with pytest.raises(RequestError, match="30 lines wait for the model, and at most 40 may") as refused:
+            with pytest.raises(RequestError, match="30 lines are waiting for the model, and at most 40 may") as refused:
                 await batcher.n_best(Capitals(), ["b"] * 11)
             assert (refused.value.status, refused.value.headers) == (429, {"Retry-After": "1"})
             assert texts(await waiting) == ["A"] * 30

@@ -236,7 +236,7 @@ def test_the_keyboard_shows_where_each_head_looks(page):
         best = int(weights[head, 1].argmax())
         label = {" ": "␣"}.get(source[best], source[best])
         assert read.startswith(f"head {head + 1}: {label} ")
-        assert float(read.split()[-2]) == pytest.approx(100 * weights[head, 1, best], abs=1.1)
+        assert float(read.split()[-1].rstrip("%")) == pytest.approx(100 * weights[head, 1, best], abs=1.1)
     drawn = page.run("document.querySelectorAll('#links path').length")
     assert drawn == (np.round(weights[:, 1] * 255) / 255 >= 0.03).sum()
     # With one head, half of the links or fewer, in its colour.
@@ -344,7 +344,7 @@ def test_a_text_goes_on_token_by_token(page):
     page.wait("document.querySelector('#next-bars .bar.chosen') !== null || document.querySelector('#next-bars .bar')")
     page.slide("#text-speed", 3)
     page.click("#text-play")
-    page.wait("document.querySelector('#text-state').textContent === 'its context of 24 tokens is full'")
+    page.wait("document.querySelector('#text-state').textContent === 'the context of 24 tokens is full'")
     assert len(page.all("#text .piece")) == 24
     assert page.texts("#text-play") == ["Write"]
     # The place of a token shows what else could have come, and another one can be put there.

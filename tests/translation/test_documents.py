@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from small_translators import make_translator
+from small_translators import make_translator, tokenizer_of
 
 from tfmr.config import DecodingConfig
 from tfmr.errors import InputError, MissingPackage
@@ -25,6 +25,7 @@ class Saying(Translator):
 
     def __init__(self, say: Callable[[str], str], longest: int = 1000):
         self.members = (None, None)
+        self.tokenizer = tokenizer_of("ab ")
         self.say, self.longest, self.lines, self.seen = say, longest, [], []
 
     def with_line_numbers(self, numbers):
@@ -271,7 +272,7 @@ def test_what_cannot_be_translated_stays_and_is_reported_with_its_line(caplog):
     said = "\n".join(caplog.messages)
     assert len(caplog.messages) == 2
     for pattern in (
-        "line 5: .*14 tokens more than can be translated",
+        "line 5: .*14 tokens too long to be translated",
         "line 3: has no translation",
     ):
         assert re.search(pattern, said), said
@@ -289,7 +290,9 @@ def test_a_translation_of_few_words_or_none_leaves_the_structure(says):
 def test_types_of_documents_and_their_errors(monkeypatch):
     names = ["a.TXT", "b/c.md", "d.markdown", "e.htm", "f.html", "g.srt", "subrip"]
     assert [*map(document_type, names)] == ["text", "markdown", "markdown", "html", "html", "subrip", "subrip"]
-    with pytest.raises(InputError, match=r"'a.pdf': not a type of document; the types are text, markdown, html, sub"):
+    with pytest.raises(
+        InputError, match=r"'a.pdf': not a known type of document; the types are text, markdown, html, sub"
+    ):
         document_type("a.pdf")
     with pytest.raises(InputError, match="line 1: not SubRip"):
         translate_document(Saying(str), "subrip", "Hello.\n\nThere.\n")
@@ -329,3 +332,23 @@ def test_a_real_translator_places_markup_by_its_attention():
     found = translate_document(make_translator(config, "abcde <>/.", num_decoder_layers=1), "html", text)
     assert found != text
     assert re.findall(r"<[^>]*>", found) == re.findall(r"<[^>]*>", text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("html", "<p>No <code></code></p>"),
+        ("html", "<p>one</p><![x]><p>two <![ y</p>"),
+        ("markdown", "one\n\n<div><![x]></div>\n\ntwo <kbd></kbd>"),
+        ("subrip", "1\n00:00:01,000 - > 00:00:02,000\nHi there\n\n2\n00:00:03,000 --> 00:00:04,000\nYou\n"),
+        ("subrip", "1\n99999999:00:00,000 --> 0:0:0,0\nHi\n"),
+    ],
+)
+def test_odd_markup_stays_as_it_is(kind, text):
+    assert translate_document(Saying(lambda line: line), kind, text) == text
+
+
+@pytest.mark.parametrize("text", ["1" * 10_000, "\n" * 10_000, "1\n9999999999999999:00:00,000 --> 0:0:0,0\nHi"])
+def test_what_would_take_the_library_of_subtitles_for_ever_is_refused(text):
+    with pytest.raises(InputError, match="not SubRip"):
+        translate_document(Saying(lambda line: line), "subrip", text)

@@ -15,7 +15,7 @@ from tfmr.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(ServingConfig):
-    """Answers requests over HTTP with translation models and language models, and shows a page at /."""
+    """Answers HTTP requests with translation models and language models, and serves a web page at /."""
 
     run: Runs
     """The run directories."""
@@ -29,9 +29,9 @@ class Arguments(ServingConfig):
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     """How to search. Options that are not given are taken from each run."""
     engine: Engine = "jax"
-    """What searches for translations: jax, or ctranslate2 on the CPU, which does not have every option."""
+    """What searches for translations: jax, or ctranslate2 on the CPU, which does not support every option."""
     compute_type: ComputeType = "float32"
-    """The number type of CTranslate2's products; int8 is the fastest on most CPUs."""
+    """The number type of CTranslate2's matrix products; int8 is the fastest on most CPUs."""
     glossary: str = ""
     """TSV file of source term, target term and optionally a note. Where a source contains the term, its translation
     contains the target term. Requests may bring their own glossary instead."""

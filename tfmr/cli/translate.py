@@ -51,14 +51,14 @@ class Arguments(RunArguments):
     """TSV file of source term, target term and optionally a note. Where a source contains the term, its translation
     contains the target term."""
     engine: Engine = "jax"
-    """What searches: jax, or ctranslate2 on the CPU, which converts the run once and does not have every option."""
+    """What searches: jax, or ctranslate2 on the CPU, which converts the run once and does not support every option."""
     compute_type: ComputeType = "float32"
-    """The number type of CTranslate2's products; int8 is the fastest on most CPUs."""
+    """The number type of CTranslate2's matrix products; int8 is the fastest on most CPUs."""
     mbr: int = 0
-    """Instead of searching, draw this many samples of each translation and write the one that is most like all of them
-    (minimum Bayes risk). 0: search."""
+    """Instead of searching, draw this many sample translations of each line and write the one most similar to all of
+    them (minimum Bayes risk). 0: search."""
     mbr_metric: Literal["chrf", "bleu"] = "chrf"
-    """What `mbr` compares samples by: sacreBLEU's chrF2, or its BLEU of a sentence."""
+    """How `mbr` compares samples: with sacreBLEU's chrF2, or with its sentence-level BLEU."""
     rescore: str = ""
     """Another run, whose score of each hypothesis in the beam also decides which is the best. It may have another
     tokenizer, and be trained with data.right_to_left."""
@@ -124,7 +124,7 @@ def _check_choice(options: Arguments) -> None:
     if options.mbr and options.n_best > options.mbr:
         raise InputError(f"--n-best = {options.n_best}: must be at most --mbr = {options.mbr}")
     if options.mbr and options.engine != "jax":
-        raise InputError(f"--mbr: draws samples, which --engine {options.engine} does not have; use --engine jax")
+        raise InputError(f"--mbr: draws samples, which --engine {options.engine} does not support; use --engine jax")
     if options.mbr:
         from tfmr.translation.mbr import sampling_config
 

@@ -21,7 +21,7 @@ class ServingConfig:
     max_body: int = 1_000_000
     """Maximum size of the body of a request, in bytes."""
     max_waiting: int = 2_000
-    """Maximum number of lines or prompts that wait for a model. What would exceed it is answered with 429."""
+    """Maximum number of lines or prompts waiting for a model. Requests that would exceed it are answered with 429."""
     max_requests: int = 1_000
     """Maximum number of requests in progress. Others are answered with 503."""
     timeout: float = 60.0

@@ -19,6 +19,7 @@ from tfmr.interop.ctranslate2_cache import converted
 from tfmr.nn.embedding import SINUSOIDS
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.search.search import inverse_length_penalties
+from tfmr.training.evaluation import between_batches
 from tfmr.translation.glossary import Glossary
 from tfmr.translation.model_step import Member
 from tfmr.translation.padded_batches import Sentence
@@ -31,6 +32,8 @@ class CTranslate2Translator(Translator):
     The search is that of `Translator`; see `check_decoding` for the options that are missing. What CTranslate2 does not
     compute, such as scores of given translations and alignments, is computed with the parameters of the run, in JAX.
     """
+
+    searches_in_jax = False
 
     def __init__(
         self,
@@ -76,10 +79,13 @@ class CTranslate2Translator(Translator):
         check_decoding(config)
         return super().with_config(config)
 
+    def compile(self, rows: int, width: int, number: int = 1) -> None:
+        """Does nothing, because CTranslate2 compiles nothing."""
+
     def with_glossary(self, glossary: Glossary | None) -> Translator:
         """Raises InputError for a glossary, whose terms are required words."""
         if glossary is not None:
-            raise InputError("--engine = 'ctranslate2': does not have --glossary; use --engine jax")
+            raise InputError("--engine = 'ctranslate2': does not support --glossary; use --engine jax")
         return self
 
     def _positions(self) -> int | None:
@@ -93,6 +99,7 @@ class CTranslate2Translator(Translator):
         for batch, results in started_ahead(started, ahead=_cores()):
             for index, result in zip(batch, results, strict=True):
                 yield index, self._ranked(result.result(), sentences[index])[:number]
+            between_batches.get()()
 
     def _start(self, sentences: Sequence[Sentence]) -> list[Any]:
         """Starts the search for sentences with sources of the same length; the result of each is available later."""
@@ -143,14 +150,14 @@ def check_decoding(config: DecodingConfig) -> None:
         missing["decoding.max_length"] = 1
     if missing:
         options = ", ".join(f"{name} = {value!r}" for name, value in missing.items())
-        raise InputError(f"--engine = 'ctranslate2': does not have {options}; use --engine jax")
+        raise InputError(f"--engine = 'ctranslate2': does not support {options}; use --engine jax")
 
 
 def _check_compute_type(compute_type: str) -> None:
     known = importlib.import_module("ctranslate2").get_supported_compute_types("cpu")
     if compute_type not in known:
         raise InputError(
-            f"--compute-type = {compute_type!r}: CTranslate2 does not have it on this CPU; choose one of "
+            f"--compute-type = {compute_type!r}: CTranslate2 does not support it on this CPU; choose one of "
             f"{', '.join(sorted(known))}"
         )
 

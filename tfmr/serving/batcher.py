@@ -145,7 +145,8 @@ class Batcher:
         started, first = time.perf_counter(), batch[0]
         texts, prefixes = [line.text for line in batch], [line.prefix for line in batch]
         try:
-            found = await self._worker.run(first.translator.n_best, texts, first.number, prefixes)
+            wanted = lambda: not all(line.translated.done() for line in batch)  # noqa: E731
+            found = await self._worker.run_while(wanted, first.translator.n_best, texts, first.number, prefixes)
         except Exception as error:
             for line in batch:
                 if not line.translated.done():

@@ -35,9 +35,9 @@ def check_waiting(what: str, *, waiting: int, new: int, most: int) -> None:
       most: how many may wait.
     """
     if new > most:
-        raise RequestError(400, f"the request has {new} {what}; at most {most} are allowed; send less at a time")
+        raise RequestError(400, f"the request has {new} {what}; at most {most} are allowed; send fewer at a time")
     if waiting + new > most:
-        reason = f"{waiting} {what} wait for the model, and at most {most} may; try again later"
+        reason = f"{waiting} {what} are waiting for the model, and at most {most} may; try again later"
         raise RequestError(429, reason, headers=LATER)
 
 

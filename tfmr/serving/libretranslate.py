@@ -12,17 +12,17 @@ from tfmr.serving.bodies import read_fields
 from tfmr.serving.errors import RequestError
 from tfmr.serving.fields import Field
 from tfmr.serving.service import Service
-from tfmr.translation import Glossary, Hypothesis, Translator, translate_document
+from tfmr.translation import Glossary, Hypothesis, Translator, document_text, translate_document
 
 TRANSLATE = {
     "q": Field(
         kinds=("text", "texts"), meaning="A text, or several. Each line is translated on its own.", required=True
     ),
     "source": Field(
-        kinds=("text",), meaning="Language of the texts. auto: if the server has one only.", default="auto"
+        kinds=("text",), meaning="Language of the texts. auto: if the server has only one.", default="auto"
     ),
     "target": Field(
-        kinds=("text",), meaning="Language to translate into. Empty: if the server has one only.", default=""
+        kinds=("text",), meaning="Language to translate into. Empty: if the server has only one.", default=""
     ),
     "format": Field(
         kinds=("text",),
@@ -44,6 +44,12 @@ TRANSLATE = {
 }
 
 
+MOST_FORMS = 200
+"""The number of source forms in the glossary of a request."""
+LONGEST_TERM = 100
+"""The number of characters of a term or its translation there, with all forms."""
+
+
 async def translate(request: Request) -> Response:
     """Translates a text or several, line by line."""
     service: Service = request.app.state.service
@@ -51,7 +57,8 @@ async def translate(request: Request) -> Response:
     texts: list[str] = [fields["q"]] if isinstance(fields["q"], str) else fields["q"]
     service.check_length(texts, "q")
     translator = service.translator(fields["source"], fields["target"], fields["model"])
-    glossary = _glossary(fields["glossary"])
+    terms = fields["glossary"]
+    glossary = await service.worker.run(_glossary, terms) if terms else None
     if glossary is not None:
         translator = translator.with_glossary(glossary)
     if fields["format"] == "text":
@@ -59,20 +66,42 @@ async def translate(request: Request) -> Response:
     else:
         answer = await _translate_documents(service, translator, texts, fields)
     if glossary is not None:
-        pairs = zip(texts, answer["translatedText"], strict=True)
-        answer["missingTerms"] = [glossary.missing_terms(source, target) for source, target in pairs]
+        find = functools.partial(_missing_terms, glossary, fields["format"])
+        answer["missingTerms"] = await service.worker.run(find, texts, answer["translatedText"])
     # A single text is answered with a single text.
     return JSONResponse(answer if texts is fields["q"] else {name: value[0] for name, value in answer.items()})
 
 
-def _glossary(terms: dict[str, Any]) -> Glossary | None:
+def _glossary(terms: dict[str, Any]) -> Glossary:
+    # Searches for terms take time and memory that grow with the number and the length of their forms.
+    forms = sum(1 + source.count("|") for source in terms)
+    if forms > MOST_FORMS:
+        raise RequestError(400, f"glossary: has {forms} forms; at most {MOST_FORMS} are allowed", field="glossary")
     for source, target in terms.items():
-        if not isinstance(target, str) or any(character in source + target for character in "\t\r\n"):
+        if not isinstance(target, str) or any(c in "\t\r\n" or "\ud800" <= c <= "\udfff" for c in source + target):
             raise RequestError(
-                400, f"glossary: {source[:60]!r}: its translation must be a string, both without tabs and line breaks"
+                400,
+                f"glossary: {source[:60]!r}: its translation must be a string, and neither of them may contain tabs, "
+                "line breaks or halves of surrogate pairs",
+                field="glossary",
+            )
+        if max(len(source), len(target)) > LONGEST_TERM:
+            raise RequestError(
+                400, f"glossary: {source[:60]!r}: has more than {LONGEST_TERM} characters", field="glossary"
             )
     lines = (f"{source}\t{target}" for source, target in terms.items())
-    return Glossary.from_lines(lines) if terms else None
+    return Glossary.from_lines(lines)
+
+
+def _missing_terms(glossary: Glossary, format: str, sources: Sequence[str], targets: Sequence[str]) -> list[list[str]]:
+    """Returns, for each text, the terms that a line of it uses and whose translations the translated line lacks."""
+    found = []
+    for source, target in zip(sources, targets, strict=True):
+        if format != "text":
+            source, target = document_text(format, source), document_text(format, target)
+        lines = zip(source.split("\n"), target.split("\n"), strict=False)
+        found.append(list(dict.fromkeys(term for pair in lines for term in glossary.missing_terms(*pair))))
+    return found
 
 
 async def _translate_documents(
@@ -80,8 +109,11 @@ async def _translate_documents(
 ) -> dict[str, Any]:
     if fields["alternatives"]:
         raise RequestError(400, "alternatives: a document has one translation; leave it out, or send format text")
-    language = "" if fields["source"] == "auto" else fields["source"]
-    run = functools.partial(translate_document, translator, fields["format"], language=language or "en")
+    language = fields["source"]
+    if language in ("", "auto"):  # then there is only one
+        name = fields["model"]
+        [language] = (service.served(service.translators, name) if name else service.translators[0]).source
+    run = functools.partial(translate_document, translator, fields["format"], language=language)
     return {"translatedText": [await service.worker.run(run, text) for text in texts]}
 
 
@@ -90,7 +122,7 @@ async def _translate_lines(
 ) -> dict[str, Any]:
     if number > translator.config.beam_size:
         most = translator.config.beam_size - 1
-        raise RequestError(400, f"alternatives = {number - 1}: must be at most {most}, as the beam has {most + 1}")
+        raise RequestError(400, f"alternatives = {number - 1}: must be at most {most}, as the beam size is {most + 1}")
     lines = [text.replace("\r\n", "\n").split("\n") for text in texts]
     found = iter(await service.batcher.n_best(translator, [line for each in lines for line in each], number))
     ranked = [_ranked(text, [next(found) for _ in each]) for text, each in zip(texts, lines, strict=True)]

@@ -41,13 +41,13 @@ _HEALTH = _object(status=_STRING, models=_array(_STRING), compiling={"type": "bo
 _MODEL = _object(id=_STRING, object=_STRING, created=_INTEGER, owned_by=_STRING)
 
 _REFUSED = {
-    400: "The request is wrong; the answer says what is.",
+    400: "The request is wrong; the answer says why.",
     401: "The API key is missing or wrong.",
     404: "There is no such model.",
     408: "The body of the request did not arrive in time.",
     413: "The body of the request is too large.",
     415: "The body of the request is neither JSON nor a form.",
-    429: "Too many requests wait for the model.",
+    429: "Too many requests are waiting for the model.",
     503: "The server is too busy to answer in time.",
 }
 
@@ -61,7 +61,7 @@ def describe(api_key: bool) -> dict[str, Any]:
         "/v1/completions": {"post": _post("Continue texts", COMPLETION, _COMPLETED, openais)},
         "/v1/models": {"get": _get("List the language models", _object(object=_STRING, data=_array(_MODEL)), openais)},
         "/v1/models/{name}": {"get": _get("Describe a language model", _MODEL, openais)},
-        "/health": {"get": _get("Say that the server runs", _HEALTH, ours)},
+        "/health": {"get": _get("Report that the server is running", _HEALTH, ours)},
         "/metrics": {"get": _get("Counters for Prometheus", _STRING, ours, "text/plain")},
     }
     name = {"name": "name", "in": "path", "required": True, "schema": _STRING}

@@ -124,12 +124,12 @@ def _only(field: str, code: str, codes: Sequence[str]) -> str:
     if code in codes:
         return code
     some = ", ".join(codes[:5]) + (f", ... ({len(codes)} in all)" if len(codes) > 5 else "")
+    if not codes:
+        raise RequestError(400, f"{field}: no translation model is served", field=field)
     if code:
         raise RequestError(
             400, f"{field} = {code[:60]!r}: is not a language of the models; they have {some}", field=field
         )
-    if len(codes) != 1:
-        raise RequestError(
-            400, f"{field}: missing; must be one of {some or 'none, as there is no translation model'}", field=field
-        )
+    if len(codes) > 1:
+        raise RequestError(400, f"{field}: missing; must be one of {some}", field=field)
     return codes[0]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tfmr.language_model import Generator
 from tfmr.serving.batcher import batch_sizes
-from tfmr.serving.explore import compile_exploring
+from tfmr.serving.explore import can_explore, compile_exploring
 from tfmr.serving.service import Service
 from tfmr.translation import Translator
 
@@ -31,7 +31,7 @@ async def compile_programs(service: Service) -> None:
 def _usual(service: Service) -> Iterator[Callable[[], None]]:
     """Yields a function for each program; those that a person needs who tries the server come first."""
     for served in service.models:  # first, because someone may look at the page already
-        if isinstance(served.model, Translator):
+        if isinstance(served.model, Translator) and can_explore(served.model):
             yield functools.partial(compile_exploring, served.model)
     for served in service.generators:
         if isinstance(generator := served.model, Generator):

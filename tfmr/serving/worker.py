@@ -1,12 +1,19 @@
 """The thread that runs the models."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from tfmr.training.evaluation import between_batches
+
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """Nobody waits for the result any more."""
 
 
 class Worker:
@@ -19,11 +26,33 @@ class Worker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Returns what a function returns. If the awaiting task is cancelled before the function starts, it never does.
+        """Returns what a function returns. If the awaiting task is cancelled, the function ends after its next batch.
 
         A function that takes long should be split into calls of about a second, as nothing else runs in between.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: function(*args, **kwargs))
+        left = threading.Event()
+        try:
+            return await self.run_while(lambda: not left.is_set(), function, *args, **kwargs)
+        finally:
+            left.set()
+
+    async def run_while(
+        self, wanted: Callable[[], bool], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Does the same, but ends the function between two batches when `wanted` returns False."""
+
+        def check() -> None:
+            if not wanted():
+                raise Stopped
+
+        def call() -> T:
+            before = between_batches.set(check)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                between_batches.reset(before)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def close(self) -> None:
         """Ends the thread after the function that it is running."""

@@ -5,7 +5,7 @@ from tfmr.errors import require_packages
 require_packages("tokenizers", "sacrebleu")
 
 from tfmr.translation.alignment import Alignment
-from tfmr.translation.documents import translate_document
+from tfmr.translation.documents import check_document, document_text, document_type, translate_document
 from tfmr.translation.engines import open_translator
 from tfmr.translation.glossary import Glossary
 from tfmr.translation.mbr import MinimumBayesRisk
@@ -23,7 +23,10 @@ __all__ = [
     "Score",
     "Scores",
     "Translator",
+    "check_document",
     "corpus_scores",
+    "document_text",
+    "document_type",
     "evaluate",
     "open_translator",
     "translate_document",

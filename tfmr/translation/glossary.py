@@ -77,13 +77,13 @@ class Glossary:
         self._of_form: dict[str, Term] = {}
         for term in self.terms:
             if not (term.sources and term.targets and all(map(str.strip, (*term.sources, *term.targets)))):
-                raise InputError(f"{name}: {term.sources} is translated by {term.targets}: a form is empty; fill it in")
+                raise InputError(f"{name}: {term.sources} is translated as {term.targets}: a form is empty; fill it in")
             for form in map(_key, term.sources):
                 other = self._of_form.setdefault(form, term)
                 if other.targets != term.targets:
                     raise InputError(
                         f"{name}: {form!r} has two translations, {_FORMS.join(other.targets)!r} and "
-                        f"{_FORMS.join(term.targets)!r}; remove one, or write both in one line with {_FORMS!r} between"
+                        f"{_FORMS.join(term.targets)!r}; remove one, or write both in one line, separated by {_FORMS!r}"
                     )
         forms = sorted(self._of_form, key=len, reverse=True)
         self._pattern = re.compile("|".join(f"({_found_as(form)})" for form in forms) or "(?!)")
@@ -145,6 +145,8 @@ class WantedTerm:
         self.preferred = term.written_forms[0]
         # A tokenizer of small letters only cannot write the forms for the beginning of a sentence.
         forms = [form for form in term.written_forms if form in term.targets or rules.can_write(form)]
+        if any(len(form.encode()) > 200 for form in forms):  # the tables of a word have a row for each byte
+            raise InputError("its translation has more than 200 bytes; shorten it")
         self.word = rules.required_word("its translation", forms)
         self.found_in = term.found_in
 
@@ -178,7 +180,8 @@ class UsedGlossary:
         for term, span in self.glossary.uses_in(text):
             wanted = self._wanted_term(term)
             if not isinstance(wanted, str) and term not in counted and wanted.word.tokens_needed > room:
-                wanted = f"its {wanted.word.tokens_needed} tokens do not fit into the output; raise extra_length"
+                needed = wanted.word.tokens_needed
+                wanted = f"its {needed} tokens do not fit into the output; raise decoding.extra_length"
             if isinstance(wanted, str):
                 log.warning("line %d: the glossary's term %r is not used: %s", line, term.sources[0], wanted)
                 continue

@@ -50,6 +50,8 @@ T = TypeVar("T")
 
 _WINDOW = 64
 """Number of batches whose lines are sorted by length together."""
+_MOST_ROUNDS = 16
+"""The number of terms of a glossary that are placed in a line one after the other; others are required anywhere."""
 _MATRIX_WINDOW = 4
 """The same for alignments, which are large matrices if the sentences are long."""
 
@@ -74,6 +76,9 @@ class Translator:
       tokenizer: the tokenizer of both languages.
       config: how to search.
     """
+
+    searches_in_jax = True
+    """Whether the search runs in JAX, rather than in another engine."""
 
     def __init__(
         self,
@@ -482,7 +487,10 @@ class Translator:
         }
         every = {index: list(dict.fromkeys(use.term for use in uses)) for index, uses in left.items()}
         begins = {index: len(self.tokenizer.decode(sentences[index].prefix)) for index in left}
-        while placed := self._next_terms(left, texts, translations, begins):
+        for _ in range(_MOST_ROUNDS):
+            placed = self._next_terms(left, texts, translations, begins)
+            if not placed:
+                break
             changed = {}
             for index, (use, prefix) in placed.items():
                 left[index].remove(use)

@@ -20,6 +20,11 @@ EXAMPLES = 6
 """The number of texts to try."""
 
 
+def can_explore(model: Translator | Generator) -> bool:
+    """Returns whether the page can show how a model works: its search must run in JAX."""
+    return isinstance(model, Generator) or model.searches_in_jax
+
+
 class Description(TypedDict):
     """What the page needs to know of a model at its start."""
 

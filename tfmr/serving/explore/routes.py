@@ -9,7 +9,7 @@ from starlette.routing import Route
 from tfmr.language_model import Generator
 from tfmr.serving.bodies import read_fields
 from tfmr.serving.errors import RequestError
-from tfmr.serving.explore.models import describe_model, learning_curves, parameter_parts
+from tfmr.serving.explore.models import can_explore, describe_model, learning_curves, parameter_parts
 from tfmr.serving.explore.searches import BEAM_SIZES, compare_searches
 from tfmr.serving.explore.sentences import explore_translation
 from tfmr.serving.explore.texts import TEMPERATURES, continue_text
@@ -56,7 +56,7 @@ TEXT = {
 async def models(request: Request) -> Response:
     """Describes the models, and the values that the page's sliders have."""
     service: Service = request.app.state.service
-    shown = [served for served in service.models if isinstance(served.model, Translator | Generator)]
+    shown = [served for served in service.models if can_explore(served.model)]
     described = [await service.worker.run(describe_model, served) for served in shown]
     temperatures = {"temperature": TEMPERATURES, "top_p": TOP_PS}
     return JSONResponse({"models": described, "choices": {"beam_size": BEAM_SIZES, "alpha": ALPHAS, **temperatures}})
@@ -66,7 +66,7 @@ async def model(request: Request) -> Response:
     """Returns where the parameters of a model are, and how it learned."""
     service: Service = request.app.state.service
     served = service.served(service.models, request.query_params.get("model", ""))
-    if not isinstance(served.model, Translator | Generator):
+    if not can_explore(served.model):
         raise _not_ours(served.name)
     parts = await service.worker.run(parameter_parts, served.model.model.config)
     curves = await service.worker.run(learning_curves, served.run) if served.run else {"panels": []}
@@ -106,13 +106,13 @@ async def text(request: Request) -> Response:
 def _translator(service: Service, fields: dict[str, Any]) -> Translator:
     service.check_length([fields["line"]], "line")
     translator = service.translator(fields["source"], fields["target"], fields["model"])
-    if not isinstance(translator, Translator):
+    if not can_explore(translator):
         raise _not_ours(fields["model"])
     return translator
 
 
 def _not_ours(name: str) -> RequestError:
-    return RequestError(400, f"model = {name!r}: runs in another engine, which does not show how; use /translate")
+    return RequestError(400, f"model = {name!r}: runs in another engine, and cannot show how it works; use /translate")
 
 
 def _settings(fields: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -85,12 +85,14 @@ def compare_searches(
         raise InputError(f"samples = {samples}: must be from 1 to {MOST_SAMPLES}")
     if temperature <= 0:
         raise InputError(f"temperature = {temperature}: must be greater than 0")
+    translator = translator.with_glossary(None)  # these are the model's own searches
     source, line = encode_line(translator, line), line.strip()
     beam = searching(translator, beam_size=beam_size, alpha=alpha)
     sampling = SamplingConfig(temperature=temperature, top_p=top_p, seed=seed)
     # Sampling cannot follow these rules.
     rules = dataclasses.replace(translator.config, coverage_penalty=0.0, diversity=0.0, required=())
-    sampler = with_decoding(translator, dataclasses.replace(rules, sampling=sampling))
+    change = Translator.with_config if translator.config.required else with_decoding
+    sampler = change(translator, dataclasses.replace(rules, sampling=sampling))
     [best], [drawn] = searching(translator, beam_size=1).n_best([line], 1), sampler.n_best([line], samples)
     tree = beam.beam_tree(line, beam_size)
     return {
@@ -107,7 +109,7 @@ def _outputs(translator: Translator, source: list[int], targets: Sequence[Sequen
     scores = translator.score([source] * len(targets), targets)
     return [
         {
-            "text": tokenizer.decode(score.tokens),
+            "text": tokenizer.target_texts([score.tokens])[0],
             "log_prob": score.log_prob,
             "score": score.score,
             "tokens": candidates_of(tokenizer, score.tokens, score.token_log_probs),

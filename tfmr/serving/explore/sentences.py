@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypedDict
 
@@ -89,6 +90,8 @@ def explore_translation(translator: Translator, line: str, prefix: Sequence[int]
     tokenizer = translator.tokenizer
     source = encode_line(translator, line)
     tags = tokenizer.tags.target_ids
+    if len(prefix) > (most := MOST_TOKENS + translator.config.extra_length):
+        raise InputError(f"prefix of {len(prefix)} tokens: must have at most {most}")
     imposed = list(prefix[len(tags) :])
     if imposed and imposed[-1] == tokenizer.eos_id:
         alternatives = [_given(translator, source, list(prefix))]
@@ -140,7 +143,9 @@ def _alternatives(translator: Translator, line: str, imposed: list[int]) -> list
 
 def _given(translator: Translator, source: list[int], target: list[int]) -> Alternative:
     [score] = translator.score([source], [target])
-    text = translator.tokenizer.decode(target)
+    if math.isnan(score.score):
+        raise InputError(f"prefix of {len(target)} tokens: is longer than what the model writes; shorten it")
+    [text] = translator.tokenizer.target_texts([target])
     return {"text": text, "score": score.score, "tokens": target}
 
 

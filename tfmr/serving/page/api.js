@@ -15,7 +15,7 @@ function withKey(options) {
 }
 
 function askForKey(said) {
-  key = prompt(`${said || "This server needs a key"}. Key:`) ?? "";
+  key = prompt(/wrong/.test(said) ? "This key is wrong. Try again:" : "This server needs a key:") ?? "";
   return key !== "";
 }
 

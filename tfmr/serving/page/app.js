@@ -11,7 +11,7 @@ const TABS = ["translate", "search", "text", "model"];
 const KINDS = { translate: ["translation"], search: ["translation"], text: ["language_model"] };
 const MISSING = {
   translation: "No translation model is served here. Start one with “tfmr serve RUN”.",
-  language_model: "No language model is served here. Start one beside the others: “tfmr serve RUN RUN”.",
+  language_model: "No language model is served here. Serve one together with the others: “tfmr serve RUN RUN”.",
 };
 const state = { tab: "", models: [], chosen: {}, views: {} };
 

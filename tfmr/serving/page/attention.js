@@ -14,19 +14,19 @@ const STACKS = {
     name: "translation → source",
     hint:
       "Before it writes a token, the decoder looks at the source. Point at a token, or move to it with the arrow keys, " +
-      "to see where each head looks: the thicker the line, the more.",
+      "to see where each head looks: the thicker the line, the larger the weight.",
     queries: ["target", "about to write"],
     keys: ["source", "looks at"],
   },
   encoder: {
     name: "source → source",
-    hint: "While it reads, each token of the source looks at all the others, and takes over what it needs from them.",
+    hint: "While it reads, each token of the source looks at all the others, and takes what it needs from them.",
     queries: ["source", "reads"],
     keys: ["source", "looks at"],
   },
   decoder: {
     name: "translation → translation",
-    hint: "While it writes, each token looks back at what is written already, never ahead.",
+    hint: "While it writes, each token looks back at what has already been written, never ahead.",
     queries: ["input", "has just read"],
     keys: ["input", "looks back at"],
   },
@@ -255,7 +255,7 @@ export function startAttentionView() {
       const reader = tokenLabel(queryTokens[index]);
       return [`${where}: “${tokenLabel(keyTokens[view.key])}” is looked at most by “${reader}” (${percent(weight)}).`];
     }
-    return ["Point at a token to read where it looks."];
+    return ["Point at a token to see where it looks."];
   }
 
   function updateThumbs(table, keyTokens) {

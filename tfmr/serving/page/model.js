@@ -41,7 +41,7 @@ export function startModelView() {
     const count = found.panels.length;
     byId("curves-hint").textContent = count
       ? "Thin lines are single steps, thick ones their mean; dots are evaluations on sentences that it never saw."
-      : "This run has no record of its training, as a model that was imported.";
+      : "This run has no record of its training, for instance because it was imported.";
     drawCurves(byId("curves"), found.panels);
   }
 
@@ -53,7 +53,7 @@ export function startModelView() {
       ["languages", model.languages.length ? `${model.languages.length} languages` : languages],
       ["parameters", large(total)],
       ...FACTS.map(([field, name]) => [name, shown(model.shape[field])]),
-      ["of its matrices are attention", percent(share)],
+      ["of its matrix weights are in attention", percent(share)],
     ];
     byId("facts").replaceChildren(
       ...facts
@@ -69,7 +69,7 @@ export function startModelView() {
     const say = (part) => {
       byId("part").textContent = part
         ? `${part.name}: ${whole(part.size)} parameters, ${percent(part.size / state.parts.total)} of all`
-        : `${whole(state.parts.total)} parameters in all. Point at an area to read what it is.`;
+        : `${whole(state.parts.total)} parameters in all. Point at an area to see what it is.`;
     };
     say(null);
     drawTreemap(byId("treemap"), state.parts.parts, say);

@@ -127,7 +127,7 @@ export function startTextView(choices) {
     box.replaceChildren(el("div", { role: "toolbar", "aria-label": "Tokens of the text" }, ...spans));
     roving(box, ".piece");
     if (stays) box.scrollTop = box.scrollHeight;
-    const full = !state.ended && isAtEnd() ? `its context of ${state.context} tokens is full` : "";
+    const full = !state.ended && isAtEnd() ? `the context of ${state.context} tokens is full` : "";
     byId("text-state").textContent = state.ended ? "the text has ended" : full;
     showNext();
   }

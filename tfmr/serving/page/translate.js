@@ -190,9 +190,9 @@ export function startTranslateView() {
     if (!rows.some((row) => row.chosen)) rows.push({ token: place, p: Math.exp(place.log_prob), chosen: true });
     const before = places.slice(fixed, index).map((token) => token.text).join("").trim();
     byId("considered").hidden = false;
-    byId("considered-title").textContent = before ? `After “${before}” could come` : "It could begin with";
+    byId("considered-title").textContent = before ? `After “${before}”, this could follow` : "It could begin with";
     showBars(byId("considered-bars"), rows, {
-      label: `Tokens instead of ${tokenLabel(place)}, which has ${percent(Math.exp(place.log_prob))}`,
+      label: `Alternatives to ${tokenLabel(place)}, which has ${percent(Math.exp(place.log_prob))}`,
       rest: 1 - rows.reduce((sum, row) => sum + row.p, 0),
       choose: (token) => token.id !== place.id && rewriteAt(index, token),
     });

@@ -2,10 +2,10 @@
 
 /** Returns a probability in percent, with as many digits as matter. */
 export function percent(p) {
-  if (p >= 0.995) return p >= 0.9995 ? "100 %" : `${(100 * p).toFixed(1)} %`;
-  if (p >= 0.1) return `${Math.round(100 * p)} %`;
-  if (p >= 0.001) return `${(100 * p).toFixed(1)} %`;
-  return "< 0.1 %";
+  if (p >= 0.995) return p >= 0.9995 ? "100%" : `${(100 * p).toFixed(1)}%`;
+  if (p >= 0.1) return `${Math.round(100 * p)}%`;
+  if (p >= 0.001) return `${(100 * p).toFixed(1)}%`;
+  return "< 0.1%";
 }
 
 /** Returns a log-probability or a score. */

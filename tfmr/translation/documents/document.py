@@ -29,6 +29,7 @@ from tfmr.translation.documents.plain_text import text_segments
 from tfmr.translation.documents.protected import split_protected
 from tfmr.translation.documents.sentences import split_sentences
 from tfmr.translation.documents.subrip import subrip_segments
+from tfmr.translation.rules import require_left_to_right
 from tfmr.translation.translator import Translator
 from tfmr.translation.word_alignment import Span, WordAttention
 
@@ -55,10 +56,17 @@ def document_type(name: str | os.PathLike) -> str:
     kind = str(name) if str(name) in SEGMENTS else _SUFFIXES.get(PurePath(name).suffix.lower(), "")
     if not kind:
         raise InputError(
-            f"{os.fspath(name)!r}: not a type of document; the types are {', '.join(SEGMENTS)}, and the file names end "
-            f"in {', '.join(_SUFFIXES)}"
+            f"{os.fspath(name)!r}: not a known type of document; the types are {', '.join(SEGMENTS)}, and the file "
+            f"names end in {', '.join(_SUFFIXES)}"
         )
     return kind
+
+
+def document_text(name_or_type: str | os.PathLike, text: str) -> str:
+    """Returns the text of a document that is translated, with a line for each segment; raises as `check_document`."""
+    segments = _segments(name_or_type, text)
+    texts = ("".join(piece.text for piece in each.pieces if piece.kind in ("text", "break")) for each in segments)
+    return "\n".join(texts)
 
 
 def check_document(name_or_type: str | os.PathLike, text: str) -> None:
@@ -87,9 +95,11 @@ def translate_document(
       language: the language of the document, for the rules by which it is divided into sentences.
 
     Raises:
-      InputError: if the type is unknown, or the text is not of that type; or as `Translator.translate`.
+      InputError: if the type is unknown, or the text is not of that type; if the model writes from right to left; or
+        as `Translator.translate`.
       MissingPackage: if a package of `tfmr[documents]` is not installed.
     """
+    require_left_to_right("a document", translator.tokenizer)
     return "".join(_translated(translator, text, _segments(name_or_type, text), language))
 
 
@@ -224,7 +234,7 @@ def _fitting(
             fitting.append((index, source))
         elif index in last:
             log.warning(
-                "line %d: a sentence has %d tokens more than can be translated, and stays as it is; divide it: %.60s",
+                "line %d: a sentence is %d tokens too long to be translated, and stays as it is; split it: %.60s",
                 *(sentences[index].line, excess, source.text),
             )
     return fitting

@@ -89,6 +89,15 @@ class _Tokenizer(html.parser.HTMLParser):
         if not (kind == "text" and self.found and self.found[-1][1] == "text"):
             self.found.append((start, kind, keep))
 
+    def parse_html_declaration(self, i: int) -> int:
+        """Reads <![x]> as a comment, as browsers do, where the library refuses it."""
+        place = self.lineno, self.offset
+        try:
+            return super().parse_html_declaration(i)
+        except AssertionError:
+            self.lineno, self.offset = place
+            return self.parse_bogus_comment(i)
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         classes = (values.get("class") or "").split()

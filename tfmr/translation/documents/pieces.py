@@ -118,8 +118,8 @@ def _with_kept_elements(run: Sequence[tuple[int, Piece]]) -> Iterator[tuple[int,
 
 
 def _as_kept(pieces: Sequence[Piece]) -> Piece:
-    text = "".join(piece.text for piece in pieces)
-    return Piece("kept", "".join(piece.source for piece in pieces), " ".join(text.split()))
+    text = " ".join("".join(piece.text for piece in pieces).split())
+    return Piece("kept" if text else "single", "".join(piece.source for piece in pieces), text)
 
 
 def _joined(pieces: Iterable[Piece]) -> Iterator[Piece]:

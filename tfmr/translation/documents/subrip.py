@@ -37,10 +37,18 @@ def _runs(text: str) -> Iterator[list[tuple[int, Piece]]]:
         run = []
 
 
+_ARROW = re.compile(r"-[ -] *>")
+"""As the library reads it."""
+
+
 def _contents(text: str) -> list[tuple[int, int]]:
     """Returns the positions of the text of each cue."""
     import srt
 
+    # The library's time grows with the cube of the length of a number, and with the square of that of white space.
+    text = re.sub(r"[0-9]{9,}", lambda match: "x" * len(match.group()), text)
+    if re.search(r"\s{300}", text):
+        raise InputError("not SubRip: 300 blank characters in a row; remove them")
     try:
         contents = [cue.content for cue in srt.parse(text)]
     except (srt.SRTParseError, srt.TimestampParseError, ValueError) as error:
@@ -50,7 +58,8 @@ def _contents(text: str) -> list[tuple[int, int]]:
         ) from error
     found, position = [], 0
     for content in contents:
-        start = text.find("\n", text.index("-->", position)) + 1 or len(text)
+        arrow = _ARROW.search(text, position)
+        start = text.find("\n", arrow.end() if arrow else len(text)) + 1 or len(text)
         # The library returns contents with line feeds only.
         size = len(re.match(re.escape(content).replace("\\\n", r"\r?\n"), text[start:]).group())  # type: ignore[union-attr]
         found.append((start, start + size))
