@@ -255,9 +255,11 @@ def test_wrong_arguments_are_one_line(run, tmp_path):
 
 
 FOLDERS = {
-    "umt5": ({"config.json": '{"model_type": "umt5"}'}, "is a model of type 'umt5'; tfmr imports folders of "),
     "bert": ({"config.json": '{"model_type": "bert"}', "pytorch_model.bin": ""}, "is a model of type 'bert'"),
-    "llama": ({"config.json": '{"model_type": "llama"}', "tokenizer.json": "{}"}, "is a model of type 'llama'"),
+    "llama": (
+        {"config.json": '{"model_type": "llama"}', "tokenizer.json": "{}"},
+        "is a model of type 'llama'; tfmr imports folders of ",
+    ),
     "ctranslate2": ({"config.json": "{}", "model.bin": "", "shared_vocabulary.json": "[]"}, "is a CTranslate2 model"),
     "marian itself": (
         {"decoder.yml": "", "model.npz": "", "source.spm": ""},
