@@ -195,7 +195,7 @@ def test_all_reasons_why_gpt2_cannot_hold_a_model_are_given_at_once():
             assert reason in str(raised.value)
     with pytest.raises(
         InputError,
-        match="kind transformer; choose one of marian, m2m_100, bart, mbart, t5, mt5, ctranslate2, safetensors",
+        match="kind transformer; choose one of marian, m2m_100, bart, mbart, t5, mt5, umt5, ctranslate2, safetensors",
     ):
         check_gpt2(TransformerConfig())
 

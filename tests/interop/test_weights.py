@@ -74,10 +74,11 @@ def test_every_fault_is_named_in_one_line():
 
 def test_the_document_lists_every_name():
     table = re.findall(r"^\| `([^`]+)` \| `\[([^\]]*)\]`", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
-    sizes = dict(V=19, d_model=16, d_ff=24, h=3, d_k=4, d_v=6, max_length=12)
+    sizes = dict(V=19, d_model=16, d_ff=24, h=3, d_k=4, d_v=6, max_length=12, relative_buckets=32)
     documented = {name: tuple(sizes[size.strip()] for size in shape.split(",")) for name, shape in table}
     expected = {}
-    for config in (BASE, LEARNED, dataclasses.replace(UNTIED, gated=True), BIASED, RECURRENT):
+    by_layer = dataclasses.replace(BASE, positions="relative_by_layer")
+    for config in (BASE, LEARNED, dataclasses.replace(UNTIED, gated=True), BIASED, RECURRENT, by_layer):
         for name, shape in weight_shapes(config).items():
             expected[re.sub(r"layer_\d+", "layer_0", name)] = shape
     attention = [f"{x}_attention" for x in ("encoder.layer_0.self", "decoder.layer_0.self", "decoder.layer_0.cross")]
