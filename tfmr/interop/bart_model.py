@@ -101,7 +101,7 @@ def to_bart(
 def exported_order(config: TransformerConfig) -> list[int]:
     """Returns tfmr's id of each token of an exported model.
 
-    Padding must be 1. BOS is left out if it stands for another token.
+    Padding must be 1. BOS is left out if it is replaced by another token.
     """
     rest = list(range(EOS_ID + 1, config.vocab_size))
     first = BOS_ID if config.start_token == BOS_ID else rest.pop(0)

@@ -76,7 +76,7 @@ def to_t5(
 
 
 def exported_order(config: TransformerConfig) -> list[int]:
-    """Returns tfmr's id of each token of an exported model. BOS is left out if it stands for another token."""
+    """Returns tfmr's id of each token of an exported model. BOS is left out if it is replaced by another token."""
     first = [PAD_ID, EOS_ID, UNK_ID] + ([BOS_ID] if config.start_token == BOS_ID else [])
     return first + list(range(EOS_ID + 1, config.vocab_size))
 

@@ -8,7 +8,7 @@ from tfmr.analysis.beam_pictures import tree_rows
 from tfmr.config import SamplingConfig
 from tfmr.errors import InputError
 from tfmr.search import BeamTree
-from tfmr.serving.explore.sentences import encode_line, searching, with_decoding
+from tfmr.serving.explore.sentences import encode_line, searching
 from tfmr.serving.explore.tokens import LOWEST, Candidate, Token, candidates_of, tokens_of
 from tfmr.translation import Translator
 
@@ -91,8 +91,7 @@ def compare_searches(
     sampling = SamplingConfig(temperature=temperature, top_p=top_p, seed=seed)
     # Sampling cannot follow these rules.
     rules = dataclasses.replace(translator.config, coverage_penalty=0.0, diversity=0.0, required=())
-    change = Translator.with_config if translator.config.required else with_decoding
-    sampler = change(translator, dataclasses.replace(rules, sampling=sampling))
+    sampler = translator.with_config(dataclasses.replace(rules, sampling=sampling))
     [best], [drawn] = searching(translator, beam_size=1).n_best([line], 1), sampler.n_best([line], samples)
     tree = beam.beam_tree(line, beam_size)
     return {

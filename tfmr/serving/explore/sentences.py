@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float, Int
 
-from tfmr.config import DecodingConfig, SamplingConfig
+from tfmr.config import SamplingConfig
 from tfmr.data.tokenizer import OURS
 from tfmr.errors import InputError
 from tfmr.models import Transformer
@@ -115,14 +115,7 @@ def explore_translation(translator: Translator, line: str, prefix: Sequence[int]
 
 def searching(translator: Translator, **changes: Any) -> Translator:
     """Returns a translator that searches with a beam and with other settings of `DecodingConfig`."""
-    return with_decoding(translator, dataclasses.replace(translator.config, sampling=SamplingConfig(), **changes))
-
-
-def with_decoding(translator: Translator, config: DecodingConfig) -> Translator:
-    """Returns the translator with another configuration of the same words."""
-    other = Translator.ensemble([translator])
-    other.config = config
-    return other
+    return translator.with_config(dataclasses.replace(translator.config, sampling=SamplingConfig(), **changes))
 
 
 def encode_line(translator: Translator, line: str) -> list[int]:

@@ -44,4 +44,4 @@ def candidates_of(tokenizer: Tokenizer, ids: Sequence[int], log_probs: Sequence[
 
 
 LOWEST = -1e4
-"""The log-probability that stands for an impossible token, as JSON has no infinity."""
+"""The log-probability of an impossible token, as JSON has no infinity."""
