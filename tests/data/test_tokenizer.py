@@ -301,7 +301,7 @@ def test_new_tokens_are_whole_tokens_and_nothing_else_changes(kind):
     assert again.encode("<2fr> the old dog <2de> woman") == ids
     assert again.fingerprint == larger.fingerprint != tokenizer.fingerprint
     assert larger.pieces()[first] == b"<2de>"
-    with pytest.raises(InputError, match="'<2de>' is a token of the tokenizer already"):
+    with pytest.raises(InputError, match="'<2de>' is already a token of the tokenizer"):
         larger.with_tokens(["<2de>"])
 
 

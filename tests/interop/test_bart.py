@@ -122,7 +122,7 @@ class TestFolders:
         assert config == same
         np.testing.assert_array_equal(params["embedding"]["embedding"], expected["embedding"]["embedding"])
         (folder / "model-1.safetensors").unlink()
-        assert "1 of the 2 files of weights" in refused(read_bart, folder)
+        assert "1 of the 2 weight files" in refused(read_bart, folder)
 
     def test_missing_files_are_all_named(self, folder):
         (folder / "tokenizer.json").unlink()
@@ -147,7 +147,7 @@ class TestFolders:
             assert reason in refused(read_bart, folder)
 
     def test_a_folder_of_another_family_is_named(self):
-        assert "has model_type 'gpt2'; must be one of m2m_100, bart, mbart" in refused(read_bart, GOLDEN / "gpt2")
+        assert "has model_type 'gpt2'; it must be one of m2m_100, bart, mbart" in refused(read_bart, GOLDEN / "gpt2")
 
     def test_a_model_whose_first_token_is_unknown_is_refused(self, folder):
         for file in ("config.json", "generation_config.json"):
@@ -155,7 +155,7 @@ class TestFolders:
             (folder / file).write_text(json.dumps({**values, "decoder_start_token_id": None}))
         settings = json.loads((folder / "tokenizer_config.json").read_text())
         (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "tgt_lang": None}))
-        assert "decoder_start_token_id = None in its config.json, must be the id" in refused(read_bart, folder)
+        assert "decoder_start_token_id = None in its config.json; it must be the id" in refused(read_bart, folder)
 
     def test_bart_is_read_from_vocab_and_merges(self, tmp_path):
         folder = Path(shutil.copytree(GOLDEN / "bart", tmp_path / "bart"))

@@ -49,13 +49,13 @@ def test_half_a_download_is_named(folder):
     assert f"{second}: cannot be read as safetensors" in message
     assert "copy or convert it again" in message
     second.unlink()
-    assert f"1 of the 2 files of weights that {INDEX} lists are missing: {second.name}; download" in refused(folder)
+    assert f"1 of the 2 weight files that {INDEX} lists are missing: {second.name}; download" in refused(folder)
 
 
 def test_a_pointer_of_git_lfs_is_named(folder):
     second = folder / "model-00002-of-00002.safetensors"
     second.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 123\n")
-    assert refused(folder) == f"{second}: is a pointer of Git LFS, not the file; run git lfs pull in {folder}"
+    assert refused(folder) == f"{second}: is a Git LFS pointer, not the file; run git lfs pull in {folder}"
 
 
 def test_a_wrong_index_is_named(folder):

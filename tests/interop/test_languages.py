@@ -90,7 +90,7 @@ def test_a_language_can_be_added(translator):
     assert again.target_sequence([7]) == [number, 7, EOS_ID]
     assert again.decode([number, *tokenizer.encode("the sun")]) == "the sun"
     for token, message in (
-        ("deu_Latn", "is a token of the tokenizer already"),
+        ("deu_Latn", "is already a token of the tokenizer"),
         ("word", "only the name of a language"),
     ):
         with pytest.raises(InputError, match=f"new_tokens: '{token}' .*{message}"):

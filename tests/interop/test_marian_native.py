@@ -186,7 +186,7 @@ class TestRefused:
         [
             (b"", "is not a file in Marian's binary format"),
             (b"PK\x03\x04" + bytes(60), "convert an .npz with marian-conv"),
-            (file_of([options_item(BASE)], version=2), r"its version is 2, must be 1"),
+            (file_of([options_item(BASE)], version=2), r"its version is 2, but must be 1"),
             (file_of([]), "contains no special:model.yml"),
             (file_of([("a", FLOAT32, (3, 2), bytes(20))]), r"a has the shape \(3, 2\) in 20 bytes"),
             (file_of([("a", FLOAT32, (-1, 2), bytes(20))]), r"a has the shape \(-1, 2\)"),
@@ -235,7 +235,7 @@ class TestRefused:
         assert "has no vocab.spm; add it, or give it with --tokenizer" in refused("import", tmp_path / "a.bin", run)
         (tmp_path / "source.spm").write_bytes((folder / "vocab.enxx.spm").read_bytes())
         (tmp_path / "target.spm").write_bytes(b"another")
-        assert "has the vocabularies source.spm, target.spm; tfmr needs one" in refused(
+        assert "has the vocabularies source.spm, target.spm; tfmr needs a single one" in refused(
             "import", tmp_path / "a.bin", run
         )
         missing = tmp_path / "no.spm"

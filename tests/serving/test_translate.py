@@ -156,7 +156,7 @@ def test_a_wrong_request_is_refused_with_the_reason(client: TestClient, fields: 
         (b"{", "application/json", 400, "not JSON"),
         (b"[" * 1900, "application/json", 400, "not JSON"),
         (b'{"q": "\xff"}', "application/json", 400, "not JSON"),
-        (b'{"alternatives": NaN}', "application/json", 400, "NaN is not a number in JSON"),
+        (b'{"alternatives": NaN}', "application/json", 400, "NaN is not valid in JSON"),
         (b'["a"]', "application/json", 400, "not an object"),
         (b"q=%ff", "application/x-www-form-urlencoded", 400, "not a form in UTF-8"),
         (b"\xff", "application/x-www-form-urlencoded", 400, "not a form in UTF-8"),

@@ -238,7 +238,7 @@ def test_other_options_are_refused_when_it_continues(changes, message, start, fi
         ({}, dict(model=dict(d_ff=64)), r"model\.d_ff = 64: the model in .*base has 32; leave this field out"),
         ({}, dict(model=dict(vocab_size=12)), r"model\.vocab_size = 12: .* has at least 16"),
         ({}, dict(data=dict(tokenizer_file="x.json")), r"tokenizer_file = 'x.json': cannot be combined"),
-        (dict(new_tokens=("a",)), {}, "'a' is a token of the tokenizer already"),
+        (dict(new_tokens=("a",)), {}, "'a' is already a token of the tokenizer"),
         (dict(new_tokens=("<2de>",), trainable=("decoder.*",)), {}, r"new rows of embedding\.embedding would not"),
     ],
 )

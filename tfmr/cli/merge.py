@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
     run = RunDirectory.open(options.run)
     config, tuning = run.config, run.config.fine_tuning
     if not tuning.lora_rank:
-        raise InputError(f"{options.run}: has no low-rank changes; it contains all of its parameters already")
+        raise InputError(f"{options.run}: has no low-rank changes; it already contains all of its parameters")
     check_new_path(options.out)
     step = int(find_checkpoint(run, options.checkpoint).name)
     params = read_params(run, config.model, options.checkpoint)

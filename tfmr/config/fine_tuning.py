@@ -51,7 +51,8 @@ class FineTuningConfig:
         fix = "must be PATTERN=FACTOR with a positive, finite factor, such as 'encoder.*=0.1'"
         check.require("learning_rate_factors", all(map(_is_factor, self.learning_rate_factors)), fix)
         tokens = self.new_tokens
-        check.require("new_tokens", all(token.split() == [token] for token in tokens), "must not be or contain spaces")
+        fix = "must not be empty or contain spaces"
+        check.require("new_tokens", all(token.split() == [token] for token in tokens), fix)
         check.require("new_tokens", len(set(tokens)) == len(tokens), "must be different from each other")
 
     @property

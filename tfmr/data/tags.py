@@ -63,8 +63,8 @@ class Tags:
         for code in codes:
             if not _CODE.fullmatch(code):
                 raise InputError(
-                    f"new_tokens: {code!r} cannot be added to the tokenizer of a model of many languages, only the "
-                    "name of a language such as eng_Latn"
+                    f"new_tokens: {code!r} cannot be added to the tokenizer of a multilingual model; only the name "
+                    "of a language, such as eng_Latn, can"
                 )
         new = {code: number for number, code in enumerate(codes, start=first)}
         control = (*self.control, *new.values())

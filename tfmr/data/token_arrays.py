@@ -59,7 +59,7 @@ class TokenArrays:
         except (OSError, ValueError, EOFError) as error:
             raise InputError(
                 f"{folder}: the prepared arrays of {name} are damaged ({str(error).splitlines()[0]}); delete this "
-                "folder, and the corpus is prepared again"
+                "folder, and the corpus will be prepared again"
             ) from None
         return cls(*(array.view(np.ndarray) for array in arrays))
 

@@ -222,7 +222,7 @@ class Tokenizer:
 
         for token in tokens:
             if self._backend.token_to_id(token) is not None:
-                raise InputError(f"new_tokens: {token!r} is a token of the tokenizer already; leave it out")
+                raise InputError(f"new_tokens: {token!r} is already a token of the tokenizer; leave it out")
         backend = tokenizers.Tokenizer.from_str(self._backend.to_str())
         if self.tags.languages and not self.tags.in_text:
             tags = self.tags.with_new_languages(tokens, self.vocab_size)
@@ -413,12 +413,12 @@ class SentencePieceTokenizer(Tokenizer):
         """Returns a tokenizer with more languages, such as `>>deu<<`; raises InputError for other tokens."""
         if self.tags != Tags():
             raise InputError(
-                f"new_tokens: {tokens[0]!r} cannot be added to a SentencePiece tokenizer of many languages; leave out "
+                f"new_tokens: {tokens[0]!r} cannot be added to a multilingual SentencePiece tokenizer; leave out "
                 "--fine-tuning.new-tokens"
             )
         for token in tokens:
             if token in self._pieces:
-                raise InputError(f"new_tokens: {token!r} is a token of the tokenizer already; leave it out")
+                raise InputError(f"new_tokens: {token!r} is already a token of the tokenizer; leave it out")
             if not (token.startswith(">>") and token.endswith("<<")):
                 raise InputError(
                     f"new_tokens: {token!r} cannot be added to a SentencePiece tokenizer, only the names of languages "

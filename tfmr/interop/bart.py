@@ -28,7 +28,7 @@ def read_bart(folder: str | os.PathLike) -> folders.RunParts:
     folder = Path(folder)
     kind = folders.model_type(folder)
     if kind not in FAMILIES:
-        raise InputError(f"{folder}: its config.json has model_type {kind!r}; must be one of {', '.join(FAMILIES)}")
+        raise InputError(f"{folder}: its config.json has model_type {kind!r}; it must be one of {', '.join(FAMILIES)}")
     family = FAMILIES[kind]
     missing = folders.missing_files(folder, ("config.json", folders.WEIGHTS)) + missing_tokenizer(folder, kind)
     own = "vocab.json and merges.txt" if kind == "bart" else "sentencepiece.bpe.model"
@@ -61,8 +61,8 @@ def _start(values: Mapping[str, Any], ids: Mapping[str, int], target: str | None
     start = ids.get(target or "") if start is None else start
     if type(start) is not int:
         raise InputError(
-            f"{name}: decoder_start_token_id = {start!r} in its config.json, must be the id of the token that starts a "
-            "target, such as that of the language to write"
+            f"{name}: decoder_start_token_id = {start!r} in its config.json; it must be the id of the token that "
+            "starts a target, such as that of the language to write"
         )
     return start
 
@@ -78,7 +78,7 @@ def write_bart(family: Family, folder: Path, config: Config, params: Any, tokeni
     tags = tokenizer.tags
     forced = tags.target_ids if tags.target or "target" not in tags.target_before else []
     if len(forced) > 1:
-        raise InputError(f"{family.title} cannot represent {len(forced)} tokens before a target")
+        raise InputError(f"{family.title} cannot represent {len(forced)} tokens before a target; use --format tfmr")
     start = {} if not forced else {"forced_bos_token_id": order.index(forced[0])}
     unwritten = [[values["pad_token_id"]], *([[0]] if model.start_token == BOS_ID else [])]
     names = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")

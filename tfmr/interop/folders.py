@@ -105,7 +105,7 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{folder / _INDEX}: {elsewhere[0]!r} is not the name of a file in the same folder")
     if missing := missing_files(folder, files):
         raise InputError(
-            f"{folder}: {len(missing)} of the {len(files)} files of weights that {_INDEX} lists are missing: "
+            f"{folder}: {len(missing)} of the {len(files)} weight files that {_INDEX} lists are missing: "
             f"{', '.join(missing)}; download them"
         )
     for name in files:
@@ -172,9 +172,7 @@ def missing_files(folder: Path, names: Sequence[str]) -> list[str]:
     for name in sorted(present):
         with (folder / name).open("rb") as file:
             if file.read(len(_POINTER)) == _POINTER:
-                raise InputError(
-                    f"{folder / name}: is a pointer of Git LFS, not the file; run git lfs pull in {folder}"
-                )
+                raise InputError(f"{folder / name}: is a Git LFS pointer, not the file; run git lfs pull in {folder}")
     if (folder / _INDEX).is_file():
         present.add(WEIGHTS)
     return [name for name in names if name not in present]

@@ -60,8 +60,8 @@ def read_marian_binary(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray
     data = memoryview(file.read_bytes())
     if (version := _number(data, 0)) != _VERSION:
         raise InputError(
-            f"{file}: is not a file in Marian's binary format (its version is {version}, must be {_VERSION}); if it is "
-            "compressed, unpack it; convert an .npz with marian-conv -f model.npz -t model.bin"
+            f"{file}: is not a file in Marian's binary format (its version is {version}, but must be {_VERSION}); if "
+            "it is compressed, unpack it; convert an .npz with marian-conv -f model.npz -t model.bin"
         )
     try:
         return _read_items(data, file)
@@ -110,8 +110,8 @@ def _read_header(data: memoryview) -> tuple[list[_Item], int]:
 def _weight(content: memoryview, item: _Item, file: Path) -> np.ndarray:
     if item.kind not in _DTYPES:
         raise InputError(
-            f"{file}: {item.name} has the type {item.kind:#x}, a layout for one kind of processor; must be float32 or "
-            "float16, or intgemm8 or intgemm16 as marian-conv --gemm-type writes them"
+            f"{file}: {item.name} has the type {item.kind:#x}, a layout for one kind of processor; it must be float32 "
+            "or float16, or intgemm8 or intgemm16 as marian-conv --gemm-type writes them"
         )
     count, dtype = math.prod(item.shape), np.dtype(_DTYPES[item.kind])
     if min(item.shape, default=0) < 1 or count * dtype.itemsize > item.size:

@@ -256,8 +256,8 @@ def _vocabulary(file: Path, settings: Mapping[str, Any]) -> Path:
     if len({each.read_bytes() if each.is_file() else b"" for each in found}) > 1:
         listed = ", ".join(each.name for each in found)
         raise InputError(
-            f"{file.parent}: has the vocabularies {listed}; tfmr needs one for both languages: if one of them is, give "
-            "it with --tokenizer"
+            f"{file.parent}: has the vocabularies {listed}; tfmr needs a single one for both languages: if one of them "
+            "covers both, give it with --tokenizer"
         )
     return found[0]
 

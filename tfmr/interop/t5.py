@@ -84,7 +84,8 @@ def write_t5(model_type: str, folder: Path, config: Config, params: Any, tokeniz
     content = json.loads(tokenizer.to_json())
     if content["model"]["type"] == SENTENCE_PIECE:
         raise InputError(
-            f"{model_type}: the tokenizer of this run has a SentencePiece model for each language; T5 has one for all"
+            f"{model_type}: the tokenizer of this run has a SentencePiece model for each language, but T5 has a single "
+            "one; use --format tfmr"
         )
     model: Any = config.model
     values, weights, ids = to_t5(model_type, model, params)

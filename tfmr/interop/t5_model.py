@@ -241,7 +241,7 @@ _TABLES = ("embedding.embedding", "output_embedding.embedding")
 def _shared_table(weights: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     found = [key for key in _COPIES if key in weights]
     if not found:
-        raise InputError(f"{name}: the weights do not fit this model: missing: {_SHARED}")
+        raise InputError(f"{name}: the weights do not fit this model: {_SHARED} is missing")
     differing = [key for key in found[1:] if not np.array_equal(weights[key], weights[found[0]])]
     compatibility.refuse(name, [f"{key} differs from {found[0]}; T5 has one table for both" for key in differing])
     return weights[found[0]]

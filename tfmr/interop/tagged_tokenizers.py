@@ -239,7 +239,7 @@ def _permuted(
         lowest = min(score for _, score in entries.values())
         entries |= {number: [token, lowest] for token, number in added.items()}
         if sorted(entries) != list(range(len(entries))):
-            raise InputError(f"{name}: the ids of its pieces have gaps in the order of the special tokens")
+            raise InputError(f"{name}: its pieces do not have consecutive ids after the special tokens are reordered")
         model |= {"vocab": [entries[number] for number in range(len(entries))], "unk_id": new_ids[model["unk_id"]]}
     else:
         vocab = {token: new_ids[old] for token, old in model["vocab"].items() if old in new_ids}

@@ -43,7 +43,7 @@ def from_sentence_piece(data: bytes, extra_ids: int, name: str) -> dict[str, Any
     except (ValueError, LookupError, TypeError, AttributeError, struct.error):
         raise InputError(f"{name}: not a SentencePiece model; copy it again") from None
     if not pieces or trainer.get(3, _UNIGRAM) != _UNIGRAM:
-        raise InputError(f"{name}: must be a unigram model of SentencePiece")
+        raise InputError(f"{name}: must be a SentencePiece unigram model")
     vocabulary = [[piece, score] for piece, score, _ in pieces]
     added = [
         _added_token(number, piece, special=kind in (_UNKNOWN, _CONTROL))

@@ -168,7 +168,10 @@ class Generator:
         for name, off in (("top_k", 0), ("min_p", 0.0), ("window", False)):
             for request in requests:
                 if getattr(request.config, name) != off:
-                    raise InputError(f"{name} = {getattr(request.config, name)}: not supported for texts together")
+                    raise InputError(
+                        f"{name} = {getattr(request.config, name)}: not supported when several texts are generated "
+                        "together"
+                    )
         encoded = [self._encode(request.prompt, number, request.config) for number, request in enumerate(requests)]
         rows = [
             _Row(number, request.sample, tokens, self._streamed_text(request.config), request.config)

@@ -99,8 +99,8 @@ def trainable_of(model: Model, config: FineTuningConfig, *, changed: frozenset[s
     learning = matching(config.trainable, shapes, "fine_tuning.trainable")
     if missing := sorted(changed - learning):
         raise InputError(
-            f"fine_tuning.trainable = {config.trainable!r}: the new rows of {' and '.join(missing)} would not learn; "
-            f"add {' and '.join(map(repr, missing))}"
+            f"fine_tuning.trainable = {config.trainable!r}: the new rows of {' and '.join(missing)} would not be "
+            f"trained; add {' and '.join(map(repr, missing))}"
         )
     frozen = frozenset(shapes.keys() - learning)
     if not config.lora_rank:

@@ -162,7 +162,7 @@ class MultiHeadAttention(nn.Module):
             return output
         if weights is None:
             raise ValueError(
-                "return_weights = True: attention_function returns no weights; it must, or omit this option"
+                "return_weights = True: attention_function returns no weights; make it return them, or omit this option"
             )
         return output, weights
 

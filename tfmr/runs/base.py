@@ -90,8 +90,8 @@ def recorded_base(run: RunDirectory, path: str = "") -> Base:
         )
     if read_checksum(base.folder, base.item) != base.checksum:
         raise InputError(
-            f"{run.path}: the parameters {base.folder} are not those that this run started from; restore these from a "
-            "backup, or correct the path in --init-from or base.json"
+            f"{run.path}: the parameters {base.folder} are not those that this run started from; restore the original "
+            "ones from a backup, or correct the path in --init-from or base.json"
         )
     return base
 

@@ -141,7 +141,9 @@ class RunDirectory:
             kinds = {"path": str, "checkpoint": str, "item": str, "checksum": int}
             return {name: kind(values[name]) for name, kind in kinds.items()}
         except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
-            raise InputError(f"{self.base_file}: missing or damaged ({first_line(error)})") from None
+            raise InputError(
+                f"{self.base_file}: missing or damaged ({first_line(error)}); restore it from a backup"
+            ) from None
 
     def copy_evaluation(self, other: "RunDirectory") -> None:
         """Copies the evaluation data to another run directory."""

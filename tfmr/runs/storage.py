@@ -43,7 +43,7 @@ def storage_path(path: str | os.PathLike) -> AnyPath:
             f"{text}: {scheme}:// paths require {REMOTE[scheme]} ({error}); run: pip install {REMOTE[scheme]}"
         ) from None
     except Exception as error:  # each store has its own
-        raise InputError(f"{text}: the object store does not respond ({first_line(error)}); try again") from error
+        raise InputError(f"{text}: the object store is not responding ({first_line(error)}); try again") from error
     return remote
 
 

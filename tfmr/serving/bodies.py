@@ -58,4 +58,4 @@ def _of_json(body: bytes) -> dict[str, Any]:
 
 
 def _not_a_number(name: str) -> None:
-    raise ValueError(f"{name} is not a number in JSON")
+    raise ValueError(f"{name} is not valid in JSON")

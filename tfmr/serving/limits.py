@@ -44,7 +44,7 @@ class Limits:
             await self._refuse(request, error, answer)
         except Exception:
             log.exception("%s %r failed", scope["method"], scope["path"])
-            await self._refuse(request, RequestError(500, "internal error; the server's log has its cause"), answer)
+            await self._refuse(request, RequestError(500, "internal error; see the server's log for the cause"), answer)
         finally:
             self._metrics.in_progress -= 1
             self._metrics.count_request(scope["path"], answer.status, time.perf_counter() - started)

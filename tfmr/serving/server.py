@@ -35,7 +35,7 @@ def listen(host: str, port: int) -> socket.socket:
         bound.bind(address)
     except OSError as error:
         raise InputError(
-            f"--host {host} --port {port}: cannot listen there ({error.strerror}); choose another"
+            f"--host {host} --port {port}: cannot listen there ({error.strerror}); choose another host or port"
         ) from None
     return bound
 

@@ -81,7 +81,9 @@ def read_start(model: Model, base: Base, config: FineTuningConfig, key: PRNGKeyA
             arrays[name] = _with_new_rows(arrays[name], rows, kept, shapes[name][rows], jax.random.fold_in(key, number))
         wrong = [name for name in sorted(shapes.keys() | arrays.keys()) if _shape(arrays, name) != shapes.get(name)]
         if wrong:
-            raise InputError(f"{base.folder}: {' and '.join(wrong)} differ from the model; start from another run")
+            raise InputError(
+                f"{base.folder}: parameters that do not match the model: {', '.join(wrong)}; start from another run"
+            )
         return as_tree(arrays)
 
     params = read_base_params(base, lambda boxed: _divisible_sharding(boxed, mesh))

@@ -62,7 +62,7 @@ def check_may_train(run: RunDirectory) -> None:
         found = " and ".join(f"{name}/{step}" for name, step in newest.items())
         raise InputError(
             f"{run.path}: has parameters ({found}) but no training state in checkpoints/, so training would start over "
-            f"and delete them; to train on from them, choose another --workdir and add --init-from {run.path}"
+            f"and delete them; to continue training from them, choose another --workdir and add --init-from {run.path}"
         )
 
 

@@ -72,7 +72,9 @@ class Choice(abc.ABC):
           InputError: as `Translator.n_best_stream`, or if `number` exceeds the number of candidates.
         """
         if number > self.candidates:
-            raise InputError(f"{number} translations of each line: must be at most {self.candidates}, the candidates")
+            raise InputError(
+                f"{number} translations of each line: must be at most {self.candidates}, the number of candidates"
+            )
         lines, sources = itertools.tee(lines)
         found = self.translator.n_best_stream(lines, self.candidates, prefixes, distinct=distinct, first=first)
         for hypotheses in self._ranked(zip(sources, found, strict=True)):

@@ -83,7 +83,7 @@ class Glossary:
                 if other.targets != term.targets:
                     raise InputError(
                         f"{name}: {form!r} has two translations, {_FORMS.join(other.targets)!r} and "
-                        f"{_FORMS.join(term.targets)!r}; remove one, or write both in one line, separated by {_FORMS!r}"
+                        f"{_FORMS.join(term.targets)!r}; remove one, or write both on one line, separated by {_FORMS!r}"
                     )
         forms = sorted(self._of_form, key=len, reverse=True)
         self._pattern = re.compile("|".join(f"({_found_as(form)})" for form in forms) or "(?!)")

@@ -112,7 +112,7 @@ def _translator(service: Service, fields: dict[str, Any]) -> Translator:
 
 
 def _not_ours(name: str) -> RequestError:
-    return RequestError(400, f"model = {name!r}: runs in another engine, and cannot show how it works; use /translate")
+    return RequestError(400, f"model = {name!r}: runs on another engine and cannot show how it works; use /translate")
 
 
 def _settings(fields: dict[str, Any], *names: str) -> dict[str, Any]:
