@@ -26,7 +26,7 @@ def write_words(folder: Path, train: int = 200, validation: int = 12, test: int 
 
 
 def tiny_run(
-    folder: Path, workdir: Path, *, num_buckets: int = 2, attention_dropout: float = 0.0, **training
+    folder: Path, workdir: Path, *, num_buckets: int = 1, attention_dropout: float = 0.0, **training
 ) -> Config:
     """The configuration of a run on the words in a folder, with all that has a state: dropout, Adam, a moving average.
 

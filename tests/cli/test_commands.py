@@ -130,6 +130,7 @@ def test_plot_writes_pictures(trained: str, tmp_path: Path):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_plot_writes_each_picture_that_is_named(trained: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     names = {
         "attention": ["attention.png"],

@@ -83,7 +83,10 @@ def test_marian_needs_neither_torch_nor_transformers(marian):
     assert "torch" not in loaded or "transformers" in loaded  # only where other tests loaded them
 
 
-@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "characters"])
+@pytest.mark.parametrize(
+    "kind",
+    ["bpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("wordpiece", "characters"))],
+)
 def test_an_exported_marian_comes_back(kind, tmp_path):
     """Bit for bit, because this model's norms have Marian's epsilon."""
     run = make_run(tmp_path / "run", kind=kind, norm_epsilon=1e-5, dtype="bfloat16", scan_layers=True)

@@ -96,7 +96,7 @@ def test_the_end_mark_ends_a_document_and_an_empty_prompt_begins_one():
         assert endings[-1] == (tokens[-1] == EOS_ID)
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.9])
+@pytest.mark.parametrize("temperature", [pytest.param(0.0, marks=pytest.mark.slow), 0.9])
 def test_a_text_depends_on_nothing_beside_it(temperature):
     config = dataclasses.replace(GREEDY, temperature=temperature, seed=3)
     together = generator(config).generate(PROMPTS, samples=2)

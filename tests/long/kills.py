@@ -39,7 +39,7 @@ def config_of(folder: Path, name: str) -> Config:
     """A run with all that has a state, that saves every third step."""
     paper = dict(schedule="noam", learning_rate=1.0, warmup_steps=50)
     saves = dict(evaluate_every=20, checkpoint_every=3, keep_last=3, keep_every=KEEP_EVERY)
-    return tiny_run(folder, folder / name, attention_dropout=0.1, steps=STEPS, **paper, **saves)
+    return tiny_run(folder, folder / name, num_buckets=2, attention_dropout=0.1, steps=STEPS, **paper, **saves)
 
 
 class Starter:

@@ -92,7 +92,7 @@ def test_every_row_lowers_with_the_parameters_of_the_closed_form(name):
 @pytest.mark.parametrize(
     "config",
     [
-        pytest.param(transformer_base(), id="base"),
+        pytest.param(transformer_base(), id="base", marks=pytest.mark.slow),
         pytest.param(dataclasses.replace(transformer_big(), scan_layers=True), id="big", marks=pytest.mark.slow),
     ],
 )

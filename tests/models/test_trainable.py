@@ -53,7 +53,13 @@ def test_the_product_is_that_of_matrices(shape, axes, inputs, stacked):
     np.testing.assert_allclose(found.reshape(matrices.shape), matrices, atol=1e-6)
 
 
-@pytest.mark.parametrize("model", [MODEL, STACKED], ids=["loop", "scan"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(MODEL, id="loop", marks=pytest.mark.slow),
+        pytest.param(STACKED, id="scan"),
+    ],
+)
 def test_it_is_divided_and_assembled(model):
     params = params_of(model)
     trainable = trainable_of(model, FineTuningConfig("base", trainable=("*.gamma",), lora_rank=2, lora_alpha=6.0))

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import flax.linen as nn
@@ -183,10 +183,18 @@ def blocks():
 
 
 BLOCKS = blocks()
-EVERY_BLOCK = pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+# What consists of other blocks takes longest.
+SLOW = ("Encoder", "Encoder(scan)", "Decoder", "DecoderLayer(ssru)")
+
+
+def each(names: Iterable[str]) -> pytest.MarkDecorator:
+    marks = {name: pytest.mark.slow if name in SLOW else () for name in names}
+    return pytest.mark.parametrize("block", [pytest.param(BLOCKS[name], id=name, marks=marks[name]) for name in marks])
+
+
+EVERY_BLOCK = each(BLOCKS)
 # These contain all the others.
-LARGEST = ("Encoder(scan)", "DecoderLayer", "DecoderLayer(ssru)", "label_smoothed_cross_entropy")
-WHOLE = pytest.mark.parametrize("block", [BLOCKS[name] for name in LARGEST], ids=LARGEST)
+WHOLE = each(("Encoder(scan)", "DecoderLayer", "DecoderLayer(ssru)", "label_smoothed_cross_entropy"))
 
 
 def weighted_sum(output):

@@ -79,7 +79,7 @@ def save(run, *steps, ema=True, keep_last=10, best=()):
     checkpointer.close()
 
 
-@pytest.mark.parametrize("ema", [True, False])
+@pytest.mark.parametrize("ema", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_state_comes_back_bit_by_bit_on_another_mesh(run, ema):
     save(run, 3, 7, ema=ema)
     checkpointer = Checkpointer(run, 10)

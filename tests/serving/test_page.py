@@ -34,6 +34,8 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 if not (CHROMIUM and DRIVER):
     pytest.skip("needs a browser: apt-get install chromium chromium-driver", allow_module_level=True)
 
+pytestmark = pytest.mark.slow
+
 LETTERS = "abcdefghij "
 DECODING = DecodingConfig(beam_size=4, extra_length=4, min_length=5)
 EXAMPLES = ["abc de", "bad cafe hi"]

@@ -97,6 +97,7 @@ def test_at_sigterm_it_answers_what_it_has_and_ends_with_0():
             socket.create_connection(("127.0.0.1", port))
 
 
+@pytest.mark.slow
 def test_it_outlives_clients_that_do_not_behave():
     request = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n"
     with server(timeout=2) as (process, port):

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from starlette.testclient import TestClient
 
 from tfmr.language_model.generator import _next_tokens
@@ -14,6 +15,7 @@ def programs() -> int:
     return search_batch._cache_size() + _next_tokens._cache_size()
 
 
+@pytest.mark.slow
 def test_requests_of_usual_sizes_compile_nothing(models: list[ServedModel]):
     search_batch.clear_cache()
     _next_tokens.clear_cache()

@@ -321,6 +321,7 @@ def test_new_tokens_start_from_the_mean_of_the_table(start, base, tmp_path):
     assert state_steps(run)[-1] == 2
 
 
+@pytest.mark.slow
 def test_a_run_of_another_kind_of_structure_is_read(start, base, tmp_path):
     config = start(tmp_path / "run", FineTuningConfig("BASE", "last"), steps=1, learning_rate=1e-30)
     run = train(dataclasses.replace(config, model=dataclasses.replace(config.model, scan_layers=True)))

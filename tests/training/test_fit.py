@@ -53,7 +53,7 @@ def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
     write_words(folder)
     workdir = tmp_path_factory.mktemp("runs") / "finished"
-    return tiny_run(folder, workdir, steps=STEPS, evaluate_every=8, keep_last=20)
+    return tiny_run(folder, workdir, num_buckets=2, steps=STEPS, evaluate_every=8, keep_last=20)
 
 
 def changed(config, section="training", **values):
@@ -518,6 +518,7 @@ def test_a_corpus_with_the_same_tokenizer_in_another_order_is_refused(base, copy
             train(config)
 
 
+@pytest.mark.slow
 def test_on_a_corpus_that_may_change_the_best_is_found_anew(base, copy_at_step, tmp_path):
     config, run = copy_at_step(32)
     shutil.copytree(base.data.dir, tmp_path / "corpus", ignore=shutil.ignore_patterns("cache"))

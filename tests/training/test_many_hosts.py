@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
 def config_of(folder: Path, name: str, steps: int) -> Config:
     """With four processes of one device each, two hold the same rows, and every parameter is split over hosts."""
     asked = dict(accumulation=2, ema_decay=0.0, evaluate_every=4, bleu_sentences=-1, keep_last=50)
-    config = tiny_run(folder, folder / name, num_buckets=1, steps=steps, **asked)
+    config = tiny_run(folder, folder / name, steps=steps, **asked)
     return dataclasses.replace(config, mesh=MeshConfig(data=1, fsdp=2, tensor=2))
 
 

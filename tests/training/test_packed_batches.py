@@ -35,7 +35,7 @@ def built_in_lines(folder):
     return [list(lines)[:PAIRS] for lines in zip(*load_corpus(config).split("train"), strict=True)]
 
 
-@pytest.fixture(params=["grammar", "multi30k"])
+@pytest.fixture(params=["grammar", pytest.param("multi30k", marks=pytest.mark.slow)])
 def split(request, tmp_path):
     """The token arrays of a small corpus."""
     if request.param == "grammar":

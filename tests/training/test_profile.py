@@ -29,7 +29,13 @@ def run_steps(profile: Profile, last: int) -> None:
             profile.close()
 
 
-@pytest.mark.parametrize(("last", "expected"), [(5, {2, 3}), (2, {2})], ids=["whole", "cut short"])
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        pytest.param(5, {2, 3}, id="whole", marks=pytest.mark.slow),
+        pytest.param(2, {2}, id="cut short"),
+    ],
+)
 def test_it_holds_its_steps(last, expected, tmp_path, monkeypatch):
     fake_bucket.install(monkeypatch, tmp_path)
     for folder in (tmp_path / "profile", storage_path("gs://bucket/run/profile")):

@@ -103,7 +103,7 @@ def test_the_metrics_are_those_of_the_whole_logits():
     assert [state.step for state in states] == [0, 1]
 
 
-@pytest.mark.parametrize("accumulation", [4, 16])
+@pytest.mark.parametrize("accumulation", [4, pytest.param(16, marks=pytest.mark.slow)])
 def test_accumulation_is_the_big_batch(accumulation):
     # The pieces hold very different numbers of tokens, one of 16 none at all.
     tokens = random_batch()["target_segments"].reshape(-1, accumulation, 12).sum(axis=(0, 2))
@@ -335,6 +335,7 @@ def test_under_pmap_it_is_the_sharded_step(accumulation):
         assert_close(jax.tree.map(lambda x: x[device], state.params), states[5].params, 2e-5)  # noqa: B023
 
 
+@pytest.mark.slow
 def test_under_pmap_each_device_drops_something_else():
     model, config = tiny_model(dropout_rate=0.5), training_config()
     state, _ = start_state(model, config)

@@ -67,7 +67,7 @@ def assert_finds_all_allowed(config, allowed, **rules):
         assert_same(best[row], expected[:1])
 
 
-@pytest.mark.parametrize("length", [2, 3])
+@pytest.mark.parametrize("length", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_shortest_length(length):
     config = DecodingConfig(beam_size=WIDE, min_length=length)
     assert_finds_all_allowed(config, lambda tokens: len(tokens) >= length)

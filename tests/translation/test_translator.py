@@ -52,7 +52,7 @@ def random_lines(number, seed=0, longest=14):
     return ["".join(generator.choices(LETTERS[:-1], k=generator.randint(1, longest))) for _ in range(number)]
 
 
-@pytest.mark.parametrize("beam_size", [1, 3])
+@pytest.mark.parametrize("beam_size", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_translation_depends_on_neither_batch_nor_order_nor_padding(make_translator, beam_size):
     lines = random_lines(70)
     shuffled = random.Random(1).sample(lines, len(lines))

@@ -10,6 +10,9 @@ from jax import Array, lax
 
 def parameter(module: nn.Module, name: str, init: Any, axes: tuple[str, ...], shape: tuple[int, ...]) -> Array:
     """Declares a float32 parameter of a module, with a logical name for each axis, and returns its value."""
+    if module.has_variable("params", name):
+        # Flax traces the initialiser of an existing parameter to check its shape; a simple one is traced faster.
+        init = nn.initializers.zeros
     value: Any = module.param(name, with_axis_names(init, axes), shape, jnp.float32)
     return value
 
