@@ -27,6 +27,8 @@ demo: $(VENV)/ready ## train, evaluate, translate and plot a small model in runs
 	$(BIN)/tfmr evaluate runs/demo --output runs/demo/test.translations.txt
 	@echo; echo "Held-out sentences, their translations, and the references:"
 	@paste -d '\n' runs/demo/evaluation/test.source.txt runs/demo/test.translations.txt runs/demo/evaluation/test.target.txt /dev/null | head -32
+	@echo "The four best translations of a sentence, with their scores:"
+	@echo "A small cat sleeps." | $(BIN)/tfmr translate runs/demo --n-best 4
 	$(BIN)/tfmr plot runs/demo
 
 notebooks: $(VENV)/ready ## run the notebooks and save their outputs (up to 2 CPU minutes each)

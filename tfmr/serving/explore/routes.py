@@ -1,5 +1,6 @@
 """The endpoints that only the page uses."""
 
+import asyncio
 from typing import Any
 
 from starlette.requests import Request
@@ -57,7 +58,8 @@ async def models(request: Request) -> Response:
     """Describes the models, and the values that the page's sliders have."""
     service: Service = request.app.state.service
     shown = [served for served in service.models if can_explore(served.model)]
-    described = [await service.worker.run(describe_model, served) for served in shown]
+    # Not on the thread of the models, which is compiling when the page is opened first.
+    described = [await asyncio.to_thread(describe_model, served) for served in shown]
     temperatures = {"temperature": TEMPERATURES, "top_p": TOP_PS}
     return JSONResponse({"models": described, "choices": {"beam_size": BEAM_SIZES, "alpha": ALPHAS, **temperatures}})
 
