@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from tfmr.serving import ServedModel
 from tfmr.serving.app import ROUTES
 from tfmr.serving.completions import COMPLETION
-from tfmr.serving.libretranslate import TRANSLATE
+from tfmr.serving.libretranslate import DETECT, TRANSLATE
 from tfmr.translation import Translator
 
 LINES = ["abc", "bad cab", "h", "jig", "feed", "a b c d e f", "ggg", "cabbage"]
@@ -119,7 +119,8 @@ def test_many_clients_get_each_its_own_answer(client: TestClient, translator: Tr
         ({"q": "a\ud800"}, "q: contains half of a surrogate pair"),
         ({"q": "a", "source": 1}, "source = 1: must be a string"),
         ({"q": "a", "source": "xx"}, "source = 'xx': is not a language of the models; they have en, fr"),
-        ({"q": "a"}, "source: missing; must be one of en, fr"),
+        ({"q": "a", "target": "xx"}, "target = 'xx': is not a language of the models; they have de, it"),
+        ({"q": "1\n0:0 ->", "format": "subrip"}, "line 1: not SubRip"),
         ({"q": "a", "source": "fr"}, "target: missing; must be one of de, it"),
         ({"q": "a", "source": "en", "target": "it"}, "target = 'it': is not a language of the models; they have de"),
         ({"q": "a", "source": "en", "alternatives": 2}, "alternatives = 2: must be at most 1, as the beam size is 2"),
@@ -191,13 +192,14 @@ def test_the_description_has_all_paths_and_their_fields(client: TestClient):
     description = client.get("/openapi.json").json()
     documented = {route.path for route in ROUTES if not route.path.startswith("/page")}
     assert set(description["paths"]) == documented - {"/openapi.json"}
-    for path, fields in (("/translate", TRANSLATE), ("/v1/completions", COMPLETION)):
+    for path, fields in (("/translate", TRANSLATE), ("/detect", DETECT), ("/v1/completions", COMPLETION)):
         content = description["paths"][path]["post"]["requestBody"]["content"]
         schema = content["application/json"]["schema"]
         jsonschema.Draft202012Validator.check_schema(schema)
         assert set(schema["properties"]) == {name for name, field in fields.items() if field.only != ()}
         validator = jsonschema.Draft202012Validator(schema)
-        for wrong in ({}, {"q": 1}, {"model": 1}, {"q": "a", "model": "b", "n": 0, "alternatives": -1}):
+        numbers = [] if path == "/detect" else [{"q": "a", "model": "b", "n": 0, "alternatives": -1}]
+        for wrong in ({}, {"q": 1}, {"model": 1}, *numbers):
             assert not validator.is_valid(wrong)
             assert client.post(path, json=wrong).status_code == 400
         assert validator.is_valid({"q": "a", "model": "letters", "alternatives": 1, "n": 2, "stop": ["a"]})

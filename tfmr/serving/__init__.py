@@ -3,7 +3,9 @@
 from tfmr.errors import require_packages
 
 require_packages("tokenizers", "sacrebleu")
-require_packages("starlette", "uvicorn", "prometheus_client", extra="serve", purpose="serve models")
+require_packages(
+    *("starlette", "uvicorn", "prometheus_client", "py3langid", "langcodes"), extra="serve", purpose="serve models"
+)
 
 from tfmr.serving.app import make_app
 from tfmr.serving.models import load_model

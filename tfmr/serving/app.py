@@ -49,6 +49,7 @@ def make_app(service: Service, *, compile_first: bool = False) -> Starlette:
         for task in tasks:
             task.cancel()
         service.worker.close()
+        service.reader.close()
 
     paths = {route.path for route in ROUTES}
     service.metrics.know_paths(paths)

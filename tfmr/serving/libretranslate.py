@@ -1,4 +1,4 @@
-"""LibreTranslate's API: POST /translate, GET /languages."""
+"""LibreTranslate's API: POST /translate, POST /detect, GET /languages."""
 
 import functools
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tfmr.serving.bodies import read_fields
+from tfmr.serving.detection import Detected, detect
 from tfmr.serving.errors import RequestError
 from tfmr.serving.fields import Field
 from tfmr.serving.service import Service
@@ -18,9 +19,7 @@ TRANSLATE = {
     "q": Field(
         kinds=("text", "texts"), meaning="A text, or several. Each line is translated on its own.", required=True
     ),
-    "source": Field(
-        kinds=("text",), meaning="Language of the texts. auto: if the server has only one.", default="auto"
-    ),
+    "source": Field(kinds=("text",), meaning="Language of the texts. auto: the one that is detected.", default="auto"),
     "target": Field(
         kinds=("text",), meaning="Language to translate into. Empty: if the server has only one.", default=""
     ),
@@ -43,6 +42,7 @@ TRANSLATE = {
     ),
 }
 
+DETECT = {"q": Field(kinds=("text", "texts"), meaning="A text, or several of one language.", required=True)}
 
 MOST_FORMS = 200
 """The number of source forms in the glossary of a request."""
@@ -56,6 +56,10 @@ async def translate(request: Request) -> Response:
     fields = await read_fields(request, TRANSLATE)
     texts: list[str] = [fields["q"]] if isinstance(fields["q"], str) else fields["q"]
     service.check_length(texts, "q")
+    detected = None
+    if fields["source"] in ("", "auto"):
+        detected = await _detect_source(service, texts, fields)
+        fields["source"] = detected["language"]
     translator = service.translator(fields["source"], fields["target"], fields["model"])
     terms = fields["glossary"]
     glossary = await service.worker.run(_glossary, terms) if terms else None
@@ -68,8 +72,34 @@ async def translate(request: Request) -> Response:
     if glossary is not None:
         find = functools.partial(_missing_terms, glossary, fields["format"])
         answer["missingTerms"] = await service.worker.run(find, texts, answer["translatedText"])
+    if detected is not None:
+        answer["detectedLanguage"] = [detected] * len(texts)
     # A single text is answered with a single text.
     return JSONResponse(answer if texts is fields["q"] else {name: value[0] for name, value in answer.items()})
+
+
+async def _detect_source(service: Service, texts: Sequence[str], fields: dict[str, Any]) -> Detected:
+    """Returns the language of the texts of a request, one for all of them, as LibreTranslate does."""
+    codes = service.sources(fields["target"], fields["model"])
+    text = await service.reader.run(_visible_text, fields["format"], texts)
+    best, *_ = await service.reader.run(detect, text, codes)
+    if not best["confidence"] and any(map(str.isalpha, text)):
+        some = ", ".join(codes[:5])
+        raise RequestError(400, f"source: cannot be detected for languages such as {some}; send it", field="source")
+    return best
+
+
+def _visible_text(format: str, texts: Sequence[str]) -> str:
+    return "\n".join(text if format == "text" else document_text(format, text) for text in texts)
+
+
+async def detect_language(request: Request) -> Response:
+    """Lists the languages that a text may have, of those that can be translated."""
+    service: Service = request.app.state.service
+    fields = await read_fields(request, DETECT)
+    texts: list[str] = [fields["q"]] if isinstance(fields["q"], str) else fields["q"]
+    service.check_length(texts, "q")
+    return JSONResponse(await service.reader.run(detect, "\n".join(texts), service.sources()))
 
 
 def _glossary(terms: dict[str, Any]) -> Glossary:
@@ -109,11 +139,7 @@ async def _translate_documents(
 ) -> dict[str, Any]:
     if fields["alternatives"]:
         raise RequestError(400, "alternatives: a document has one translation; leave it out, or send format text")
-    language = fields["source"]
-    if language in ("", "auto"):  # then there is only one
-        name = fields["model"]
-        [language] = (service.served(service.translators, name) if name else service.translators[0]).source
-    run = functools.partial(translate_document, translator, fields["format"], language=language)
+    run = functools.partial(translate_document, translator, fields["format"], language=fields["source"])
     return {"translatedText": [await service.worker.run(run, text) for text in texts]}
 
 
@@ -157,5 +183,6 @@ async def languages(request: Request) -> Response:
 
 ROUTES = [
     Route("/translate", translate, methods=["POST"]),
+    Route("/detect", detect_language, methods=["POST"]),
     Route("/languages", languages),
 ]

@@ -9,7 +9,7 @@ from starlette.routing import Route
 import tfmr
 from tfmr.serving.completions import COMPLETION
 from tfmr.serving.fields import Fields
-from tfmr.serving.libretranslate import TRANSLATE
+from tfmr.serving.libretranslate import DETECT, TRANSLATE
 from tfmr.serving.service import Service
 
 _FORM = "application/x-www-form-urlencoded"
@@ -26,8 +26,10 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
 
 _CODE_AND_NAME = _object(code=_STRING, name=_STRING, targets=_array(_STRING))
 _TEXTS = {"anyOf": [_STRING, _array(_STRING)]}
+_DETECTED = _object(confidence={"type": "number", "minimum": 0, "maximum": 100}, language=_STRING)
 _TRANSLATED = _object(
     translatedText=_TEXTS,
+    detectedLanguage={"anyOf": [_DETECTED, _array(_DETECTED)]},
     missingTerms={"anyOf": [_array(_STRING), _array(_array(_STRING))]},
     alternatives={"anyOf": [_array(_STRING), _array(_array(_STRING))]},
 )
@@ -57,6 +59,7 @@ def describe(api_key: bool) -> dict[str, Any]:
     ours, openais = _object(error=_STRING), _object(error=_object(message=_STRING, type=_STRING))
     paths = {
         "/translate": {"post": _post("Translate texts", TRANSLATE, _TRANSLATED, ours)},
+        "/detect": {"post": _post("Detect the language of a text", DETECT, _array(_DETECTED), ours)},
         "/languages": {"get": _get("List the languages", _array(_CODE_AND_NAME), ours)},
         "/v1/completions": {"post": _post("Continue texts", COMPLETION, _COMPLETED, openais)},
         "/v1/models": {"get": _get("List the language models", _object(object=_STRING, data=_array(_MODEL)), openais)},

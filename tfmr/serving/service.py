@@ -41,7 +41,8 @@ class Service:
       models: the models.
       settings: the limits.
       metrics: the counters.
-      worker: the thread that runs the models.
+      worker: the thread that runs the models; no other does, so that no two of them compete for the device.
+      reader: the thread that reads texts without a model: it detects their languages and parses documents.
       batcher: translates lines of many requests together.
       texts: generates texts of many requests together.
       compiling: whether programs for the usual sizes are still being compiled.
@@ -62,6 +63,7 @@ class Service:
         self.settings = settings or ServingConfig()
         self.metrics = Metrics()
         self.worker = Worker()
+        self.reader = Worker("reader")
         self.batcher = Batcher(self.worker, self.settings, self.metrics)
         self.texts = TextBatcher(self.worker, self.settings, self.metrics)
         self.started = int(time.time())
@@ -92,13 +94,26 @@ class Service:
         names = [served.name for served in models]
         raise RequestError(404, f"model = {name[:60]!r}: is not served{nearest(name[:60], names)}", field="model")
 
+    def sources(self, target: str = "", name: str = "") -> list[str]:
+        """Returns the languages that can be translated into a target, by the model with a name; empty: any.
+
+        Raises:
+          RequestError: if there is no such model, or none that has the target.
+        """
+        models = self._translators(name)
+        if not models:
+            raise RequestError(400, "no translation model is served")
+        target = target and _only("target", target, [code for served in models for code in served.target])
+        fitting = [served for served in models if target in ("", *served.target)]
+        return list(dict.fromkeys(code for served in fitting for code in served.source))
+
     def translator(self, source: str = "", target: str = "", name: str = "") -> Translator:
         """Returns the first translation model with these languages and this name. Empty, or "auto": the only one.
 
         Raises:
           RequestError: if there is none, or if a language is left out that can be more than one.
         """
-        models = [self.served(self.translators, name)] if name else self.translators
+        models = self._translators(name)
         source = _only(
             "source", "" if source == "auto" else source, [code for served in models for code in served.source]
         )
@@ -106,6 +121,9 @@ class Service:
         target = _only("target", target, [code for served in fitting for code in served.target])
         served = next(served for served in fitting if target in served.target)
         return self._translator_between(served, source, target)
+
+    def _translators(self, name: str) -> list[ServedModel]:
+        return [self.served(self.translators, name)] if name else self.translators
 
     def _translator_between(self, served: ServedModel, source: str, target: str) -> Translator:
         """Returns always the same object for the same model and languages, as batches are made for one."""

@@ -1,4 +1,4 @@
-"""The thread that runs the models."""
+"""Threads that do what takes long, so that the event loop never waits."""
 
 import asyncio
 import threading
@@ -17,13 +17,11 @@ class Stopped(Exception):
 
 
 class Worker:
-    """Runs functions one after another on a thread of its own, in the order of the calls.
+    """Runs functions one after another on a thread of its own, in the order of the calls."""
 
-    Models run only there, so that no two of them compete for the device, and the event loop never waits.
-    """
-
-    def __init__(self):
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+    def __init__(self, name: str = "model"):
+        """Takes the name of the thread."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Returns what a function returns. If the awaiting task is cancelled, the function ends after its next batch.
