@@ -10,10 +10,11 @@ from starlette.routing import Route
 
 from tfmr.serving.bodies import read_fields
 from tfmr.serving.detection import Detected, detect
+from tfmr.serving.documents import translate_document
 from tfmr.serving.errors import RequestError
 from tfmr.serving.fields import Field
 from tfmr.serving.service import Service
-from tfmr.translation import Glossary, Hypothesis, Translator, document_text, translate_document
+from tfmr.translation import Glossary, Hypothesis, Translator, document_text
 
 TRANSLATE = {
     "q": Field(
@@ -62,7 +63,7 @@ async def translate(request: Request) -> Response:
         fields["source"] = detected["language"]
     translator = service.translator(fields["source"], fields["target"], fields["model"])
     terms = fields["glossary"]
-    glossary = await service.worker.run(_glossary, terms) if terms else None
+    glossary = await service.reader.run(_glossary, terms) if terms else None
     if glossary is not None:
         translator = translator.with_glossary(glossary)
     if fields["format"] == "text":
@@ -71,7 +72,7 @@ async def translate(request: Request) -> Response:
         answer = await _translate_documents(service, translator, texts, fields)
     if glossary is not None:
         find = functools.partial(_missing_terms, glossary, fields["format"])
-        answer["missingTerms"] = await service.worker.run(find, texts, answer["translatedText"])
+        answer["missingTerms"] = await service.reader.run(find, texts, answer["translatedText"])
     if detected is not None:
         answer["detectedLanguage"] = [detected] * len(texts)
     # A single text is answered with a single text.
@@ -139,8 +140,8 @@ async def _translate_documents(
 ) -> dict[str, Any]:
     if fields["alternatives"]:
         raise RequestError(400, "alternatives: a document has one translation; leave it out, or send format text")
-    run = functools.partial(translate_document, translator, fields["format"], language=fields["source"])
-    return {"translatedText": [await service.worker.run(run, text) for text in texts]}
+    kind, language = fields["format"], fields["source"]
+    return {"translatedText": [await translate_document(service, translator, kind, text, language) for text in texts]}
 
 
 async def _translate_lines(

@@ -4,9 +4,10 @@ import collections
 import itertools
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from tfmr.errors import InputError, require_packages
 from tfmr.translation.documents.html import html_segments
 from tfmr.translation.documents.markdown import markdown_segments
+from tfmr.translation.documents.model_calls import Align, Call, Steps, Translate, next_call
 from tfmr.translation.documents.pieces import Piece, Segment, has_letters
 from tfmr.translation.documents.placement import (
     Marked,
@@ -99,8 +101,24 @@ def translate_document(
         as `Translator.translate`.
       MissingPackage: if a package of `tfmr[documents]` is not installed.
     """
+    steps = document_steps(translator, name_or_type, text, language=language)
+    call = next_call(steps)
+    while not isinstance(call, str):
+        call = next_call(steps, call.result(translator))
+    return call
+
+
+def document_steps(
+    translator: Translator, name_or_type: str | os.PathLike, text: str, *, language: str = "en"
+) -> Steps:
+    """Returns the steps of `translate_document`, for callers that run the model in their own way.
+
+    The translator is only asked for what its tokenizer knows.
+    """
     require_left_to_right("a document", translator.tokenizer)
-    return "".join(_translated(translator, text, _segments(name_or_type, text), language))
+    parts = _parts_of_document(text, _segments(name_or_type, text), language)
+    translations = iter((yield from _translate(translator, [part for part in parts if isinstance(part, _Sentence)])))
+    return "".join(next(translations) if isinstance(part, _Sentence) else part for part in parts)
 
 
 @dataclass(frozen=True)
@@ -115,8 +133,8 @@ class _Sentence:
         return "".join(piece.source for piece in self.pieces)
 
 
-def _translated(translator: Translator, text: str, segments: Sequence[Segment], language: str) -> Iterator[str]:
-    """Yields the parts of the translated document."""
+def _parts_of_document(text: str, segments: Sequence[Segment], language: str) -> list[str | _Sentence]:
+    """Returns the sentences of a document, and what is between them."""
     parts: list[str | _Sentence] = []
     position, line = 0, 1
     for segment in segments:
@@ -124,10 +142,7 @@ def _translated(translator: Translator, text: str, segments: Sequence[Segment], 
         parts += [text[position : segment.start], *_parts(segment, language, line)]
         line += text.count("\n", segment.start, segment.end)
         position = segment.end
-    parts.append(text[position:])
-    sentences = [part for part in parts if isinstance(part, _Sentence)]
-    translations = iter(_translate(translator, sentences))
-    yield from (next(translations) if isinstance(part, _Sentence) else part for part in parts)
+    return [*parts, text[position:]]
 
 
 def _parts(segment: Segment, language: str, line: int) -> Iterator[str | _Sentence]:
@@ -174,8 +189,8 @@ def _split_space(piece: Piece, at: int, escape: Callable[[str, bool], str]) -> t
     return Piece("text", escape(first, False), first), Piece("text", escape(second, False), second)
 
 
-def _translate(translator: Translator, sentences: Sequence[_Sentence]) -> list[str]:
-    """Returns the translation of each sentence, with its markup.
+def _translate(translator: Translator, sentences: Sequence[_Sentence]) -> Generator[Call, Any, list[str]]:
+    """Yields calls, and returns the translation of each sentence, with its markup.
 
     The model is first given sentences with the words that must not change. Sentences in whose translations these are
     not all found are translated without them. Where a translation has fewer words than the markup needs, the parts
@@ -187,19 +202,20 @@ def _translate(translator: Translator, sentences: Sequence[_Sentence]) -> list[s
         tried = [(index, marked(sentences[index].pieces, with_kept)) for index in left]
         last = [index for index, source in tried if not (with_kept and source.kept)]
         fitting = _fitting(translator, sentences, tried, last)
-        texts = [source.text for _, source in fitting]
-        targets = translator.with_line_numbers([sentences[index].line for index, _ in fitting]).translate(texts)
+        lines = [sentences[index].line for index, _ in fitting]
+        targets = yield Translate([source.text for _, source in fitting], lines)
         copied = [
             (index, source, target)
             for (index, source), target in zip(fitting, targets, strict=True)
             if not with_kept or not source.kept or _has_kept(source, target)
         ]
-        for (index, source, target), weights in zip(copied, _weights(translator, copied), strict=True):
+        weights_of_each = yield from _weights(translator, copied)
+        for (index, source, target), weights in zip(copied, weights_of_each, strict=True):
             written[index] = _written(sentences[index], source, target, weights)
         written |= {index: sentences[index].source for index in last if index not in written}
     short = {index: list(_parts_between_marks(sentences[index])) for index, text in written.items() if text is None}
     parts = [part for parts in short.values() for part in parts if isinstance(part, _Sentence)]
-    translations = iter(_translate(translator, parts) if parts else [])
+    translations = iter((yield from _translate(translator, parts)) if parts else [])
     for index, parts in short.items():
         written[index] = "".join(next(translations) if isinstance(part, _Sentence) else part for part in parts)
     return [written[index] or "" for index in range(len(sentences))]
@@ -275,13 +291,13 @@ def _in_order(units: Sequence[Unit], source: Marked) -> list[Unit]:
 
 def _weights(
     translator: Translator, translations: Sequence[tuple[int, Marked, str]]
-) -> list[Float[np.ndarray, "targets sources"] | None]:
-    """Returns the attention of the words of each translation to those of its source, where markup needs it."""
+) -> Generator[Call, Any, list[Float[np.ndarray, "targets sources"] | None]]:
+    """Yields calls, and returns the attention of each translation's words to its source's, where markup needs it."""
     found: list[Float[np.ndarray, "targets sources"] | None] = [None] * len(translations)
     if len(translator.members) > 1:
         return found
     needed = [i for i, (_, source, target) in enumerate(translations) if _is_divided(source) and target.strip()]
-    alignments = translator.align([translations[i][1].text for i in needed], [translations[i][2] for i in needed])
+    alignments = yield Align([translations[i][1].text for i in needed], [translations[i][2] for i in needed])
     attention = WordAttention(translator.tokenizer)
     for i, alignment in zip(needed, alignments, strict=True):
         _, source, target = translations[i]
