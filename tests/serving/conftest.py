@@ -2,7 +2,9 @@
 
 import dataclasses
 import string
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import jax.numpy as jnp
 import pytest
@@ -15,10 +17,25 @@ from tfmr.data.tokenizer import Tokenizer
 from tfmr.language_model import Generator
 from tfmr.models import CausalLM
 from tfmr.serving import ServedModel, Service, make_app
-from tfmr.translation import Translator
+from tfmr.translation import Hypothesis, Translator
 
 # As few programs as possible: all lines have the same padded width, and batches 1 or 4 rows.
 DECODING = DecodingConfig(beam_size=2, batch_size=4, extra_length=6, max_source_length=16)
+
+
+class Recording(Translator):
+    """A translator that notes its batches, and waits before each until it may go on."""
+
+    def __init__(self, translator: Translator, *, go_on: bool = False):
+        self.__dict__ |= translator.__dict__
+        self.go_on, self.batches = threading.Event(), []
+        if go_on:
+            self.go_on.set()
+
+    def n_best(self, lines: list[str], *args: Any) -> list[list[Hypothesis]]:
+        self.batches.append(list(lines))
+        assert self.go_on.wait(20)
+        return super().n_best(lines, *args)
 
 
 @pytest.fixture(scope="session")

@@ -3,17 +3,15 @@
 import asyncio
 import dataclasses
 import json
-import threading
-from typing import Any
 
 import pytest
 from asgi import Application, Client
-from conftest import DECODING
+from conftest import DECODING, Recording
 from starlette.testclient import TestClient
 
 from tfmr.config import SamplingConfig, ServingConfig
 from tfmr.serving import ServedModel, Service, make_app
-from tfmr.translation import Hypothesis, Translator, translate_document
+from tfmr.translation import Translator, translate_document
 
 LINES = ["a bad cab", "fed, big", "jig", "cab hid a bed", "add beef", "a b c d", "hi"]
 DOCUMENTS = {
@@ -27,21 +25,6 @@ DOCUMENTS = {
         for number, line in enumerate(LINES, start=1)
     ),
 }
-
-
-class Recording(Translator):
-    """A translator that notes its batches, and waits before each until it may go on."""
-
-    def __init__(self, translator: Translator, *, go_on: bool = False):
-        self.__dict__ |= translator.__dict__
-        self.go_on, self.batches = threading.Event(), []
-        if go_on:
-            self.go_on.set()
-
-    def n_best(self, lines: list[str], *args: Any) -> list[list[Hypothesis]]:
-        self.batches.append(list(lines))
-        assert self.go_on.wait(20)
-        return super().n_best(lines, *args)
 
 
 def service_of(translator: Translator) -> Service:

@@ -1,6 +1,7 @@
 """Every rule of the search, against the list of all that can be written."""
 
 import itertools
+import random
 import re
 
 import jax
@@ -136,6 +137,23 @@ def test_each_row_has_required_words_of_its_own_or_none():
     narrow = DecodingConfig(beam_size=2)
     without = search(LOGITS, LIMITS, narrow, 2)
     assert search(LOGITS, LIMITS, narrow, 2, required=require(*rows))[1] == without[1]
+
+
+def test_tables_of_words_have_few_sizes():
+    draw = random.Random(0)
+    pieces = [*PIECES, b"c", b" cab", b"ba"]
+
+    def word(size: int):
+        text = "".join(draw.choices("abc", k=size))
+        return required_word(word_table([text], pieces), [[4] * size], space=-1)
+
+    known = [word(size) for size in (1, 5, 30) for _ in range(10)]
+    sizes = set()
+    for rows in range(100):
+        words = [draw.sample(known, draw.randint(0, 8)) for _ in range(1 + rows % 6)]
+        words[0].append(known[0])
+        sizes.add(tuple(array.shape for array in required_words(words, 8)))
+    assert 2 <= len(sizes) <= 6  # up to 2, 8 or 32 words in a row, up to 16 or 64 in all
 
 
 @pytest.mark.parametrize("beam_size", [1, 4, WIDE])

@@ -221,7 +221,7 @@ def _start(cache: Cache, constraints: Constraints, max_length: int, num_hypothes
         tokens=jnp.full((batch, 1, max_length), PAD_ID, jnp.int32),
         origins=jnp.zeros((batch, 1, max_length), jnp.int32),
         log_probs=jnp.where(constraints.limits > 0, 0.0, -jnp.inf).astype(jnp.float32)[:, None],
-        words=start_words(constraints, (batch, 1)),
+        words=start_words(constraints, 1),
         coverage=None,
     )
     return _State(

@@ -23,41 +23,50 @@ class ForbiddenWords(NamedTuple):
 class RequiredWords(NamedTuple):
     """The words that each row must contain, and their tables; see `tfmr.translation.words.WordTable`.
 
-    Tokens between which no state of a table distinguishes form a class. Tables are padded to the same size. Rows with
-    fewer words than others are padded with a word that every text contains.
+    Tokens between which no state of a table distinguishes form a class. The tables have different sizes, and their
+    cells, one for each state and class, follow one another: the cell of a state and a class is their sum, and what
+    belongs to a state alone is in its first cell. Rows with fewer words than others are padded with word 0, which every
+    text contains.
     """
 
     words: Int[Array, "batch words"]
     """The table of each word of a row."""
     classes: Int[Array, "tables vocab"]
     """The class of each token."""
-    next_state: Int[Array, "tables states classes"]
-    breaks: Bool[Array, "tables states classes"]
+    start: Int[Array, " tables"]
+    """The state at the start of the text."""
+    all_progress: Int[Array, " tables"]
+    """The progress when the text contains the word."""
+    next_state: Int[Array, " cells"]
+    breaks: Bool[Array, " cells"]
     """Tokens that turn the word at the end of the text into part of a longer word."""
-    suggested: Int[Array, "tables states"]
-    """The token that leads towards the word, or -1."""
-    progress: Int[Array, "tables states"]
+    suggested: Int[Array, " cells"]
+    """The token that leads towards the word, or -1; for each state."""
+    progress: Int[Array, " cells"]
     """The number of tokens of the word that the text ends with; all of them once the text contains the word."""
 
     @property
     def total(self) -> Int[Array, "batch 1 words"]:
         """The progress of each word when the text contains it."""
-        return self.progress.max(axis=1)[self._tables]
+        return self.all_progress[self._tables]
 
     @property
     def _tables(self) -> Int[Array, "batch 1 words"]:
         return self.words[:, None]
 
+    def start_states(self, beam: int) -> Int[Array, "batch {beam} words"]:
+        """Returns the states of empty hypotheses."""
+        return jnp.repeat(self.start[self._tables], beam, axis=1)
+
     def follow(
         self, states: Int[Array, "batch beam words"], tokens: Int[Array, "batch beam"]
     ) -> Int[Array, "batch beam words"]:
         """Returns the states of hypotheses after one more token."""
-        classes = self.classes[self._tables, tokens[..., None]]
-        return self.next_state[self._tables, states, classes]
+        return self.next_state[states + self.classes[self._tables, tokens[..., None]]]
 
     def progress_of(self, states: Int[Array, "batch beam words"]) -> Int[Array, "batch beam words"]:
         """Returns the progress of each word in each hypothesis."""
-        return self.progress[self._tables, states]
+        return self.progress[states]
 
     def all_met(self, states: Int[Array, "batch beam words"]) -> Bool[Array, "batch beam"]:
         """Returns whether each hypothesis contains all words if it ends here."""
@@ -65,12 +74,11 @@ class RequiredWords(NamedTuple):
 
     def breaking(self, states: Int[Array, "batch beam words"]) -> Bool[Array, "batch beam vocab"]:
         """Returns the tokens that turn a word at the end of a hypothesis into part of a longer word."""
-        of_class = self.breaks[self._tables, states]
-        return jnp.take_along_axis(of_class, self.classes[self._tables], axis=-1).any(axis=-2)
+        return self.breaks[states[..., None] + self.classes[self._tables]].any(axis=-2)
 
     def suggestions(self, states: Int[Array, "batch beam words"]) -> Int[Array, "batch beam words"]:
         """Returns a token that leads towards each word; -1 if there is none or none is needed."""
-        return self.suggested[self._tables, states]
+        return self.suggested[states]
 
     def take_rows(self, rows: Int[Array, " rows"]) -> "RequiredWords":
         """Returns the words of the rows with these indices."""
@@ -108,12 +116,11 @@ class WordStates(NamedTuple):
     required: Int[Array, "*rows words"] | None
 
 
-def start_words(constraints: Constraints, rows: tuple[int, ...]) -> WordStates:
-    """Returns the states of empty hypotheses."""
-    required = constraints.required
+def start_words(constraints: Constraints, beam: int) -> WordStates:
+    """Returns the states of empty hypotheses, `beam` for each row."""
     return WordStates(
-        forbidden=None if constraints.forbidden is None else jnp.zeros(rows, jnp.int32),
-        required=None if required is None else jnp.zeros((*rows, required.words.shape[1]), jnp.int32),
+        forbidden=None if constraints.forbidden is None else jnp.zeros((len(constraints.limits), beam), jnp.int32),
+        required=None if constraints.required is None else constraints.required.start_states(beam),
     )
 
 

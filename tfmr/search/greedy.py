@@ -125,7 +125,7 @@ def _write(
         tokens=jnp.full((batch, size, max_length), PAD_ID, jnp.int32),
         log_probs=jnp.where(asked, 0.0, -jnp.inf).astype(jnp.float32),
         running=asked,
-        words=start_words(constraints, (batch, size)),
+        words=start_words(constraints, size),
         cache=cache,
         constraints=constraints,
         keys=keys,

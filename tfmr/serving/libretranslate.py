@@ -63,9 +63,10 @@ async def translate(request: Request) -> Response:
         fields["source"] = detected["language"]
     translator = service.translator(fields["source"], fields["target"], fields["model"])
     terms = fields["glossary"]
-    glossary = await service.reader.run(_glossary, terms) if terms else None
-    if glossary is not None:
-        translator = translator.with_glossary(glossary)
+    glossary = None
+    if terms:
+        _check_terms(terms)
+        translator, glossary = await service.reader.run(service.with_terms, translator, tuple(terms.items()))
     if fields["format"] == "text":
         answer = await _translate_lines(service, translator, texts, fields["alternatives"] + 1)
     else:
@@ -103,7 +104,7 @@ async def detect_language(request: Request) -> Response:
     return JSONResponse(await service.reader.run(detect, "\n".join(texts), service.sources()))
 
 
-def _glossary(terms: dict[str, Any]) -> Glossary:
+def _check_terms(terms: dict[str, Any]) -> None:
     # Searches for terms take time and memory that grow with the number and the length of their forms.
     forms = sum(1 + source.count("|") for source in terms)
     if forms > MOST_FORMS:
@@ -120,8 +121,6 @@ def _glossary(terms: dict[str, Any]) -> Glossary:
             raise RequestError(
                 400, f"glossary: {source[:60]!r}: has more than {LONGEST_TERM} characters", field="glossary"
             )
-    lines = (f"{source}\t{target}" for source, target in terms.items())
-    return Glossary.from_lines(lines)
 
 
 def _missing_terms(glossary: Glossary, format: str, sources: Sequence[str], targets: Sequence[str]) -> list[list[str]]:

@@ -1,5 +1,6 @@
 """What the server serves: the models, the thread that runs them, and the batches."""
 
+import functools
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from tfmr.serving.errors import RequestError
 from tfmr.serving.metrics import Metrics
 from tfmr.serving.text_batcher import TextBatcher
 from tfmr.serving.worker import Worker
-from tfmr.translation import Translator
+from tfmr.translation import Glossary, Translator
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Service:
       batcher: translates lines of many requests together.
       texts: generates texts of many requests together.
       compiling: whether programs for the usual sizes are still being compiled.
+      with_terms: returns a translator with the terms of a glossary, always the same object for the same ones that are
+        used often, as batches are made for one. Raises InputError if a term is empty or has two translations.
       started: the time at which the server started, in seconds since 1970.
     """
 
@@ -69,6 +72,7 @@ class Service:
         self.started = int(time.time())
         self.compiling = True
         self._between: dict[tuple[str, str, str], Translator] = {}
+        self.with_terms = functools.lru_cache(_MOST_GLOSSARIES)(_with_terms)
 
     @property
     def translators(self) -> list[ServedModel]:
@@ -134,6 +138,16 @@ class Service:
         if key not in self._between:
             self._between[key] = served.model.with_languages(source, target)
         return self._between[key]
+
+
+_MOST_GLOSSARIES = 16
+"""The number of glossaries of requests that are kept. Their tables take up to 4 bytes a term and token of the
+vocabulary."""
+
+
+def _with_terms(translator: Translator, terms: tuple[tuple[str, str], ...]) -> tuple[Translator, Glossary]:
+    glossary = Glossary.from_lines(f"{source}\t{target}" for source, target in terms)
+    return translator.with_glossary(glossary), glossary
 
 
 def _only(field: str, code: str, codes: Sequence[str]) -> str:

@@ -29,7 +29,7 @@ class PaddedBatch(NamedTuple):
 
 
 def make_padded_batches(
-    lengths: Mapping[int, int], batch_size: int, longest: int | None = None, parts: int = 1
+    lengths: Mapping[int, int], batch_size: int, longest: int | None = None, parts: int = 1, *, base: int = 2
 ) -> Iterator[PaddedBatch]:
     """Divides sentences into batches, longest first.
 
@@ -38,10 +38,11 @@ def make_padded_batches(
       batch_size: the maximum number of rows.
       longest: the maximum width. None: no limit.
       parts: the number of rows is rounded up to a multiple of this.
+      base: the number of rows is a power of this, if it is less than `batch_size`.
     """
     order = sorted(lengths, key=lambda index: -lengths[index])
     # A few sentences do not need a whole batch.
-    most_rows = min(batch_size, next_power_of_two(len(order)))
+    most_rows = min(batch_size, next_power(base, len(order)))
     start = 0
     while start < len(order):
         width = padded_width(lengths[order[start]])
@@ -54,13 +55,16 @@ def make_padded_batches(
 
 def padded_width(length: int) -> int:
     """Returns the smallest of 16, 24, 32, 48, 64, 96, ... that is at least `length`."""
-    power = next_power_of_two(length)
+    power = next_power(2, length)
     return max(16, power * 3 // 4 if length <= power * 3 // 4 else power)
 
 
-def next_power_of_two(number: int) -> int:
-    """Returns the smallest power of two that is at least `number`."""
-    return 1 << max(number - 1, 0).bit_length()
+def next_power(base: int, number: int) -> int:
+    """Returns the smallest power of a whole number that is at least `number`."""
+    power = 1
+    while power < number:
+        power *= base
+    return power
 
 
 class Sentence(NamedTuple):
@@ -108,31 +112,33 @@ def make_sentence_batches(
 ) -> Iterator[SentenceBatch]:
     """Divides sentences, by index, into batches; see `make_padded_batches` for the arguments.
 
-    Sentences with required words are in batches of their own, because they need another program.
+    Sentences with required words are in batches of their own, because they need other programs. As the words bring
+    more sizes, there are fewer of the others: 1, 4, 16, ... rows, and prefixes of the greatest length.
     """
     with_words = {index: sentence for index, sentence in sentences.items() if sentence.required}
     without = {index: sentence for index, sentence in sentences.items() if not sentence.required}
     for some in (without, with_words):
         if some:
-            yield from _batches_of(some, config, longest, parts)
+            yield from _batches_of(some, config, longest, parts, some is with_words)
 
 
 def _batches_of(
-    sentences: Mapping[int, Sentence], config: DecodingConfig, longest: int | None, parts: int
+    sentences: Mapping[int, Sentence], config: DecodingConfig, longest: int | None, parts: int, with_words: bool
 ) -> Iterator[SentenceBatch]:
     lengths = {index: len(sentence.tokens) for index, sentence in sentences.items()}
-    for indices, rows, width in make_padded_batches(lengths, config.batch_size, longest, parts):
+    base = 4 if with_words else 2
+    for indices, rows, width in make_padded_batches(lengths, config.batch_size, longest, parts, base=base):
         source = np.full((rows, width), PAD_ID, np.int32)
         source[len(indices) :, 0] = EOS_ID  # attention needs at least one token
         limits = np.zeros(rows, np.int32)
-        longest_prefix = max(len(sentences[index].prefix) for index in indices)
+        max_length = output_limit(width, config, longest)
+        longest_prefix = max_length if with_words else max(len(sentences[index].prefix) for index in indices)
         prefix = np.full((rows, padded_width(longest_prefix)), PAD_ID, np.int32)
         for row, index in enumerate(indices):
             sentence = sentences[index]
             source[row, : len(sentence.tokens)] = sentence.tokens
             limits[row] = sentence.limit
             prefix[row, : len(sentence.prefix)] = sentence.prefix
-        max_length = output_limit(width, config, longest)
         required = [sentences[index].required for index in indices]
         yield SentenceBatch(
             indices=indices,

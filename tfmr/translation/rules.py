@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 from jax import Array
+from jaxtyping import Int
 
 from tfmr.config import DecodingConfig
 from tfmr.data.blank import is_blank
@@ -166,31 +167,44 @@ def required_words(
     vocab = len(next(iter(distinct.values())).classes)
     every_text = RequiredWord(np.zeros(vocab, np.int32), nothing, nothing > 0, nothing[0] - 1, nothing[0], 0)
     tables = [every_text, *distinct.values()]
-    places = {key: index for index, key in enumerate(distinct, start=1)}
+    indices = {key: index for index, key in enumerate(distinct, start=1)}
     words = np.zeros((number, _padded(max(map(len, rows)), _FEWEST_WORDS)), np.int32)
     for index, row in enumerate(rows):
-        words[index, : len(row)] = [places[id(word)] for word in row]
+        words[index, : len(row)] = [indices[id(word)] for word in row]
+    starts = np.cumsum([0, *(table.next_state.size for table in tables)])
+    # Both sizes grow together, so that there are fewer programs.
+    size = _padded(max(len(tables), -(-int(starts[-1]) // _CELLS)), _FEWEST_TABLES)
+    next_states = [
+        start + table.next_state * table.next_state.shape[1] for start, table in zip(starts[:-1], tables, strict=True)
+    ]
     return RequiredWords(
         words=put(words),
-        classes=_stack([table.classes for table in tables], (vocab,)),
-        next_state=_stack([table.next_state for table in tables], (_FEWEST_STATES, _FEWEST_CLASSES)),
-        breaks=_stack([table.breaks for table in tables], (_FEWEST_STATES, _FEWEST_CLASSES)),
-        suggested=_stack([table.suggested for table in tables], (_FEWEST_STATES,)),
-        progress=_stack([table.progress for table in tables], (_FEWEST_STATES,)),
+        classes=_joined([table.classes[None] for table in tables], size),
+        start=_joined([starts[:-1].astype(np.int32)], size),
+        all_progress=_joined([table.progress.max(keepdims=True) for table in tables], size),
+        next_state=_joined([each.reshape(-1).astype(np.int32) for each in next_states], size * _CELLS),
+        breaks=_joined([table.breaks.reshape(-1) for table in tables], size * _CELLS),
+        suggested=_joined([_of_states(table.suggested, table) for table in tables], size * _CELLS),
+        progress=_joined([_of_states(table.progress, table) for table in tables], size * _CELLS),
     )
 
 
-_FEWEST_WORDS, _FEWEST_TABLES, _FEWEST_STATES, _FEWEST_CLASSES = 2, 16, 32, 64
+_FEWEST_WORDS, _FEWEST_TABLES = 2, 16
+_CELLS = 4096
+"""The number of cells of a table of usual size."""
 
 
-def _stack(arrays: Sequence[np.ndarray], fewest: Sequence[int]) -> Array:
-    """Stacks arrays, padding each axis to one of a few sizes, of which `fewest` are the smallest."""
-    shape = np.max([array.shape for array in arrays], axis=0)
-    padded = [_padded(int(size), least) for size, least in zip(shape, fewest, strict=True)]
-    stacked = np.zeros((_padded(len(arrays), _FEWEST_TABLES), *padded), arrays[0].dtype)
-    for index, array in enumerate(arrays):
-        stacked[(index, *map(slice, array.shape))] = array
-    return jax.device_put(stacked)
+def _of_states(values: Int[np.ndarray, " states"], table: RequiredWord) -> Int[np.ndarray, " cells"]:
+    """Returns values in the first cells of their states."""
+    cells = np.zeros_like(table.next_state, values.dtype)
+    cells[:, 0] = values
+    return cells.reshape(-1)
+
+
+def _joined(arrays: Sequence[np.ndarray], size: int) -> Array:
+    """Joins arrays along the first axis, which is padded to `size`, on the devices."""
+    joined = np.concatenate(arrays)
+    return jax.device_put(np.pad(joined, [(0, size - len(joined)), *[(0, 0)] * (joined.ndim - 1)]))
 
 
 def _padded(size: int, fewest: int) -> int:

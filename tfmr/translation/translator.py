@@ -458,10 +458,11 @@ class Translator:
         source = np.full((rows, width), PAD_ID, np.int32)
         source[:, 0] = EOS_ID
         nothing = np.zeros(rows, np.int32)  # the search ends before its first step
-        tags = len(self.tokenizer.tags.target_before)
-        prefix = np.full((rows, padded_width(tags)), PAD_ID, np.int32) if tags else None
         required = [self._rules.required] * rows if self._rules.required else None
-        batch = SentenceBatch([], source, nothing, prefix, required, output_limit(width, config, longest))
+        max_length = output_limit(width, config, longest)
+        tags = max_length if required else len(self.tokenizer.tags.target_before)
+        prefix = np.full((rows, padded_width(tags)), PAD_ID, np.int32) if tags else None
+        batch = SentenceBatch([], source, nothing, prefix, required, max_length)
         jax.block_until_ready(self._search(batch, 1, number))
 
     def _write_terms(

@@ -17,7 +17,7 @@ from tfmr.models import CausalLM
 from tfmr.search.sampling import draw
 from tfmr.search.search import Allowed, continuations
 from tfmr.serving.explore.tokens import LOWEST, Candidate, Token, candidates_of, tokens_of
-from tfmr.translation.padded_batches import next_power_of_two, padded_width
+from tfmr.translation.padded_batches import next_power, padded_width
 
 CANDIDATES = 40
 """The number of tokens that are shown for each place."""
@@ -99,7 +99,7 @@ def _logits(generator: Generator, tokens: Sequence[int], start: int) -> Float[np
     """Returns the logits after each token from index `start` on."""
     count, context = len(tokens) - start, generator.model.config.max_length
     width = min(padded_width(len(tokens)), context)
-    places = min(next_power_of_two(count), width)
+    places = min(next_power(2, count), width)
     padded = np.zeros((1, width), np.int32)
     padded[0, : len(tokens)] = tokens
     segments = (np.arange(width) < len(tokens)).astype(np.int32)[None]
