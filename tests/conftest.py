@@ -43,7 +43,7 @@ from jaxtyping import install_import_hook  # noqa: E402
 # All but the built-in grammar, which has no arrays and is called a million times.
 PACKAGES = ("nn", "config", "models", "search", "runs", "training", "translation", "language_model", "interop")
 CHECKED = [
-    *(f"tfmr.{name}" for name in (*PACKAGES, "analysis", "cli")),
+    *(f"tfmr.{name}" for name in (*PACKAGES, "analysis", "serving", "cli")),
     *(f"tfmr.data.{name}" for name in ("batching", "files", "loader", "packing", "pairs", "prepare")),
     *(f"tfmr.data.{name}" for name in ("prepared_folder", "running_text", "special_tokens", "text_batches")),
     *(f"tfmr.data.{name}" for name in ("token_arrays", "tokenizer", "tokenizer_training")),

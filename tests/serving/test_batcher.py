@@ -13,13 +13,13 @@ from tfmr.serving.batcher import Batcher, batch_sizes, next_size
 from tfmr.serving.errors import RequestError
 from tfmr.serving.metrics import Metrics
 from tfmr.serving.worker import Worker
-from tfmr.translation import Hypothesis
+from tfmr.translation import Hypothesis, Translator
 
 SETTINGS = ServingConfig(max_wait=0.05, max_waiting=40)
 
 
 @dataclasses.dataclass(eq=False)
-class Capitals:
+class Capitals(Translator):
     """Translates into capital letters, and notes the batches."""
 
     config: DecodingConfig = dataclasses.field(default_factory=lambda: DecodingConfig(batch_size=4))

@@ -12,12 +12,12 @@ from starlette.testclient import TestClient
 from tfmr.config import DecodingConfig, ServingConfig
 from tfmr.errors import InputError
 from tfmr.serving import ServedModel, Service, make_app
-from tfmr.translation import Hypothesis
+from tfmr.translation import Hypothesis, Translator
 
 BODY = b'{"q": "abc", "source": "en", "target": "de"}'
 
 
-class Slow:
+class Slow(Translator):
     """A translator that waits until it may go on; it fails for the line `bug`."""
 
     config = DecodingConfig(batch_size=4)

@@ -40,8 +40,8 @@ class Field:
     meaning: str
     default: Any = None
     required: bool = False
-    least: float = -math.inf
-    most: float = math.inf
+    least: int | float = -math.inf
+    most: int | float = math.inf
     only: tuple[Any, ...] | None = None
 
     def schema(self) -> dict[str, Any]:
