@@ -4,7 +4,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tfmr.serving import ServedModel, Service, detection, make_app
-from tfmr.serving.detection import detect
+from tfmr.serving.detection import detect, detect_source
 
 # The first article of the Universal Declaration of Human Rights.
 SENTENCES = {
@@ -77,7 +77,7 @@ def test_the_server_detects_what_it_can_translate(client: TestClient):
 
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_a_text_is_translated_from_the_language_that_is_detected(client: TestClient, language: str):
-    word = {"en": "the", "fr": "égaux"}[language]  # the translator reads 16 letters
+    word = {"en": "the dog", "fr": "égaux"}[language]  # the translator reads 16 letters
     [best, _] = detect(word, ["en", "fr"])
     assert best["language"] == language
     request = {"q": word, "target": "de", "alternatives": 1}
@@ -92,11 +92,15 @@ def test_a_text_is_translated_from_the_language_that_is_detected(client: TestCli
     assert document.json()["detectedLanguage"] == best
 
 
-def test_a_target_or_a_model_leaves_fewer_languages(client: TestClient):
-    only = {"confidence": 100.0, "language": "fr"}
+def test_a_target_or_a_model_leaves_fewer_languages_of_the_same_confidence(client: TestClient):
+    english, french = detect("the dog", ["en", "fr"])
+    assert 0 < french["confidence"] < english["confidence"]
     for fields in ({"target": "it"}, {"target": "it", "model": "no-a"}, {"target": "de", "model": "no-a"}):
-        answer = client.post("/translate", json={"q": "the", "source": "auto", **fields})
-        assert answer.json()["detectedLanguage"] == only
+        answer = client.post("/translate", json={"q": "the dog", "source": "auto", **fields})
+        assert answer.json()["detectedLanguage"] == french
+    for possible, best in ((["xx", "de"], "de"), (["xx"], "xx")):
+        found = detect_source(SENTENCES["en"] * 9, ["xx", "en", "de"], possible)
+        assert found == {"confidence": 0.0, "language": best}
 
 
 def test_languages_that_cannot_be_detected_must_be_named(models: list[ServedModel]):

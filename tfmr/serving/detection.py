@@ -35,11 +35,21 @@ def detect(text: str, codes: Sequence[str]) -> list[Detected]:
     known = tuple(sorted({language for language in languages.values() if language}))
     has_letters = any(map(str.isalpha, text))
     probabilities = dict(_identifier(known).rank(text)) if known and has_letters else {}
-    found: list[Detected] = [
-        {"confidence": round(100 * probabilities.get(language, 0.0), 1), "language": code}
-        for code, language in languages.items()
+    ranked = sorted(codes, key=lambda code: -probabilities.get(languages[code], -1.0))
+    return [
+        {"confidence": round(100 * probabilities.get(languages[code], 0.0), 1), "language": code} for code in ranked
     ]
-    return sorted(found, key=lambda each: -each["confidence"])
+
+
+def detect_source(text: str, codes: Sequence[str], possible: Sequence[str]) -> Detected | None:
+    """Returns the most likely language of a text of those that are possible; its confidence is that of `detect`.
+
+    None: the library knows none of several languages, but the text has letters.
+    """
+    [best, *others] = [each for each in detect(text, codes) if each["language"] in possible]
+    if others and any(map(str.isalpha, text)) and not any(map(_known_language, possible)):
+        return None
+    return best
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tfmr.serving.bodies import read_fields
-from tfmr.serving.detection import Detected, detect
+from tfmr.serving.detection import Detected, detect, detect_source
 from tfmr.serving.documents import translate_document
 from tfmr.serving.errors import RequestError
 from tfmr.serving.fields import Field
@@ -82,13 +82,13 @@ async def translate(request: Request) -> Response:
 
 async def _detect_source(service: Service, texts: Sequence[str], fields: dict[str, Any]) -> Detected:
     """Returns the language of the texts of a request, one for all of them, as LibreTranslate does."""
-    codes = service.sources(fields["target"], fields["model"])
+    possible = service.sources(fields["target"], fields["model"])
     text = await service.reader.run(_visible_text, fields["format"], texts)
-    best, *_ = await service.reader.run(detect, text, codes)
-    if not best["confidence"] and any(map(str.isalpha, text)):
-        some = ", ".join(codes[:5])
+    detected = await service.reader.run(detect_source, text, service.sources(), possible)
+    if detected is None:
+        some = ", ".join(possible[:5])
         raise RequestError(400, f"source: cannot be detected for languages such as {some}; send it", field="source")
-    return best
+    return detected
 
 
 def _visible_text(format: str, texts: Sequence[str]) -> str:
