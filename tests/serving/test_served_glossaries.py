@@ -53,13 +53,13 @@ def test_many_glossaries_need_few_programs_and_few_are_kept(translator: Translat
     service = service_of(translator)
     programs = search_batch._cache_size()
     with TestClient(make_app(service)) as client:
-        for _ in range(40):
+        for _ in range(25):
             terms = draw.sample(words, draw.randint(1, len(words)))
             glossary = {term: "".join(draw.choices("abcdefghij", k=draw.choice([1, 2, 5]))) for term in terms}
             answer = client.post("/translate", json={"q": draw.sample(lines, 3), "source": "en", "glossary": glossary})
             assert answer.status_code == 200
-    # 1 or 4 lines; none, up to 2 or up to 8 required words; up to 16 words in all.
+    # 1 or 4 lines; without words, with up to 4 or with up to 16 of them.
     assert DECODING.batch_size == 4
     assert 0 < search_batch._cache_size() - programs <= 6
     kept = service.with_terms.cache_info()
-    assert (kept.currsize, kept.misses) == (16, 40)
+    assert (kept.currsize, kept.misses) == (16, 25)

@@ -189,7 +189,7 @@ def required_words(
     )
 
 
-_FEWEST_WORDS, _FEWEST_TABLES = 2, 16
+_FEWEST_WORDS, _FEWEST_TABLES = 4, 64
 _CELLS = 4096
 """The number of cells of a table of usual size."""
 
