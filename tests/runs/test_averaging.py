@@ -89,7 +89,7 @@ def test_what_is_not_there_is_named(make_run):
         InputError, match=r"too few checkpoints to average: 2 instead of 5 \(available: 3, 6\).*keep_last"
     ):
         average_checkpoints(run, last=5)
-    with pytest.raises(InputError, match=r"has no checkpoint 4, 5 to average \(available: 3, 6\)"):
+    with pytest.raises(InputError, match=r"has no checkpoint 4 or 5 to average \(available: 3, 6\)"):
         average_checkpoints(run, steps=[3, 5, 4])
     with pytest.raises(InputError, match="last = 0: must be 1 or greater"):
         average_checkpoints(run, last=0)

@@ -57,7 +57,7 @@ def _chosen_steps(run: RunDirectory, last: int | None, steps: list[int] | None) 
     if steps is not None:
         missing = sorted(set(steps) - set(there))
         if missing or not steps:
-            problem = f"has no checkpoint {', '.join(map(str, missing))}" if missing else "no checkpoints were given"
+            problem = f"has no checkpoint {' or '.join(map(str, missing))}" if missing else "no checkpoints were given"
             raise InputError(f"{run.path}: {problem} to average (available: {listed})")
         return sorted(set(steps))
     if last is not None and last < 1:

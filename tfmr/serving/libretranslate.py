@@ -82,9 +82,11 @@ async def translate(request: Request) -> Response:
 
 async def _detect_source(service: Service, texts: Sequence[str], fields: dict[str, Any]) -> Detected:
     """Returns the language of the texts of a request, one for all of them, as LibreTranslate does."""
-    possible = service.sources(fields["target"], fields["model"])
+    codes, possible = service.sources(), service.sources(fields["target"], fields["model"])
+    if len(codes) == 1:  # no text needs to be read
+        return detect("", codes)[0]
     text = await service.reader.run(_visible_text, fields["format"], texts)
-    detected = await service.reader.run(detect_source, text, service.sources(), possible)
+    detected = await service.reader.run(detect_source, text, codes, possible)
     if detected is None:
         some = ", ".join(possible[:5])
         raise RequestError(400, f"source: cannot be detected for languages such as {some}; send it", field="source")
