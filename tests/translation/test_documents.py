@@ -240,6 +240,33 @@ def test_any_markdown_keeps_its_structure(parts):
         assert [token.type for token in MarkdownIt("commonmark").parse(found)] == types
 
 
+@pytest.mark.parametrize(
+    ("say", "text", "expected"),
+    [
+        (marked_words, "a\n_**b**", "ax\n**\\_b**"),
+        (marked_words, "> <div>\n> a > b\n> </div>\n", "> <div>\n> ax &gt; bx\n> </div>\n"),
+        (nothing_kept, "a\n!\nb *c*\n\nd", "ax\n!\nbx *cx*\n\ndx"),
+        (lambda line: line.replace(",", "!"), "a,[b](c)", "a\\![b](c)"),
+        (lambda line: line.replace("%", "$"), "a 5%/6% *b*\n\n5% a", "a 5\\$/6\\$ *b*\n\n5$ a"),
+    ],
+    ids=["rule", "html in a quotation", "blank line", "image", "formula"],
+)
+def test_what_would_become_markup_where_it_stands_is_written_otherwise(say, text, expected, caplog):
+    assert translate_document(Saying(say), "markdown", text) == expected
+    assert not caplog.messages
+
+
+def test_a_segment_whose_translation_would_be_other_markup_stays_and_is_reported(caplog):
+    text = "# one\n\n- two\n- 一*二*\n- three\n\nfour\n"
+    found = translate_document(Saying(lambda line: f"({line[-1]}"), "markdown", text)
+    assert found == "# (e\n\n- (o\n- 一*二*\n- (e\n\n(r\n"  # a star between a letter and a bracket is no markup
+    cues = "1\n00:00:01,000 --> 00:00:02,000\nNo\n\n2\n00:00:03,000 --> 00:00:04,000\nYes\n\n"
+    found = translate_document(Saying(lambda line: line.replace("No", "<b>") + "x"), "subrip", cues)
+    assert found == cues.replace("Yes", "Yesx")
+    reason = "its translation would change the markup, and it stays as it is"
+    assert caplog.messages == [f"line 4: {reason}: 一*二*", f"line 3: {reason}: No"]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(

@@ -1,20 +1,20 @@
 """Translation of whole documents."""
 
 import collections
+import dataclasses
 import itertools
 import logging
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from tfmr.errors import InputError, require_packages
-from tfmr.translation.documents.html import html_segments
-from tfmr.translation.documents.markdown import markdown_segments
+from tfmr.errors import require_packages
+from tfmr.translation.documents.formats import FORMATS, document_type
+from tfmr.translation.documents.markdown import escape_all_markdown, escape_markdown
 from tfmr.translation.documents.model_calls import Align, Call, Steps, Translate, next_call
 from tfmr.translation.documents.pieces import Piece, Segment, has_letters
 from tfmr.translation.documents.placement import (
@@ -27,41 +27,14 @@ from tfmr.translation.documents.placement import (
     units_of,
     write,
 )
-from tfmr.translation.documents.plain_text import text_segments
 from tfmr.translation.documents.protected import split_protected
 from tfmr.translation.documents.sentences import split_sentences
-from tfmr.translation.documents.subrip import subrip_segments
+from tfmr.translation.documents.structure import changed_in_blocks, with_translations, without_changes
 from tfmr.translation.rules import require_left_to_right
 from tfmr.translation.translator import Translator
 from tfmr.translation.word_alignment import Span, WordAttention
 
 log = logging.getLogger("tfmr")
-
-SEGMENTS: dict[str, Callable[[str], Iterable[Segment]]] = {
-    "text": text_segments,
-    "markdown": markdown_segments,
-    "html": html_segments,
-    "subrip": subrip_segments,
-}
-"""The types of documents, and the function that divides a document of each into segments."""
-_SUFFIXES = {".txt": "text", ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html"}
-_SUFFIXES |= {".xhtml": "html", ".srt": "subrip"}
-_PACKAGES = {"text": (), "markdown": ("pyromark",), "html": (), "subrip": ("srt",)}
-
-
-def document_type(name: str | os.PathLike) -> str:
-    """Returns the type of a document, from the type itself or the end of its file name.
-
-    Raises:
-      InputError: if it is not one of the types.
-    """
-    kind = str(name) if str(name) in SEGMENTS else _SUFFIXES.get(PurePath(name).suffix.lower(), "")
-    if not kind:
-        raise InputError(
-            f"{os.fspath(name)!r}: not a known type of document; the types are {', '.join(SEGMENTS)}, and the file "
-            f"names end in {', '.join(_SUFFIXES)}"
-        )
-    return kind
 
 
 def document_text(name_or_type: str | os.PathLike, text: str) -> str:
@@ -78,8 +51,8 @@ def check_document(name_or_type: str | os.PathLike, text: str) -> None:
 
 def _segments(name_or_type: str | os.PathLike, text: str) -> list[Segment]:
     kind = document_type(name_or_type)
-    require_packages("sentencex", *_PACKAGES[kind], extra="documents", purpose="translate documents")
-    return list(SEGMENTS[kind](text))
+    require_packages("sentencex", *FORMATS[kind].packages, extra="documents", purpose="translate documents")
+    return list(FORMATS[kind].segments(text))
 
 
 def translate_document(
@@ -88,7 +61,8 @@ def translate_document(
     """Returns a document with its text translated, and everything else as it is.
 
     A sentence that cannot be translated stays as it is, and a warning with its line is logged: if it has too many
-    tokens, or if no output satisfies the rules of decoding.
+    tokens, or if no output satisfies the rules of decoding. So does a segment whose translation would change the
+    structure of the document.
 
     Args:
       translator: a `Translator`. For an ensemble, markup is placed as if the order of words did not change.
@@ -116,9 +90,15 @@ def document_steps(
     The translator is only asked for what its tokenizer knows.
     """
     require_left_to_right("a document", translator.tokenizer)
-    parts = _parts_of_document(text, _segments(name_or_type, text), language)
-    translations = iter((yield from _translate(translator, [part for part in parts if isinstance(part, _Sentence)])))
-    return "".join(next(translations) if isinstance(part, _Sentence) else part for part in parts)
+    segments, form = _segments(name_or_type, text), FORMATS[document_type(name_or_type)]
+    parts = list(_parts_of_segments(text, segments, language))
+    translations = yield from _written_parts(translator, parts)
+    changed = changed_in_blocks(text, segments, translations, form)
+    if changed:
+        again = yield from _written_parts(translator, [list(_in_safer_parts(parts[index])) for index in changed])
+        for index, translation in zip(changed, again, strict=True):
+            translations[index] = translation
+    return with_translations(text, segments, without_changes(text, segments, translations, form))[0]
 
 
 @dataclass(frozen=True)
@@ -133,16 +113,36 @@ class _Sentence:
         return "".join(piece.source for piece in self.pieces)
 
 
-def _parts_of_document(text: str, segments: Sequence[Segment], language: str) -> list[str | _Sentence]:
-    """Returns the sentences of a document, and what is between them."""
-    parts: list[str | _Sentence] = []
+_Parts = list[str | _Sentence]
+"""The sentences of a segment, and what is between them."""
+
+
+def _parts_of_segments(text: str, segments: Sequence[Segment], language: str) -> Iterator[_Parts]:
     position, line = 0, 1
     for segment in segments:
         line += text.count("\n", position, segment.start)
-        parts += [text[position : segment.start], *_parts(segment, language, line)]
+        yield list(_parts(segment, language, line))
         line += text.count("\n", segment.start, segment.end)
         position = segment.end
-    return [*parts, text[position:]]
+
+
+def _written_parts(translator: Translator, parts: Sequence[_Parts]) -> Generator[Call, Any, list[str]]:
+    """Yields calls, and returns each list of parts with its sentences translated."""
+    sentences = [part for some in parts for part in some if isinstance(part, _Sentence)]
+    translations = iter((yield from _translate(translator, sentences)) if sentences else [])
+    return ["".join(next(translations) if isinstance(part, _Sentence) else part for part in some) for some in parts]
+
+
+def _in_safer_parts(parts: _Parts) -> Iterator[str | _Sentence]:
+    """Yields the parts of a segment such that markup stands where it does in the source, and nothing else is markup."""
+    for part in parts:
+        if isinstance(part, str):
+            yield part
+            continue
+        escape = escape_all_markdown if part.escape is escape_markdown else part.escape
+        sentence = dataclasses.replace(part, escape=escape)
+        has_marks = any(piece.is_mark for piece in part.pieces)
+        yield from _parts_between_marks(sentence) if has_marks else [sentence]
 
 
 def _parts(segment: Segment, language: str, line: int) -> Iterator[str | _Sentence]:
@@ -214,10 +214,8 @@ def _translate(translator: Translator, sentences: Sequence[_Sentence]) -> Genera
             written[index] = _written(sentences[index], source, target, weights)
         written |= {index: sentences[index].source for index in last if index not in written}
     short = {index: list(_parts_between_marks(sentences[index])) for index, text in written.items() if text is None}
-    parts = [part for parts in short.values() for part in parts if isinstance(part, _Sentence)]
-    translations = iter((yield from _translate(translator, parts)) if parts else [])
-    for index, parts in short.items():
-        written[index] = "".join(next(translations) if isinstance(part, _Sentence) else part for part in parts)
+    if short:
+        written |= zip(short, (yield from _written_parts(translator, list(short.values()))), strict=True)
     return [written[index] or "" for index in range(len(sentences))]
 
 

@@ -27,6 +27,13 @@ def html_segments(text: str) -> Iterator[Segment]:
     return make_segments(_runs(text), escape_html)
 
 
+def html_structure(text: str) -> Iterator[tuple[int, str]]:
+    """Yields the position and source of each tag, comment and so on."""
+    for start, piece in _tokens(text):
+        if piece.kind not in ("text", "break"):
+            yield start, piece.source
+
+
 def escape_html(text: str, begins_line: bool) -> str:
     """Returns text with the characters of markup as entities."""
     return html.escape(text, quote=False)

@@ -1,18 +1,20 @@
 """Markdown, parsed by pyromark (pulldown-cmark), which says where in the file each element stands."""
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from tfmr.translation.documents.html import html_segments
+from tfmr.translation.documents.html import html_segments, html_structure
 from tfmr.translation.documents.pieces import Piece, Rewritten, Segment, make_segments
 from tfmr.translation.documents.protected import tag_piece
 
 _DELIMITERS = {"Emphasis": 1, "Strong": 2, "Strikethrough": 0, "Subscript": 1, "Superscript": 1}
 """The number of characters on each side. 0: as many as there are."""
 _SPECIAL = re.compile(r"\\(?=[!-/:-@\[-`{-~])|[`*\[\]<~]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~](?<![,.:;?'\"/%@])")
 _SPECIAL_AT_START = re.compile(r"(?:[-+>=#:|]|\d+(?=[.)]))")
 
 
@@ -29,7 +31,17 @@ def escape_markdown(text: str, begins_line: bool) -> str:
     """Returns text with a backslash before the characters that would be markup."""
     escaped = _SPECIAL.sub(lambda match: "&amp;" if match.group() == "&" else f"\\{match.group()}", text)
     escaped = escaped.replace("|", "\\|")  # a cell of a table ends with it
-    start = _SPECIAL_AT_START.match(escaped) if begins_line else None
+    return _escape_start(escaped) if begins_line else escaped
+
+
+def escape_all_markdown(text: str, begins_line: bool) -> str:
+    """Returns text with a backslash before all characters that can be markup anywhere."""
+    escaped = _PUNCTUATION.sub(r"\\\g<0>", text)
+    return _escape_start(escaped) if begins_line else escaped
+
+
+def _escape_start(escaped: str) -> str:
+    start = _SPECIAL_AT_START.match(escaped)
     if not start:
         return escaped
     at = start.end() if start.group()[0].isdigit() else 0
@@ -55,6 +67,28 @@ def _events(text: str) -> Iterator[tuple[str, Any, int, int]]:
     for event, place in pyromark.events_with_range(text, options=extensions):
         name, value = (event, None) if isinstance(event, str) else next(iter(event.items()))
         yield name, value, int(characters[place["start"]]), int(characters[place["end"]])
+
+
+def markdown_structure(text: str) -> Iterator[tuple[int, str]]:
+    """Yields the position and description of each element."""
+    for name, value, start, end in _events(text):
+        if name == "Start" and value == "HtmlBlock":
+            yield from ((start + position, element) for position, element in html_structure(text[start:end]))
+        if isinstance(value, dict) and "Link" in value:
+            value = {**value["Link"], "link_type": None}  # a link to [name] becomes one to [translation][name]
+        if name not in ("Text", "Html"):
+            yield end if name == "End" else start, f"{name} {value}"
+
+
+def markdown_blocks(text: str) -> Iterator[tuple[int, int]]:
+    """Yields the first and the last position of each block that is in no other."""
+    depth, begin = 0, 0
+    for name, _, start, end in _events(text):
+        if name == "Start" and depth == 0:
+            begin = text.rfind("\n", 0, start) + 1
+        depth += (name == "Start") - (name == "End")
+        if name == "End" and depth == 0:
+            yield begin, end
 
 
 def _element(value: Any) -> str:
@@ -155,7 +189,22 @@ def _is_address(value: Any) -> bool:
 
 
 def _in_html_blocks(text: str) -> Iterator[Segment]:
+    begin, html = 0, ""
     for name, value, start, end in _events(text):
         if name == "Start" and value == "HtmlBlock":
-            for segment in html_segments(text[start:end]):
-                yield Segment(segment.start + start, segment.end + start, segment.pieces, segment.escape)
+            begin, html = start, ""
+        elif name == "Html":
+            # Between lines of HTML stands the markup of what they are in, such as "> ".
+            html += " " * (start - begin - len(html)) + text[start:end]
+        elif name == "End" and value == "HtmlBlock":
+            yield from (_with_sources(segment.moved(begin), text) for segment in html_segments(html))
+
+
+def _with_sources(segment: Segment, text: str) -> Segment:
+    """Returns a segment in which the pieces are written as in the text."""
+    pieces, position = [], segment.start
+    for piece in segment.pieces:
+        source = text[position : position + len(piece.source)]
+        pieces.append(piece if source == piece.source else dataclasses.replace(piece, source=source))
+        position += len(source)
+    return dataclasses.replace(segment, pieces=tuple(pieces))

@@ -55,6 +55,10 @@ class Segment:
     pieces: tuple[Piece, ...]
     escape: Callable[[str, bool], str]
 
+    def moved(self, characters: int) -> "Segment":
+        """Returns the segment that many characters further on."""
+        return dataclasses.replace(self, start=self.start + characters, end=self.end + characters)
+
 
 def make_segments(runs: Iterable[Sequence[tuple[int, Piece]]], escape: Callable[[str, bool], str]) -> Iterator[Segment]:
     """Yields a segment for each run of pieces with their positions in the document, if it has text to translate.

@@ -100,7 +100,7 @@ def _whole(word: str) -> str:
 
 def is_word(text: str, unit: Unit) -> bool:
     """Returns whether a unit of a text is not a punctuation mark."""
-    return unit.piece is not None or text[unit.start].isalnum()
+    return unit.piece is not None or any(character.isalnum() for character in text[unit.start : unit.end])
 
 
 def bounds_of(source: Marked, units: Sequence[Unit]) -> list[int]:

@@ -21,6 +21,14 @@ def text_segments(text: str) -> Iterator[Segment]:
     return make_segments(runs, as_it_is)
 
 
+def text_structure(text: str) -> Iterator[tuple[int, str]]:
+    """Yields the position of each line."""
+    start = 0
+    for line in text.splitlines(keepends=True):
+        yield start, "line"
+        start += len(line)
+
+
 def as_it_is(text: str, begins_line: bool) -> str:
     """Returns the text: this format has no escapes."""
     return text

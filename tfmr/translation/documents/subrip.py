@@ -20,6 +20,15 @@ def subrip_segments(text: str) -> Iterator[Segment]:
     return make_segments(_runs(text), as_it_is)
 
 
+def subrip_structure(text: str) -> Iterator[tuple[int, str]]:
+    """Yields the position and kind of each line, and that of each tag with its source."""
+    for match in re.finditer(r"[^\r\n]*(?:\r?\n)?", text):
+        line = match.group()
+        # A cue ends with a blank line, and begins with a line of times.
+        yield match.start(), "times" if _TIMES.match(line) else "line" if line.strip() else "blank"
+        yield from ((at, piece.source) for at, piece in split_tags(line, match.start()) if piece.kind != "text")
+
+
 def _runs(text: str) -> Iterator[list[tuple[int, Piece]]]:
     run: list[tuple[int, Piece]] = []
     for start, end in _contents(text):
@@ -39,6 +48,7 @@ def _runs(text: str) -> Iterator[list[tuple[int, Piece]]]:
 
 _ARROW = re.compile(r"-[ -] *>")
 """As the library reads it."""
+_TIMES = re.compile(r"\s*\d[\d:.,]*\s*-[ -] *>\s*\d")
 
 
 def _contents(text: str) -> list[tuple[int, int]]:
