@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import lxml.html
 import pytest
-from hypothesis import given, settings
+import srt
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from small_translators import make_translator, tokenizer_of
@@ -232,6 +233,9 @@ def test_a_document_whose_translation_is_the_same_stays_the_same(kind, text):
 @given(
     st.lists(st.sampled_from([*"ab *_`[]()<>&|~#-+>1.\\\n!{}", "\n\n", "word", "**b**", "[l](u)", "> "]), max_size=40)
 )
+@example(["a\n_**b**"])
+@example(["a\n!\nb"])
+@example(["> <div>\n> a\n> </div>"])
 def test_any_markdown_keeps_its_structure(parts):
     text = "".join(parts)
     for say in (marked_words, lambda line: "1. *a* # <b> [x](y) | _b_ \\ `c` - d"):
@@ -270,15 +274,35 @@ def test_a_segment_whose_translation_would_be_other_markup_stays_and_is_reported
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.sampled_from(["a", " ", "<b>", "</b>", "<p>", "&", "&amp;", "<", ">", "<br>", "\n", "x y"]),
+        st.sampled_from(["a", " ", "<b>", "</b>", "<p>", "&", "&amp;", "<", ">", "<br>", "\n", "x y", "#"]),
         max_size=30,
     )
 )
+@example(["&#<b>"])
+@example(["&#12a<p>"])
 def test_any_html_keeps_its_tags(parts):
     text = "".join(parts)
     found = translate_document(Saying(lambda line: f"<i> & {line}"), "html", text)
     tags = r"</?(?:b|p|br)>"
     assert re.findall(tags, found) == re.findall(tags, text)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["a", "b c.", " ", "\n", "\r\n", "- ", "!", "7", "-->", "<i>", "{x}"]), min_size=1, max_size=9
+    )
+)
+@example(["a\n!\nb"])
+@example(["-->a"])
+def test_any_subtitles_keep_their_cues_and_lines(parts):
+    cues = "\n\n".join(f"{n}\n00:00:0{n},000 --> 00:00:0{n},900\n{''.join(parts)}" for n in (1, 2))
+
+    def skeleton(text: str) -> list:
+        return [(cue.start, cue.end, [bool(x.strip()) for x in cue.content.split("\n")]) for cue in srt.parse(text)]
+
+    for say in (marked_words, backwards, nothing_kept):
+        assert skeleton(translate_document(Saying(say), "subrip", cues)) == skeleton(cues)
 
 
 def test_placeholders_that_the_model_drops_go_where_they_were():

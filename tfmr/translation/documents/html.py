@@ -79,6 +79,10 @@ def _text(source: str) -> Piece:
     return Piece("text", source, html.unescape(source))
 
 
+_NO_REFERENCE = re.compile(r"&(?=#(?!(?:[0-9]+|[xX][0-9a-fA-F]+)[^0-9a-fA-F]))")
+"""After this, the library would take the rest of the document for text."""
+
+
 class _Tokenizer(html.parser.HTMLParser):
     """Collects the position and kind of each token: "text", "tag", "comment" or "declaration"."""
 
@@ -86,7 +90,7 @@ class _Tokenizer(html.parser.HTMLParser):
         super().__init__(convert_charrefs=False)
         self.found: list[tuple[int, str, bool]] = []
         self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
-        self.feed(text)
+        self.feed(_NO_REFERENCE.sub("x", text))
         self.close()
 
     def _add(self, kind: str, keep: bool = False) -> None:
