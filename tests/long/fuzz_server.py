@@ -40,12 +40,12 @@ import json
 from conftest import DECODING, make_generator
 from small_translators import make_translator
 from tfmr.config import ServingConfig
-from tfmr.serving import ServedModel, Service, make_app, server
+from tfmr.serving import ServedGenerator, ServedTranslator, Service, make_app, server
 translator = make_translator(DECODING)
-models = [ServedModel("letters", translator, ("en",), ("de",)), ServedModel("more", translator, ("fr",), ("de",))]
-models.append(ServedModel("writer", make_generator()))
+languages = {"letters": "en", "more": "fr"}
+translators = [ServedTranslator(name, translator, (source,), ("de",)) for name, source in languages.items()]
 bound = server.listen("127.0.0.1", 0)
-service = Service(models, ServingConfig(timeout=60))
+service = Service(translators, [ServedGenerator("writer", make_generator())], ServingConfig(timeout=60))
 lines = ["abc", "bad cab", "h", "jig"]
 print(json.dumps([bound.getsockname()[1], dict(zip(lines, translator.translate(lines)))]), flush=True)
 server.run_server(make_app(service), bound, 60, lambda: print("ready", flush=True))

@@ -16,7 +16,7 @@ from tfmr.config import CausalLMConfig, DecodingConfig, GenerationConfig, Servin
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.language_model import Generator
 from tfmr.models import CausalLM
-from tfmr.serving import ServedModel, Service, make_app
+from tfmr.serving import ServedGenerator, ServedTranslator, Service, make_app
 from tfmr.translation import Hypothesis, Translator
 
 # As few programs as possible: all lines have the same padded width, and batches 1 or 4 rows.
@@ -58,20 +58,24 @@ def make_generator() -> Generator:
 
 
 @pytest.fixture(scope="session")
-def models(translator: Translator, generator: Generator) -> list[ServedModel]:
+def translators(translator: Translator) -> list[ServedTranslator]:
     # The second has the same parameters, so the same programs, but cannot write the letter a.
     without_a = Translator(
         translator.model, translator.params, translator.tokenizer, dataclasses.replace(DECODING, forbidden=("a",))
     )
     return [
-        ServedModel("letters", translator, ("en",), ("de",)),
-        ServedModel("no-a", without_a, ("fr",), ("de", "it")),
-        ServedModel("writer", generator),
+        ServedTranslator("letters", translator, ("en",), ("de",)),
+        ServedTranslator("no-a", without_a, ("fr",), ("de", "it")),
     ]
 
 
+@pytest.fixture(scope="session")
+def writer(generator: Generator) -> ServedGenerator:
+    return ServedGenerator("writer", generator)
+
+
 @pytest.fixture(scope="module")
-def client(models: list[ServedModel]) -> Iterator[TestClient]:
+def client(translators: list[ServedTranslator], writer: ServedGenerator) -> Iterator[TestClient]:
     settings = ServingConfig(max_characters=100, max_body=2000)
-    with TestClient(make_app(Service(models, settings))) as client:
+    with TestClient(make_app(Service(translators, [writer], settings))) as client:
         yield client

@@ -3,7 +3,7 @@
 import pytest
 from starlette.testclient import TestClient
 
-from tfmr.serving import ServedModel, Service, detection, make_app
+from tfmr.serving import ServedGenerator, ServedTranslator, Service, detection, make_app
 from tfmr.serving.detection import detect, detect_source
 
 # The first article of the Universal Declaration of Human Rights.
@@ -103,9 +103,9 @@ def test_a_target_or_a_model_leaves_fewer_languages_of_the_same_confidence(clien
         assert found == {"confidence": 0.0, "language": best}
 
 
-def test_languages_that_cannot_be_detected_must_be_named(models: list[ServedModel]):
-    [served, *_] = models
-    unknown = ServedModel("unknown", served.model, ("bod_Tibt", "xx"), ("de",))
+def test_languages_that_cannot_be_detected_must_be_named(translators: list[ServedTranslator]):
+    [served, *_] = translators
+    unknown = ServedTranslator("unknown", served.model, ("bod_Tibt", "xx"), ("de",))
     with TestClient(make_app(Service([unknown]))) as client:
         answer = client.post("/translate", json={"q": "abc", "source": "auto"})
         reason = "source: cannot be detected for languages such as bod_Tibt, xx; send it"
@@ -129,7 +129,7 @@ def test_a_wrong_request_is_refused(client: TestClient, fields: dict, reason: st
     assert reason in answer.json()["error"]
 
 
-def test_a_server_without_translators_detects_nothing(models: list[ServedModel]):
-    with TestClient(make_app(Service(models[2:]))) as client:
+def test_a_server_without_translators_detects_nothing(writer: ServedGenerator):
+    with TestClient(make_app(Service([], [writer]))) as client:
         answer = client.post("/detect", json={"q": "abc"})
         assert (answer.status_code, answer.json()) == (400, {"error": "no translation model is served"})

@@ -20,17 +20,18 @@ from tfmr.errors import InputError
 from tfmr.language_model import Generator
 from tfmr.models import CausalLM
 from tfmr.runs import RunDirectory
+from tfmr.serving import ServedGenerator, ServedTranslator
 from tfmr.serving.explore import (
     compare_searches,
     continue_text,
-    describe_model,
+    describe_generator,
+    describe_translator,
     explore_translation,
     learning_curves,
     parameter_parts,
     sentences,
 )
 from tfmr.serving.explore.texts import TEMPERATURES
-from tfmr.serving.service import ServedModel
 from tfmr.translation import search_batch
 
 LINE = "abcd efg"
@@ -282,7 +283,7 @@ class TestModel:
     def test_a_model_is_described_with_sentences_to_try(self, tmp_path):
         run = RunDirectory(tmp_path)
         run.write_text_split("test", ["a", "b" * 90, "cc d"], ["x", "y", "z"])
-        found = describe_model(ServedModel("letters", translator(), ("en",), ("de",), run))
+        found = describe_translator(ServedTranslator("letters", translator(), ("en",), ("de",), run))
         assert (found["name"], found["kind"], found["source"], found["target"]) == (
             "letters",
             "translation",
@@ -291,7 +292,7 @@ class TestModel:
         )
         assert found["examples"] == ["a", "cc d"]
         assert found["decoding"] == {"beam_size": 4, "alpha": 0.8}
-        described = describe_model(ServedModel("text", generator()))
+        described = describe_generator(ServedGenerator("text", generator()))
         assert (described["kind"], described["examples"]) == ("language_model", [])
         json.dumps([found, described])
 

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from tfmr.config import DecodingConfig, ServingConfig
 from tfmr.errors import InputError
-from tfmr.serving import ServedModel, Service, make_app
+from tfmr.serving import ServedTranslator, Service, make_app
 from tfmr.translation import Hypothesis, Translator
 
 BODY = b'{"q": "abc", "source": "en", "target": "de"}'
@@ -38,7 +38,7 @@ class Slow(Translator):
 
 
 def service_of(translator: Any, **settings: Any) -> Service:
-    return Service([ServedModel("slow", translator, ("en",), ("de",))], ServingConfig(**settings))
+    return Service([ServedTranslator("slow", translator, ("en",), ("de",))], settings=ServingConfig(**settings))
 
 
 def quick(**settings: Any) -> TestClient:
@@ -164,7 +164,7 @@ def test_too_many_requests_at_once_are_refused():
 
 
 def test_two_models_of_one_name_are_refused():
-    model = ServedModel("demo", Slow(), ("en",), ("de",))
+    model = ServedTranslator("demo", Slow(), ("en",), ("de",))
     with pytest.raises(InputError, match="two models are named 'demo'"):
         Service([model, model])
 

@@ -22,7 +22,7 @@ from tfmr.language_model import Generator
 from tfmr.models import CausalLM
 from tfmr.models.account import parameter_table
 from tfmr.runs import RunDirectory
-from tfmr.serving import ServedModel, Service, make_app
+from tfmr.serving import ServedGenerator, ServedTranslator, Service, make_app
 from tfmr.serving.server import listen
 from tfmr.translation import translate_document
 
@@ -65,9 +65,10 @@ def address(tmp_path_factory):
     losses = [{"step": step, "cross_entropy": 9 / step, "learning_rate": 0.1} for step in range(1, 200)]
     lines = [*losses, {"step": 100, "validation/loss": 0.5}, {"step": 199, "validation/loss": 0.25}]
     run.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    models = [ServedModel("letters", translator(), ("en",), ("de",), run), ServedModel("story", generator())]
+    letters = ServedTranslator("letters", translator(), ("en",), ("de",), run)
+    service = Service([letters], [ServedGenerator("story", generator())])
     bound = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(make_app(Service(models)), log_level="warning", lifespan="on"))
+    server = uvicorn.Server(uvicorn.Config(make_app(service), log_level="warning", lifespan="on"))
     thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{bound.getsockname()[1]}/"

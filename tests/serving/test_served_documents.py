@@ -10,7 +10,7 @@ from conftest import DECODING, Recording
 from starlette.testclient import TestClient
 
 from tfmr.config import SamplingConfig, ServingConfig
-from tfmr.serving import ServedModel, Service, make_app
+from tfmr.serving import ServedTranslator, Service, make_app
 from tfmr.translation import Translator, translate_document
 
 LINES = ["a bad cab", "fed, big", "jig", "cab hid a bed", "add beef", "a b c d", "hi"]
@@ -28,7 +28,7 @@ DOCUMENTS = {
 
 
 def service_of(translator: Translator) -> Service:
-    return Service([ServedModel("letters", translator, ("en",), ("de",))], ServingConfig(max_wait=0.0))
+    return Service([ServedTranslator("letters", translator, ("en",), ("de",))], settings=ServingConfig(max_wait=0.0))
 
 
 def body(q: str, format: str = "text") -> bytes:

@@ -9,13 +9,13 @@ from conftest import DECODING, Recording
 from starlette.testclient import TestClient
 
 from tfmr.config import ServingConfig
-from tfmr.serving import ServedModel, Service, make_app
+from tfmr.serving import ServedTranslator, Service, make_app
 from tfmr.translation import Glossary, Translator
 from tfmr.translation.search_batch import search_batch
 
 
 def service_of(translator: Translator) -> Service:
-    return Service([ServedModel("letters", translator, ("en",), ("de",))], ServingConfig(max_wait=0.0))
+    return Service([ServedTranslator("letters", translator, ("en",), ("de",))], settings=ServingConfig(max_wait=0.0))
 
 
 def body(q: str, glossary: dict[str, str]) -> bytes:

@@ -22,7 +22,7 @@ from tfmr.serving.server import listen
 PROGRAM = """
 import sys, time
 from tfmr.config import DecodingConfig, ServingConfig
-from tfmr.serving import ServedModel, Service, make_app, server
+from tfmr.serving import ServedTranslator, Service, make_app, server
 from tfmr.translation import Hypothesis
 
 class Slow:
@@ -39,7 +39,7 @@ class Slow:
 server.IDLE = 1
 bound = server.listen("127.0.0.1", 0)
 timeout = float(sys.argv[1])
-service = Service([ServedModel("slow", Slow(), ("en",), ("de",))], ServingConfig(timeout=timeout))
+service = Service([ServedTranslator("slow", Slow(), ("en",), ("de",))], settings=ServingConfig(timeout=timeout))
 server.run_server(make_app(service), bound, timeout, lambda: print(bound.getsockname()[1], flush=True))
 """
 
@@ -153,10 +153,9 @@ def test_each_run_keeps_its_own_decoding_but_for_the_options(monkeypatch: pytest
         config = Config(decoding=DecodingConfig(beam_size=beam_size, alpha=1.0))
         (tmp_path / name / "config.json").write_text(json.dumps(config_to_dict(config)))
     loaded, started = [], []
-    monkeypatch.setattr(
-        serving, "load_model", lambda run, checkpoint, decoding, **_: loaded.append((run, checkpoint, decoding))
-    )
-    monkeypatch.setattr(serving, "Service", lambda models, settings: settings)
+    load = lambda runs, checkpoint, decodings, **_: (loaded.append((runs, checkpoint, decodings)), [])  # noqa: E731
+    monkeypatch.setattr(serving, "load_models", load)
+    monkeypatch.setattr(serving, "Service", lambda translators, generators, settings: settings)
     monkeypatch.setattr(serving, "make_app", lambda settings, compile_first: settings)
     monkeypatch.setattr("tfmr.serving.server.run_server", lambda *arguments: started.append(arguments))
     monkeypatch.setenv("TFMR_API_KEY", "sesame")
@@ -174,8 +173,9 @@ def test_each_run_keeps_its_own_decoding_but_for_the_options(monkeypatch: pytest
         "*",
     ]
     main([*runs, *options])
-    assert [(str(run.path), checkpoint) for run, checkpoint, _ in loaded] == [(run, "best") for run in runs]
-    assert [decoding for *_, decoding in loaded] == [DecodingConfig(beam_size=n, alpha=0.5) for n in (2, 3)]
+    [(opened, checkpoint, decodings)] = loaded
+    assert ([str(run.path) for run in opened], checkpoint) == (runs, "best")
+    assert decodings == [DecodingConfig(beam_size=n, alpha=0.5) for n in (2, 3)]
     [(settings, bound, timeout, _)] = started
     assert (settings.api_key, settings.max_body, settings.cors_origins, timeout) == ("sesame", 99, ("*",), 60.0)
     assert bound.getsockname()[0] == "127.0.0.1"

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 from starlette.testclient import TestClient
 
-from tfmr.serving import ServedModel
+from tfmr.serving import ServedTranslator
 from tfmr.serving.app import ROUTES
 from tfmr.serving.completions import COMPLETION
 from tfmr.serving.libretranslate import DETECT, TRANSLATE
@@ -85,8 +85,8 @@ def test_a_request_brings_its_glossary(client: TestClient, translator: Translato
     assert answer == {"translatedText": translator.translate([line])[0], "missingTerms": [line]}
 
 
-def test_languages_choose_the_model(client: TestClient, models: list[ServedModel]):
-    first, second = (served.model.translate(LINES) for served in models[:2])
+def test_languages_choose_the_model(client: TestClient, translators: list[ServedTranslator]):
+    first, second = (served.model.translate(LINES) for served in translators)
     assert first != second
     assert translated(client, q=LINES, source="fr", target="de")["translatedText"] == second
     assert translated(client, q=LINES, source="fr", target="it")["translatedText"] == second

@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tfmr.language_model.generator import _next_tokens
-from tfmr.serving import ServedModel, Service, make_app
+from tfmr.serving import ServedGenerator, ServedTranslator, Service, make_app
 from tfmr.serving.usual_programs import compile_programs
 from tfmr.translation.search_batch import search_batch
 
@@ -16,10 +16,10 @@ def programs() -> int:
 
 
 @pytest.mark.slow
-def test_requests_of_usual_sizes_compile_nothing(models: list[ServedModel]):
+def test_requests_of_usual_sizes_compile_nothing(translators: list[ServedTranslator], writer: ServedGenerator):
     search_batch.clear_cache()
     _next_tokens.clear_cache()
-    service = Service([models[0], models[2]])
+    service = Service(translators[:1], [writer])
     asyncio.run(compile_programs(service))
     assert not service.compiling
     compiled = programs()
@@ -35,9 +35,9 @@ def test_requests_of_usual_sizes_compile_nothing(models: list[ServedModel]):
         assert programs() > compiled
 
 
-def test_nothing_is_compiled_while_a_request_is_in_progress(models: list[ServedModel]):
+def test_nothing_is_compiled_while_a_request_is_in_progress(translators: list[ServedTranslator]):
     async def test() -> None:
-        service = Service(models[:1])
+        service = Service(translators[:1])
         service.metrics.in_progress = 1
         compiling = asyncio.create_task(compile_programs(service))
         await asyncio.sleep(0.2)

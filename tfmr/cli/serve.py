@@ -5,7 +5,6 @@ import itertools
 import os
 import sys
 from dataclasses import dataclass, field
-from typing import Any
 
 from tfmr.cli.arguments import Runs, parse
 from tfmr.config import DecodingConfig, ServingConfig
@@ -52,16 +51,22 @@ def main(arguments: list[str]) -> None:
     options = of_runs[0]
     settings = ServingConfig(**{each.name: getattr(options, each.name) for each in dataclasses.fields(ServingConfig)})
     settings = dataclasses.replace(settings, api_key=settings.api_key or os.environ.get("TFMR_API_KEY", ""))
-    from tfmr.serving import Service, load_model, make_app
+    from tfmr.serving import Service, load_models, make_app
     from tfmr.serving.server import listen, run_server
     from tfmr.translation import Glossary
 
     glossary = Glossary.from_file(options.glossary) if options.glossary else None
-    given: dict[str, Any] = dict(engine=options.engine, compute_type=options.compute_type, glossary=glossary)
     bound = listen(options.host, options.port)
-    models = [load_model(run, each.checkpoint, each.decoding, **given) for run, each in zip(runs, of_runs, strict=True)]
+    translators, generators = load_models(
+        runs,
+        options.checkpoint,
+        [each.decoding for each in of_runs],
+        engine=options.engine,
+        compute_type=options.compute_type,
+        glossary=glossary,
+    )
     address = f"http://{_shown(options.host)}:{bound.getsockname()[1]}"
-    app = make_app(Service(models, settings), compile_first=True)
+    app = make_app(Service(translators, generators, settings), compile_first=True)
     run_server(app, bound, settings.timeout, lambda: print(f"listening on {address}", file=sys.stderr, flush=True))
 
 

@@ -17,7 +17,6 @@ from tfmr.data.chunks import in_chunks
 from tfmr.data.corpora import Corpus, load_corpus
 from tfmr.data.corpora.corpus import SPLITS, LinePair, fingerprint, is_in_sample
 from tfmr.data.corpora.lines import read_lines
-from tfmr.data.corpora.text import TextCorpus
 from tfmr.data.corpus_tokenizer import tokenizer_of, train_tokenizer
 from tfmr.data.loader import prefetch
 from tfmr.data.mixing import described_mixture, is_mixed
@@ -105,7 +104,6 @@ def prepare_pairs(config: PairsConfig) -> PreparedPairs:
     prepared = open_or_make(PreparedPairs, directory, lambda folder: _write(folder, corpus, given, config, recipe))
     if not is_mixed(config.weights):
         return prepared
-    assert isinstance(corpus, TextCorpus)
     return prepared.with_entries(
         config.source_names, len(prepared.split("train")), lambda: corpus.sizes_of_files(has_blank_side)
     )

@@ -234,7 +234,7 @@ def _read_merges(file: Path) -> list[str]:
 
 def _write_run(folder: Path, config: Config, params: Any, tokenizer: Tokenizer) -> None:
     model, data = compatibility.require_kind("gpt2", config.model), config.data
-    has_documents = isinstance(data, RunningTextConfig) and data.has_documents
+    has_documents = getattr(data, "has_documents", False)
     write_gpt2(folder, model, params, tokenizer.to_json(), has_documents=has_documents)
     folders.write_run_config(folder, config)
 

@@ -8,7 +8,7 @@ require_packages(
 )
 
 from tfmr.serving.app import make_app
-from tfmr.serving.models import load_model
-from tfmr.serving.service import ServedModel, Service
+from tfmr.serving.models import load_models
+from tfmr.serving.service import ServedGenerator, ServedTranslator, Service
 
-__all__ = ["ServedModel", "Service", "load_model", "make_app"]
+__all__ = ["ServedGenerator", "ServedTranslator", "Service", "load_models", "make_app"]

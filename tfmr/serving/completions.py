@@ -56,7 +56,6 @@ async def complete(request: Request) -> Response:
     prompts: list[str] = [fields["prompt"]] if isinstance(fields["prompt"], str) else fields["prompt"]
     service.check_length(prompts, "prompt")
     generator = service.served(service.generators, fields["model"]).model
-    assert isinstance(generator, Generator)
     include_usage = _include_usage(fields)
     config = _config(fields)
     read = sum(_count_tokens(generator, prompt, config.max_new_tokens) for prompt in prompts)

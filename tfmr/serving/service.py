@@ -4,6 +4,7 @@ import functools
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tfmr.config import ServingConfig
 from tfmr.errors import InputError, nearest
@@ -18,28 +19,41 @@ from tfmr.translation import Glossary, Translator
 
 
 @dataclass(frozen=True)
-class ServedModel:
-    """A model of the server.
+class ServedTranslator:
+    """A translation model of the server.
 
     Attributes:
       name: the name by which requests choose it: that of its run directory.
       model: how it is used.
-      source, target: for a translation model, the codes of the languages that it reads and writes.
+      source, target: the codes of the languages that it reads and writes.
       run: its run directory, if it has one.
     """
 
     name: str
-    model: Translator | Generator
-    source: tuple[str, ...] = ()
-    target: tuple[str, ...] = ()
+    model: Translator
+    source: tuple[str, ...]
+    target: tuple[str, ...]
     run: RunDirectory | None = None
+
+
+@dataclass(frozen=True)
+class ServedGenerator:
+    """A language model of the server; see `ServedTranslator`."""
+
+    name: str
+    model: Generator
+    run: RunDirectory | None = None
+
+
+ServedModel = ServedTranslator | ServedGenerator
+Served = TypeVar("Served", bound=ServedModel)
 
 
 class Service:
     """The models and what runs them. Request handlers find it as `request.app.state.service`.
 
     Attributes:
-      models: the models.
+      translators, generators: the models.
       settings: the limits.
       metrics: the counters.
       worker: the thread that runs the models; no other does, so that no two of them compete for the device.
@@ -52,17 +66,22 @@ class Service:
       started: the time at which the server started, in seconds since 1970.
     """
 
-    def __init__(self, models: Sequence[ServedModel], settings: ServingConfig | None = None):
+    def __init__(
+        self,
+        translators: Sequence[ServedTranslator] = (),
+        generators: Sequence[ServedGenerator] = (),
+        settings: ServingConfig | None = None,
+    ):
         """Takes the models and the limits.
 
         Raises:
           InputError: if two models have the same name.
         """
-        names = [served.name for served in models]
+        self.translators, self.generators = tuple(translators), tuple(generators)
+        names = [served.name for served in self.models]
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"two models are named {name!r}; rename one of the run directories")
-        self.models = tuple(models)
         self.settings = settings or ServingConfig()
         self.metrics = Metrics()
         self.worker = Worker()
@@ -75,14 +94,9 @@ class Service:
         self.with_terms = functools.lru_cache(_MOST_GLOSSARIES)(_with_terms)
 
     @property
-    def translators(self) -> list[ServedModel]:
-        """The translation models."""
-        return [served for served in self.models if not isinstance(served.model, Generator)]
-
-    @property
-    def generators(self) -> list[ServedModel]:
-        """The language models."""
-        return [served for served in self.models if isinstance(served.model, Generator)]
+    def models(self) -> tuple[ServedModel, ...]:
+        """All models."""
+        return (*self.translators, *self.generators)
 
     def check_length(self, texts: Iterable[str], field: str) -> None:
         """Raises RequestError if texts have too many characters together."""
@@ -90,7 +104,7 @@ class Service:
         if length > most:
             raise RequestError(400, f"{field}: has {length} characters; at most {most} are allowed", field=field)
 
-    def served(self, models: Sequence[ServedModel], name: str) -> ServedModel:
+    def served(self, models: Sequence[Served], name: str) -> Served:
         """Returns the model with a name; raises RequestError if there is none."""
         for served in models:
             if served.name == name:
@@ -126,12 +140,11 @@ class Service:
         served = next(served for served in fitting if target in served.target)
         return self._translator_between(served, source, target)
 
-    def _translators(self, name: str) -> list[ServedModel]:
+    def _translators(self, name: str) -> Sequence[ServedTranslator]:
         return [self.served(self.translators, name)] if name else self.translators
 
-    def _translator_between(self, served: ServedModel, source: str, target: str) -> Translator:
+    def _translator_between(self, served: ServedTranslator, source: str, target: str) -> Translator:
         """Returns always the same object for the same model and languages, as batches are made for one."""
-        assert not isinstance(served.model, Generator)
         if not served.model.tokenizer.tags.languages:
             return served.model
         key = served.name, source, target

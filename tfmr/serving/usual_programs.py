@@ -4,11 +4,9 @@ import asyncio
 import functools
 from collections.abc import Callable, Iterator
 
-from tfmr.language_model import Generator
 from tfmr.serving.batcher import batch_sizes
-from tfmr.serving.explore import can_explore, compile_exploring
+from tfmr.serving.explore import compile_exploring
 from tfmr.serving.service import Service
-from tfmr.translation import Translator
 
 _WIDTHS = (16, 24, 32, 48, 64)
 """Numbers of source tokens."""
@@ -30,13 +28,12 @@ async def compile_programs(service: Service) -> None:
 
 def _usual(service: Service) -> Iterator[Callable[[], None]]:
     """Yields a function for each program; those that a person needs who tries the server come first."""
-    for served in service.models:  # first, because someone may look at the page already
-        if isinstance(served.model, Translator) and can_explore(served.model):
+    for served in service.translators:  # first, because someone may look at the page already
+        if served.model.searches_in_jax:
             yield functools.partial(compile_exploring, served.model)
     for served in service.generators:
-        if isinstance(generator := served.model, Generator):
-            yield from (functools.partial(generator.compile_together, *size) for size in _TEXTS)
-    translators = [served.model for served in service.translators if not isinstance(served.model, Generator)]
+        yield from (functools.partial(served.model.compile_together, *size) for size in _TEXTS)
+    translators = [served.model for served in service.translators]
     for rows in sorted({rows for each in translators for rows in batch_sizes(each.config.batch_size)}):
         for translator in translators:
             if rows not in batch_sizes(translator.config.batch_size):

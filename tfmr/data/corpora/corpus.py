@@ -10,7 +10,7 @@ import hashlib
 import heapq
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
@@ -55,6 +55,10 @@ class Corpus(abc.ABC):
         Raises:
           InputError: if a file is damaged.
         """
+
+    def sizes_of_files(self, is_left_out: Callable[[LinePair], bool]) -> list[int]:
+        """Returns the number of training pairs of each file, without those that are held out or left out."""
+        return [sum(not is_left_out(pair) for pair in self.split("train"))]
 
     def place(self, split: str, number: int) -> str:
         """Returns the location of pair `number` of a split, from 1. The pair must have been read."""

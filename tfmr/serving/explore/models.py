@@ -8,21 +8,14 @@ import numpy as np
 from tfmr.analysis.learning_curves import PANELS, Curve, read_metrics
 from tfmr.config import ModelConfig
 from tfmr.errors import InputError
-from tfmr.language_model import Generator
 from tfmr.models.account import attention_share, parameter_table, weight_breakdown
 from tfmr.runs.run_directory import RunDirectory
-from tfmr.serving.service import ServedModel
-from tfmr.translation import Translator
+from tfmr.serving.service import ServedGenerator, ServedTranslator
 
 MOST_POINTS = 1000
 """Longer curves are drawn with points at regular distances."""
 EXAMPLES = 6
 """The number of texts to try."""
-
-
-def can_explore(model: Translator | Generator) -> bool:
-    """Returns whether the page can show how a model works: its search must run in JAX."""
-    return isinstance(model, Generator) or model.searches_in_jax
 
 
 class Description(TypedDict):
@@ -39,7 +32,7 @@ class Description(TypedDict):
     shape: dict[str, Any]
     """The fields of the model's configuration."""
     decoding: dict[str, Any]
-    """The beam size and the length penalty of the run."""
+    """The beam size and the length penalty of the run; empty for a language model."""
     examples: list[str]
     begins_empty: bool
     """Whether a language model can begin a text with nothing before it."""
@@ -79,21 +72,34 @@ class LearningCurves(TypedDict):
     panels: list[CurvePanel]
 
 
-def describe_model(served: ServedModel) -> Description:
-    """Returns what the page needs to know of a model."""
-    model, tags = served.model, served.model.tokenizer.tags
-    is_translation = isinstance(model, Translator)
-    read = _sentences if is_translation else _beginnings
+def describe_translator(served: ServedTranslator) -> Description:
+    """Returns what the page needs to know of a translation model."""
+    translator, tags = served.model, served.model.tokenizer.tags
     return {
         "name": served.name,
-        "kind": "translation" if is_translation else "language_model",
+        "kind": "translation",
         "source": tags.source or "".join(served.source[:1]),
         "target": tags.target or "".join(served.target[:1]),
         "languages": sorted(tags.languages),
-        "shape": dataclasses.asdict(model.model.config),
-        "decoding": {"beam_size": model.config.beam_size, "alpha": model.config.alpha} if is_translation else {},
-        "examples": read(served.run) if served.run else [],
-        "begins_empty": isinstance(model, Generator) and model.has_documents,
+        "shape": dataclasses.asdict(translator.model.config),
+        "decoding": {"beam_size": translator.config.beam_size, "alpha": translator.config.alpha},
+        "examples": _sentences(served.run) if served.run else [],
+        "begins_empty": False,
+    }
+
+
+def describe_generator(served: ServedGenerator) -> Description:
+    """Returns what the page needs to know of a language model."""
+    return {
+        "name": served.name,
+        "kind": "language_model",
+        "source": "",
+        "target": "",
+        "languages": [],
+        "shape": dataclasses.asdict(served.model.model.config),
+        "decoding": {},
+        "examples": _beginnings(served.run) if served.run else [],
+        "begins_empty": served.model.has_documents,
     }
 
 

@@ -7,15 +7,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tfmr.language_model import Generator
 from tfmr.serving.bodies import read_fields
 from tfmr.serving.errors import RequestError
-from tfmr.serving.explore.models import can_explore, describe_model, learning_curves, parameter_parts
+from tfmr.serving.explore.models import describe_generator, describe_translator, learning_curves, parameter_parts
 from tfmr.serving.explore.searches import BEAM_SIZES, compare_searches
 from tfmr.serving.explore.sentences import explore_translation
 from tfmr.serving.explore.texts import TEMPERATURES, continue_text
 from tfmr.serving.fields import Field
-from tfmr.serving.service import Service
+from tfmr.serving.service import ServedTranslator, Service
 from tfmr.translation import Translator
 
 ALPHAS = tuple(round(0.1 * step, 1) for step in range(21))
@@ -57,9 +56,11 @@ TEXT = {
 async def models(request: Request) -> Response:
     """Describes the models, and the values that the page's sliders have."""
     service: Service = request.app.state.service
-    shown = [served for served in service.models if can_explore(served.model)]
     # Not on the thread of the models, which is compiling when the page is opened first.
-    described = [await asyncio.to_thread(describe_model, served) for served in shown]
+    described = [
+        *[await asyncio.to_thread(describe_translator, served) for served in _explored(service)],
+        *[await asyncio.to_thread(describe_generator, served) for served in service.generators],
+    ]
     temperatures = {"temperature": TEMPERATURES, "top_p": TOP_PS}
     return JSONResponse({"models": described, "choices": {"beam_size": BEAM_SIZES, "alpha": ALPHAS, **temperatures}})
 
@@ -68,7 +69,7 @@ async def model(request: Request) -> Response:
     """Returns where the parameters of a model are, and how it learned."""
     service: Service = request.app.state.service
     served = service.served(service.models, request.query_params.get("model", ""))
-    if not can_explore(served.model):
+    if served not in (*_explored(service), *service.generators):
         raise _not_ours(served.name)
     parts = await service.worker.run(parameter_parts, served.model.model.config)
     curves = await service.worker.run(learning_curves, served.run) if served.run else {"panels": []}
@@ -99,16 +100,20 @@ async def text(request: Request) -> Response:
     fields = await read_fields(request, TEXT)
     service.check_length([fields["text"]], "text")
     generator = service.served(service.generators, fields["model"]).model
-    assert isinstance(generator, Generator)
     tokens = _ids(fields, "tokens") or generator.prompt_tokens(fields["text"])
     settings = _settings(fields, "first", "temperature", "top_p", "seed")
     return JSONResponse(await service.worker.run(continue_text, generator, tokens, **settings))
 
 
+def _explored(service: Service) -> list[ServedTranslator]:
+    """Returns the translators of which the page can show how they work."""
+    return [served for served in service.translators if served.model.searches_in_jax]
+
+
 def _translator(service: Service, fields: dict[str, Any]) -> Translator:
     service.check_length([fields["line"]], "line")
     translator = service.translator(fields["source"], fields["target"], fields["model"])
-    if not can_explore(translator):
+    if not translator.searches_in_jax:
         raise _not_ours(fields["model"])
     return translator
 
