@@ -37,7 +37,7 @@ notebooks: $(VENV)/ready ## run the notebooks and save their outputs (up to 2 CP
 test: $(VENV)/ready ## run the tests (under 10 minutes on 2 cores)
 	$(PYTEST) -m "not slow"
 
-test-all: docs ## run the tests, notebooks, documented commands, site and long multi-process tests (20 minutes)
+test-all: docs ## run all tests, also notebooks, documented commands, the page in a browser and long multi-process tests (half an hour)
 	$(PYTEST)
 
 test-newest: ## run the tests, or TESTS="FILES", with the newest Python that is installed, and the newest packages
