@@ -267,6 +267,7 @@ def our_decoder(config: Any, params: Any, source: np.ndarray, length: int) -> Ca
     """Returns `decode(beam) -> token ids`, the translator's search with outputs of exactly `length` tokens."""
     from tfmr.models import Transformer
     from tfmr.search import Constraints
+    from tfmr.search.values import search_values
     from tfmr.translation.search_batch import search_batch
 
     lines, model = np.arange(len(source), dtype=np.int32), Transformer(config)
@@ -274,8 +275,10 @@ def our_decoder(config: Any, params: Any, source: np.ndarray, length: int) -> Ca
     exact: Any = dict(length_penalty="power", alpha=1.0, min_length=length, max_length=length)
 
     def decode(beam: int) -> np.ndarray:
-        how = dict(config=DecodingConfig(beam_size=beam, **exact), max_length=length, number=1, shrink=True)
-        found, _ = search_batch((params,), source, constraints, lines, np.uint32(0), models=(model,), **how)
+        decoding = DecodingConfig(beam_size=beam, **exact)
+        arrays = source, constraints, search_values(decoding, length), lines, np.uint32(0)
+        how = dict(config=decoding, max_length=length, number=1, shrink=True)
+        found, _ = search_batch((params,), *arrays, models=(model,), **how)
         assert (np.asarray(found.lengths) == length).all()
         return np.asarray(found.tokens)
 

@@ -19,15 +19,14 @@ use_huge_pages()
 import common  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
+from accelerator import our_decoder  # noqa: E402
 
-from tfmr import CausalLMConfig, DecodingConfig, MeshConfig, TrainingConfig, TransformerConfig  # noqa: E402
+from tfmr import CausalLMConfig, MeshConfig, TrainingConfig, TransformerConfig  # noqa: E402
 from tfmr.models import CausalLM, Model, Transformer, init_params  # noqa: E402
-from tfmr.search import Constraints  # noqa: E402
 from tfmr.training.optimizer import make_optimizer, make_schedule  # noqa: E402
 from tfmr.training.sharding import make_mesh  # noqa: E402
 from tfmr.training.state import make_sharded_state  # noqa: E402
 from tfmr.training.step import compile_for_mesh, make_train_step  # noqa: E402
-from tfmr.translation.search_batch import search_batch  # noqa: E402
 
 
 def build(peer: str, work: str) -> SimpleNamespace:
@@ -61,36 +60,13 @@ def _decoding(work: str) -> SimpleNamespace:
     length = common.DECODE["out_len"]
     model = Transformer(_config("B"))
     params = jax.jit(lambda: init_params(model, jax.random.key(0)))()
-    decoding = DecodingConfig(
-        beam_size=4 if work == "decode_beam4" else 1,
-        length_penalty="power",
-        alpha=1.0,
-        min_length=length,
-        max_length=length,
-        batch_size=common.DECODE["batch"],
-    )
+    beam_size = 4 if work == "decode_beam4" else 1
     batches = common.decode_batches()
     session = SimpleNamespace(n_units=len(batches), warm=common.shape_units(batches, key=lambda batch: batch.shape))
     session.info = dict(jax=jax.__version__, threads=os.cpu_count())
 
     def run(i: int) -> int:
-        source = jax.numpy.asarray(batches[i])
-        rows = np.arange(len(source), dtype=np.int32)
-        result, _ = search_batch(
-            (params,),
-            source,
-            Constraints(jax.numpy.full(len(source), length)),
-            rows,
-            np.uint32(0),
-            models=(model,),
-            config=decoding,
-            max_length=length,
-            number=1,
-            shrink=True,
-        )
-        lengths = np.asarray(result.lengths)
-        assert (lengths == length).all()
-        return int(lengths.sum())
+        return our_decoder(model.config, params, batches[i], length)(beam_size).shape[0] * length
 
     session.run = run
     return session
