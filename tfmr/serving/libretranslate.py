@@ -55,8 +55,7 @@ async def translate(request: Request) -> Response:
     """Translates a text or several, line by line."""
     service: Service = request.app.state.service
     fields = await read_fields(request, TRANSLATE)
-    texts: list[str] = [fields["q"]] if isinstance(fields["q"], str) else fields["q"]
-    service.check_length(texts, "q")
+    texts = _texts(service, fields)
     detected = None
     if fields["source"] in ("", "auto"):
         detected = await _detect_source(service, texts, fields)
@@ -80,6 +79,13 @@ async def translate(request: Request) -> Response:
     return JSONResponse(answer if texts is fields["q"] else {name: value[0] for name, value in answer.items()})
 
 
+def _texts(service: Service, fields: dict[str, Any]) -> list[str]:
+    """Returns the texts of a request; raises RequestError if they are too long."""
+    texts = [fields["q"]] if isinstance(fields["q"], str) else fields["q"]
+    service.check_length(texts, "q")
+    return texts
+
+
 async def _detect_source(service: Service, texts: Sequence[str], fields: dict[str, Any]) -> Detected:
     """Returns the language of the texts of a request, one for all of them, as LibreTranslate does."""
     codes, possible = service.sources(), service.sources(fields["target"], fields["model"])
@@ -101,8 +107,7 @@ async def detect_language(request: Request) -> Response:
     """Lists the languages that a text may have, of those that can be translated."""
     service: Service = request.app.state.service
     fields = await read_fields(request, DETECT)
-    texts: list[str] = [fields["q"]] if isinstance(fields["q"], str) else fields["q"]
-    service.check_length(texts, "q")
+    texts = _texts(service, fields)
     return JSONResponse(await service.reader.run(detect, "\n".join(texts), service.sources()))
 
 

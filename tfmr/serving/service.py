@@ -116,7 +116,7 @@ class Service:
         """Returns the languages that can be translated into a target, by the model with a name; empty: any.
 
         Raises:
-          RequestError: if there is no such model, or none that has the target.
+          RequestError: if there is no such model, or no model translates into the target.
         """
         models = self._translators(name)
         if not models:
