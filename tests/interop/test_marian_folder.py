@@ -16,7 +16,7 @@ from tfmr.data.pairs import encode_pairs, evaluation_batches
 from tfmr.data.tokenizer import BOS_ID, PAD_ID
 from tfmr.errors import InputError
 from tfmr.interop import flatten, from_marian, read_marian, write_marian
-from tfmr.interop.marian import from_generation, to_generation
+from tfmr.interop.generation_settings import from_generation, to_generation
 from tfmr.interop.weights import read_arrays
 from tfmr.models import Transformer
 from tfmr.runs import load_run

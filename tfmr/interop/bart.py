@@ -11,7 +11,7 @@ from tfmr.data.tokenizer import BOS_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.interop import folders
 from tfmr.interop.bart_model import FAMILIES, Family, check_bart, from_bart, to_bart
-from tfmr.interop.marian import read_decoding, to_generation
+from tfmr.interop.generation_settings import read_decoding, to_generation
 from tfmr.interop.tagged_tokenizers import missing_tokenizer, our_tokenizer, read_tokenizer, tags_of, their_files
 
 

@@ -3,7 +3,7 @@
 import base64
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,10 @@ from tfmr.config import Config, DecodingConfig, PairsConfig, TransformerConfig
 from tfmr.data.tokenizer import BOS_ID, PAD_ID, SENTENCE_PIECE, UNK_ID, Tokenizer
 from tfmr.errors import InputError
 from tfmr.interop import compatibility, folders
+from tfmr.interop.generation_settings import read_decoding, to_generation
 from tfmr.interop.marian_model import SPECIAL_IDS, check_marian, from_marian, to_marian
 
 _SENTENCE_PIECE_FILES = ("vocab.json", "source.spm", "target.spm")
-_MAX_LENGTH = 512
-"""Maximum number of tokens that an exported model generates if its run has no limit of its own."""
 
 
 @dataclass(frozen=True)
@@ -86,42 +85,6 @@ def read_marian(folder: str | os.PathLike) -> MarianModel:
     )
 
 
-def to_generation(decoding: DecodingConfig) -> dict[str, Any]:
-    """Returns the values of generation_config.json for decoding settings; transformers does not have the others."""
-    longest = decoding.max_length or max(_MAX_LENGTH - 1, decoding.min_length)
-    return {
-        "num_beams": decoding.beam_size,
-        "length_penalty": decoding.alpha if decoding.length_penalty == "power" else 1.0,
-        "max_length": longest + 1,  # with the first token of the decoder's input
-        "min_length": decoding.min_length,
-        "no_repeat_ngram_size": decoding.no_repeat_ngram,
-    }
-
-
-def from_generation(values: Mapping[str, Any], name: str = "generation_config.json") -> DecodingConfig:
-    """Returns the decoding settings in the values of generation_config.json.
-
-    Raises:
-      InputError: if one of them is not allowed. The message contains `name`.
-    """
-    given = {key: values[key] for key in to_generation(DecodingConfig()) if values.get(key) is not None}
-    alpha = given.pop("length_penalty", 1.0)
-    wrong = compatibility.wrong_counts(given, given, least=0)
-    wrong += [] if type(alpha) in (int, float) else [f"length_penalty = {alpha!r}, must be a number"]
-    compatibility.refuse(name, wrong)
-    try:
-        return DecodingConfig(
-            beam_size=given.get("num_beams", 1),
-            length_penalty="power",
-            alpha=float(alpha),
-            max_length=max(0, given.get("max_length", 0) - 1),
-            min_length=given.get("min_length", 0),
-            no_repeat_ngram=given.get("no_repeat_ngram_size", 0),
-        )
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
-
-
 def _check_files(folder: Path) -> bool:
     """Returns whether a folder has a tokenizer.json instead of SentencePiece models.
 
@@ -181,17 +144,6 @@ def _own_tokenizer(folder: Path, ids: Sequence[int]) -> str:
             "source.spm and target.spm"
         )
     return tokenizer.to_json()
-
-
-def read_decoding(folder: Path, values: Mapping[str, Any]) -> DecodingConfig:
-    """Returns the decoding settings of a folder. Older folders have them in config.json.
-
-    Those of a run that was exported are returned whole, unless generation_config.json has been changed since.
-    """
-    file = folder / "generation_config.json"
-    found = from_generation({**values, **folders.read_optional_json(file)}, str(file))
-    run = folders.read_run_config(folder)
-    return run.decoding if run and from_generation(to_generation(run.decoding)) == found else found
 
 
 def _write_run(folder: Path, config: Config, params: Any, tokenizer: Tokenizer) -> None:

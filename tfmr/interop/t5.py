@@ -12,7 +12,7 @@ from tfmr.config import Config, PairsConfig
 from tfmr.data.tokenizer import BOS_ID, PAD_ID, SENTENCE_PIECE, Tokenizer
 from tfmr.errors import InputError
 from tfmr.interop import folders, unigram
-from tfmr.interop.marian import read_decoding, to_generation
+from tfmr.interop.generation_settings import read_decoding, to_generation
 from tfmr.interop.t5_model import MODEL_CLASSES, check_t5, from_t5, to_t5
 
 _LANGUAGE = re.compile(r"<2([\w-]+)>")
