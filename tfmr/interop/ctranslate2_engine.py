@@ -5,7 +5,7 @@ import importlib
 import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ from tfmr.runs.run_directory import RunDirectory
 from tfmr.search.search import inverse_length_penalties
 from tfmr.training.evaluation import between_batches
 from tfmr.translation.glossary import Glossary
+from tfmr.translation.hypotheses import Hypothesis, as_line
 from tfmr.translation.model_step import Member
 from tfmr.translation.padded_batches import Sentence
-from tfmr.translation.translator import Hypothesis, Translator, as_line, started_ahead
+from tfmr.translation.translator import Translator, started_ahead
 
 
 class CTranslate2Translator(Translator):
@@ -92,7 +93,7 @@ class CTranslate2Translator(Translator):
         return self._most_positions
 
     def _searched(
-        self, sentences: dict[int, Sentence], first: int, number: int
+        self, sentences: Mapping[int, Sentence], first: int, number: int
     ) -> Iterator[tuple[int, list[Hypothesis]]]:
         batches = _batches_of_one_length(sentences, self.config.batch_size)
         started = ((batch, self._start([sentences[index] for index in batch])) for batch in batches)
@@ -191,7 +192,7 @@ def _load(folder: Path, compute_type: str) -> Any:
         ) from None
 
 
-def _batches_of_one_length(sentences: dict[int, Sentence], size: int) -> Iterator[list[int]]:
+def _batches_of_one_length(sentences: Mapping[int, Sentence], size: int) -> Iterator[list[int]]:
     """Yields the indices of sentences in batches whose sources have the same number of tokens, longest first.
 
     CTranslate2 has one limit and one length penalty for all sentences of a batch, and both depend on this number. These

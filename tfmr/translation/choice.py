@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from tfmr.config import DecodingConfig
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.errors import InputError
-from tfmr.translation.translator import Hypothesis, Translator
+from tfmr.translation.hypotheses import Hypothesis
+from tfmr.translation.translator import Translator
 
 
 class Choice(abc.ABC):

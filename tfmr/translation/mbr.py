@@ -12,7 +12,8 @@ from tfmr.config import DecodingConfig
 from tfmr.errors import InputError
 from tfmr.translation.bleu_tokenizers import bleu_metric
 from tfmr.translation.choice import Choice
-from tfmr.translation.translator import Hypothesis, Translator
+from tfmr.translation.hypotheses import Hypothesis
+from tfmr.translation.translator import Translator
 
 Metric = Literal["chrf", "bleu"]
 _Utilities = Callable[[Sequence[str]], Float[np.ndarray, "texts texts"]]

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from tfmr.errors import InputError
 from tfmr.runs.run_directory import RunDirectory
 from tfmr.translation.choice import Choice
-from tfmr.translation.translator import Hypothesis, Translator
+from tfmr.translation.hypotheses import Hypothesis
+from tfmr.translation.translator import Translator
 
 
 class Rescored(Choice):

@@ -6,9 +6,8 @@ import functools
 import itertools
 import logging
 import os
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -28,7 +27,9 @@ from tfmr.search.search import SearchResult
 from tfmr.search.values import search_values
 from tfmr.training.evaluation import between_batches
 from tfmr.translation.alignment import NOT_ALIGNED, Alignment, check_layer_and_head, cross_attention, make_alignment
-from tfmr.translation.glossary import Glossary, Use, UsedGlossary, WantedTerm, next_place
+from tfmr.translation.glossary import Glossary, UsedGlossary
+from tfmr.translation.glossary_writing import TermWriter
+from tfmr.translation.hypotheses import Hypothesis, as_line, distinct_texts
 from tfmr.translation.model_step import Member
 from tfmr.translation.padded_batches import (
     Rows,
@@ -42,7 +43,6 @@ from tfmr.translation.pairs import Line, Pair, PairArrays, encode_pairs, run_on_
 from tfmr.translation.rules import Prefix, WordRules, encode_prefix, require_left_to_right, required_words
 from tfmr.translation.scoring import NOT_SCORED, Score, log_probs_and_costs, make_score
 from tfmr.translation.search_batch import compiled_part, search_batch
-from tfmr.translation.word_alignment import WordAttention, words_of
 
 log = logging.getLogger("tfmr")
 
@@ -50,20 +50,8 @@ T = TypeVar("T")
 
 _WINDOW = 64
 """Number of batches whose lines are sorted by length together."""
-_MOST_ROUNDS = 16
-"""The number of terms of a glossary that are placed in a line one after the other; others are required anywhere."""
 _MATRIX_WINDOW = 4
 """The same for alignments, which are large matrices if the sentences are long."""
-
-
-class Hypothesis(NamedTuple):
-    """One translation of a line."""
-
-    text: str
-    score: float
-    """Log-probability divided by the length penalty, minus the coverage penalty."""
-    tokens: tuple[int, ...]
-    """Token ids, including EOS."""
 
 
 class Translator:
@@ -298,7 +286,7 @@ class Translator:
         searched = self.config.beam_size if distinct else number  # the beam replaces what is left out
         for start, window in self._windows(pairs, first, _WINDOW):
             for hypotheses in self._translate_window(window, start, searched):
-                yield _distinct(hypotheses)[:number] if distinct else hypotheses
+                yield distinct_texts(hypotheses)[:number] if distinct else hypotheses
 
     def beam_tree(self, line: str, number: int = 1, prefix: Prefix = "") -> BeamTree:
         """Returns all hypotheses of the beam search for the translation of a line.
@@ -431,7 +419,8 @@ class Translator:
                     self._line(first + index),
                 )
         if self._glossary is not None:
-            self._write_terms(self._glossary, pairs, sentences, translations, first)
+            lines = {index: pairs[index][0].rstrip("\r\n") for index in sentences}
+            self._term_writer(self._glossary, first, number).write(lines, sentences, translations)
         return translations
 
     def source_lengths(self, lines: Sequence[str], prefixes: Sequence[Prefix] | None = None) -> list[int]:
@@ -465,106 +454,21 @@ class Translator:
         batch = SentenceBatch([], source, nothing, prefix, required, max_length)
         jax.block_until_ready(self._search(batch, 1, number))
 
-    def _write_terms(
-        self,
-        glossary: UsedGlossary,
-        pairs: list[tuple[str, Prefix]],
-        sentences: dict[int, Sentence],
-        translations: list[list[Hypothesis]],
-        first: int,
-    ) -> None:
-        """Replaces the translations in which the translation of a term is missing.
-
-        The words of a translation up to the one that gives most attention to the term become a prefix, with the term
-        after it, and the rest is searched for anew; one term after the other. A term with no such word, or without
-        which the search ends nevertheless, is required anywhere in the output.
-        """
-        number = max(map(len, translations), default=0)
-        texts = {index: unicodedata.normalize("NFC", pairs[index][0].rstrip("\r\n")) for index in sentences}
-        left = {
-            index: glossary.uses_in(texts[index], sentence.limit - 1 - len(sentence.prefix), self._line(first + index))
-            for index, sentence in sentences.items()
-            if translations[index]
-        }
-        every = {index: list(dict.fromkeys(use.term for use in uses)) for index, uses in left.items()}
-        begins = {index: len(self.tokenizer.decode(sentences[index].prefix)) for index in left}
-        for _ in range(_MOST_ROUNDS):
-            placed = self._next_terms(left, texts, translations, begins)
-            if not placed:
-                break
-            changed = {}
-            for index, (use, prefix) in placed.items():
-                left[index].remove(use)
-                begins[index] = len(prefix)
-                sentence = self._with_term(sentences[index], use.term, prefix)
-                if sentence:
-                    changed[index] = sentence
-            for index, hypotheses in self._searched(changed, first, number):
-                if hypotheses:
-                    translations[index], sentences[index] = hypotheses, changed[index]
-                else:
-                    left[index] = []
-        self._require_terms(every, sentences, translations, first, number)
-
-    def _next_terms(
-        self,
-        left: dict[int, list[Use]],
-        texts: dict[int, str],
-        translations: list[list[Hypothesis]],
-        begins: dict[int, int],
-    ) -> dict[int, tuple[Use, str]]:
-        """Returns the next term to write in each line, and the prefix with it; see `next_place`."""
-        indices = [index for index, uses in left.items() if uses]
-        if not indices:
-            return {}
+    def _term_writer(self, glossary: UsedGlossary, first: int, number: int) -> TermWriter:
+        """Returns what writes terms; `first` is the number of the line with index 0."""
         first_member = copy.copy(self)
         first_member.members = self.members[:1]
-        alignments = first_member.align([texts[i] for i in indices], [translations[i][0].tokens for i in indices])
-        attention = WordAttention(self.tokenizer)
-        places = {}
-        for index, alignment in zip(indices, alignments, strict=True):
-            source, target = texts[index], translations[index][0].text
-            if alignment.target:
-                weights = attention(alignment, source, target, words_of(source), words_of(target))
-                place = next_place(left[index], source, target, weights, begins[index])
-                places |= {index: place} if place else {}
-        return places
-
-    def _with_term(self, sentence: Sentence, term: WantedTerm, prefix: str) -> Sentence | None:
-        """Returns a sentence whose output begins with a prefix that ends in a term; None if it cannot be written."""
-        try:
-            tokens = [*self.tokenizer.tags.target_ids, *encode_prefix(prefix, self.tokenizer, self._rules, 0)]
-        except InputError:
-            return None
-        if len(tokens) + 1 > sentence.limit:
-            return None
-        return sentence._replace(prefix=tokens, required=(*sentence.required, term.word))
-
-    def _require_terms(
-        self,
-        terms: dict[int, list[WantedTerm]],
-        sentences: dict[int, Sentence],
-        translations: list[list[Hypothesis]],
-        first: int,
-        number: int,
-    ) -> None:
-        """Searches anew for the translations in which a term is still missing, and reports those that stay so."""
-        missing = {}
-        for index, wanted in terms.items():
-            absent = [term for term in wanted if not term.found_in(translations[index][0].text)]
-            if absent:
-                missing[index] = sentences[index]._replace(required=(*self._rules.required, *(t.word for t in wanted)))
-        for index, hypotheses in self._searched(missing, first, number):
-            translations[index] = hypotheses or translations[index]
-            for term in terms[index]:
-                if not term.found_in(translations[index][0].text):
-                    log.warning(
-                        "line %d: no output contains the translation of the glossary's term %r",
-                        *(self._line(first + index), term.name),
-                    )
+        return TermWriter(
+            glossary,
+            self._rules,
+            self.tokenizer,
+            search=lambda sentences: self._searched(sentences, first, number),
+            align=first_member.align,
+            line=lambda index: self._line(first + index),
+        )
 
     def _searched(
-        self, sentences: dict[int, Sentence], first: int, number: int
+        self, sentences: Mapping[int, Sentence], first: int, number: int
     ) -> Iterator[tuple[int, list[Hypothesis]]]:
         """Yields each sentence's index and hypotheses, in any order; `first` is the number of the line with index 0."""
         started = ((batch, self._search(batch, first, number)[0]) for batch in self._batches(sentences))
@@ -628,7 +532,7 @@ class Translator:
     def _samples(self) -> bool:
         return self.config.sampling.temperature > 0
 
-    def _batches(self, sentences: dict[int, Sentence]) -> Iterator[SentenceBatch]:
+    def _batches(self, sentences: Mapping[int, Sentence]) -> Iterator[SentenceBatch]:
         return make_sentence_batches(sentences, self.config, self._positions(), self._rows.parts)
 
     def _search(
@@ -685,19 +589,6 @@ def started_ahead(items: Iterator[T], ahead: int = 1) -> Iterator[T]:
         if len(earlier) > ahead:
             yield earlier.popleft()
     yield from earlier
-
-
-def as_line(text: str) -> str:
-    """Returns a text as one line: the tokens of a byte-level tokenizer can contain line breaks."""
-    return text.replace("\n", " ").replace("\r", " ")
-
-
-def _distinct(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
-    """Returns the first hypothesis of each text, in the same order."""
-    of_text: dict[str, Hypothesis] = {}
-    for hypothesis in hypotheses:
-        of_text.setdefault(hypothesis.text, hypothesis)
-    return list(of_text.values())
 
 
 def _paired(sources: Sequence[Line], targets: Sequence[Line]) -> list[tuple[Line, Line]]:
