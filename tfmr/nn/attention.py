@@ -15,7 +15,7 @@ from tfmr.nn.attention_choice import AttentionName, fused_instead
 from tfmr.nn.dot_product_attention import causal_attention, scaled_dot_product_attention
 from tfmr.nn.dropout import Dropout
 from tfmr.nn.masks import Segments
-from tfmr.nn.parameters import parameter, with_rank
+from tfmr.nn.parameters import parameter, resized, with_rank
 from tfmr.nn.projection import project
 
 _SHORTEST = 32
@@ -49,6 +49,10 @@ class KeyValueCache:
             key=lax.dynamic_update_slice_in_dim(self.key, new.key.swapaxes(-1, -2), index, axis=-1),
             value=lax.dynamic_update_slice_in_dim(self.value, new.value, index, axis=-2),
         )
+
+    def resized(self, length: int) -> "KeyValueCache":
+        """Returns a copy with `length` slots: the first ones, or all of them and then empty ones."""
+        return KeyValueCache(key=resized(self.key, length, axis=-1), value=resized(self.value, length, axis=-2))
 
     def first(self, length: int) -> KeyValue:
         """Returns the keys and values of the first `length` slots."""

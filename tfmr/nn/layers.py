@@ -242,6 +242,10 @@ class DecoderLayerCache:
     cross_attention: KeyValue
     """The keys and values of the encoder's output, computed once."""
 
+    def resized(self, length: int) -> "DecoderLayerCache":
+        """Returns a copy with `length` slots for target tokens: the first ones, or all and then empty ones."""
+        return dataclasses.replace(self, self_attention=self.self_attention.resized(length))
+
 
 class DecoderLayer(TransformerLayer):
     """Causal self-attention or a recurrent unit, attention to the encoder's output, and a feed-forward network."""

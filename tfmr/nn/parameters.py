@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import flax.errors
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
@@ -10,10 +11,12 @@ from jax import Array, lax
 
 def parameter(module: nn.Module, name: str, init: Any, axes: tuple[str, ...], shape: tuple[int, ...]) -> Array:
     """Declares a float32 parameter of a module, with a logical name for each axis, and returns its value."""
-    if module.has_variable("params", name):
-        # Flax traces the initialiser of an existing parameter to check its shape; a simple one is traced faster.
-        init = nn.initializers.zeros
-    value: Any = module.param(name, with_axis_names(init, axes), shape, jnp.float32)
+    if not module.has_variable("params", name):
+        return module.param(name, with_axis_names(init, axes), shape, jnp.float32)
+    # `Module.param` would trace the initialiser again for its shape, which takes half the time of tracing a model.
+    value = nn.unbox(module.get_variable("params", name))
+    if value.shape != shape:
+        raise flax.errors.ScopeParamShapeError(name, "/".join(module.path), value.shape, shape)
     return value
 
 
@@ -28,3 +31,12 @@ def with_axis_names(init: Callable[..., Any], axes: tuple[str | None, ...]) -> C
 def with_rank(x: Array, ndim: int) -> Array:
     """Returns x with leading axes of size 1, so that it has `ndim` axes and broadcasts without rank promotion."""
     return lax.expand_dims(x, range(ndim - x.ndim))
+
+
+def resized(x: Array, length: int, axis: int) -> Array:
+    """Returns x with `length` elements along an axis: the first ones, or all of them and then zeros."""
+    if x.shape[axis] == length:
+        return x
+    padding = [(0, 0, 0)] * x.ndim
+    padding[axis] = (0, length - x.shape[axis], 0)
+    return lax.pad(x, jnp.zeros((), x.dtype), padding)  # which removes elements if the padding is negative

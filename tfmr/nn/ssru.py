@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
 from tfmr.nn.masks import Segments, boolean
-from tfmr.nn.parameters import parameter, with_rank
+from tfmr.nn.parameters import parameter, resized, with_rank
 from tfmr.nn.platform import platform
 from tfmr.nn.projection import project
 
@@ -34,6 +34,10 @@ class SSRUCache:
         if index.ndim:
             return jax.vmap(SSRUCache.write)(self, new, index)
         return SSRUCache(lax.dynamic_update_slice_in_dim(self.states, new, index, axis=-2))
+
+    def resized(self, length: int) -> "SSRUCache":
+        """Returns a copy with `length` slots: the first ones, or all of them and then empty ones."""
+        return SSRUCache(resized(self.states, length, axis=-2))
 
 
 class SSRU(nn.Module):

@@ -52,18 +52,24 @@ def model_step(
     """
     apply: Any = functools.partial(model.apply, {"params": params})
     memory = apply(source, source_segments=source_segments, method="encode")
-    start = apply(memory, max_length * beam_size, source_segments=source_segments, method="start_cache")
+    slots = max_length * beam_size
+    start = apply(memory, slots, source_segments=source_segments, method="start_cache")
 
     def step(tokens, origins, cache, position):
-        # The cache is ordered by position, then by slot of the beam.
-        own = origins[..., None] == jnp.arange(beam_size)
-        past = (jnp.arange(max_length) <= position)[:, None]
-        self_mask = (own & past).reshape(-1, 1, tokens.shape[1], max_length * beam_size)
+        if tokens.shape[1] < beam_size:  # the first step of a beam search, which has one hypothesis in each row
+            self_mask, cache = None, cache.resized(1)
+        else:
+            # The cache is ordered by position, then by slot of the beam.
+            own = origins[..., None] == jnp.arange(beam_size)
+            past = (jnp.arange(max_length) <= position)[:, None]
+            self_mask = (own & past).reshape(-1, 1, beam_size, slots)
         decode = functools.partial(apply, tokens, cache, position, self_mask=self_mask, method="decode_beam_step")
         if not attention:
-            return StepOutput(*decode())
-        output, sown = decode(mutable="intermediates")
-        return StepOutput(*output, attention=_last_attention(model, sown["intermediates"], cache.cross_mask))
+            logits, cache = decode()
+            return StepOutput(logits, cache.resized(slots))
+        (logits, cache), sown = decode(mutable="intermediates")
+        weights = _last_attention(model, sown["intermediates"], cache.cross_mask)
+        return StepOutput(logits, cache.resized(slots), weights)
 
     return step, start
 

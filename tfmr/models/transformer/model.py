@@ -45,6 +45,10 @@ class DecodingCache:
     cross_mask: Bool[Array, "batch 1 1 source"]
     """True where the source is not padding."""
 
+    def resized(self, length: int) -> "DecodingCache":
+        """Returns a copy with `length` slots for target tokens: the first ones, or all and then empty ones."""
+        return dataclasses.replace(self, layers=tuple(layer.resized(length) for layer in self.layers))
+
 
 class Transformer(Model):
     """Predicts, from a source and the target so far, the logits of the next token at every target position.
