@@ -14,6 +14,7 @@ from tfmr.serving.errors import RequestError
 from tfmr.serving.metrics import Metrics
 from tfmr.serving.worker import Worker
 from tfmr.translation import Hypothesis, Translator
+from tfmr.translation.padded_batches import make_padded_batches
 
 SETTINGS = ServingConfig(max_wait=0.05, max_waiting=40)
 
@@ -170,9 +171,18 @@ def test_a_line_that_cannot_be_translated_is_refused_before_it_waits():
 def test_sizes_of_batches():
     assert batch_sizes(1) == [1]
     assert batch_sizes(4) == [1, 4]
-    assert batch_sizes(64) == [1, 4, 16, 64]
-    assert batch_sizes(100) == [1, 4, 16, 64, 100]
-    of_cpu = {waiting: next_size(waiting, 64, 3.0) for waiting in (1, 2, 3, 8, 9, 16, 40, 192, 193, 500)}
-    assert of_cpu == {1: 1, 2: 1, 3: 3, 8: 4, 9: 9, 16: 16, 40: 16, 192: 16, 193: 64, 500: 64}
-    of_accelerator = {waiting: next_size(waiting, 64, 0.5) for waiting in (1, 9, 32, 33, 64, 65)}
-    assert of_accelerator == {1: 1, 9: 9, 32: 16, 33: 33, 64: 64, 65: 64}
+    assert batch_sizes(64) == [1, 4, 16, 24, 64]
+    of_cpu = {waiting: next_size(waiting, 64, 3.0) for waiting in (1, 2, 3, 8, 9, 16, 20, 40, 191, 192, 500)}
+    assert of_cpu == {1: 1, 2: 1, 3: 3, 8: 4, 9: 9, 16: 16, 20: 20, 40: 24, 191: 24, 192: 64, 500: 64}
+    of_accelerator = {waiting: next_size(waiting, 64, 0.0) for waiting in (1, 9, 32, 48, 49, 64, 65)}
+    assert of_accelerator == {1: 1, 9: 9, 32: 24, 48: 24, 49: 49, 64: 64, 65: 64}
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 10, 20, 24, 30, 64, 100])
+@pytest.mark.parametrize("choice", [0.0, 3.0])
+def test_every_batch_has_a_number_of_rows_that_is_compiled_at_the_start(most: int, choice: float):
+    for waiting in range(1, 4 * most):
+        size = next_size(waiting, most, choice)
+        assert size <= waiting
+        [batch] = make_padded_batches(dict.fromkeys(range(size), 9), most)
+        assert batch.rows in batch_sizes(most), (waiting, size)

@@ -12,30 +12,29 @@ from tfmr.serving.errors import check_waiting
 from tfmr.serving.metrics import Metrics
 from tfmr.serving.worker import Worker
 from tfmr.translation import Hypothesis, Translator
+from tfmr.translation.padded_batches import rounded_up
 
 
 def batch_sizes(most: int) -> list[int]:
-    """Returns the numbers of lines for which programs are compiled: 1, 4, 16, ... and `most`."""
-    sizes = [1]
-    while sizes[-1] * 4 < most:
-        sizes.append(sizes[-1] * 4)
-    return sizes + [most] * (most > 1)
+    """Returns the numbers of rows for which programs are compiled: 1, 4, 16, 24, and `most`."""
+    return [size for size in (1, 4, 16, 24) if size < most] + [most]
 
 
 def next_size(waiting: int, most: int, choice: float) -> int:
-    """Returns the number of lines of the next batch.
+    """Returns the number of lines of the next batch, which gets one of the numbers of rows in `batch_sizes`.
 
-    No batch consists of padding for more than half of its rows. A large one is made only if there are `choice` times as
-    many lines to choose from, because a batch of lines of about the same length is faster than a larger mixed one. That
-    is so on CPUs, where large batches take more time in proportion.
+    A batch of more than 24 lines is made only if there are `choice` times as many lines to choose from. On CPUs, where
+    large batches take more time in proportion, a batch of lines of about the same length is faster than a larger mixed
+    one.
     """
     for size in reversed(batch_sizes(most)):
-        if waiting > (size // 2 if size <= _ALWAYS_FASTER else choice * size):
-            return min(waiting, size)
+        lines = min(waiting, size)
+        if min(rounded_up(lines), most) == size and (size <= _ALWAYS_FASTER or waiting >= choice * size):
+            return lines
     return 1
 
 
-_ALWAYS_FASTER = 16
+_ALWAYS_FASTER = 24
 """A batch of up to this number of lines is faster on CPUs, too, than smaller ones."""
 
 
@@ -72,7 +71,7 @@ class Batcher:
         self._worker, self._settings, self._metrics = worker, settings, metrics
         self._waiting: dict[_Line, None] = {}  # in the order of arrival
         self._arrived = asyncio.Event()
-        self._choice = 3.0 if jax.default_backend() == "cpu" else 0.5
+        self._choice = 3.0 if jax.default_backend() == "cpu" else 0.0
         metrics.count_waiting(lambda: len(self))
 
     def __len__(self) -> int:

@@ -29,7 +29,7 @@ class PaddedBatch(NamedTuple):
 
 
 def make_padded_batches(
-    lengths: Mapping[int, int], batch_size: int, longest: int | None = None, parts: int = 1, *, base: int = 2
+    lengths: Mapping[int, int], batch_size: int, longest: int | None = None, parts: int = 1, *, few_sizes: bool = False
 ) -> Iterator[PaddedBatch]:
     """Divides sentences into batches, longest first.
 
@@ -38,11 +38,12 @@ def make_padded_batches(
       batch_size: the maximum number of rows.
       longest: the maximum width. None: no limit.
       parts: the number of rows is rounded up to a multiple of this.
-      base: the number of rows is a power of this, if it is less than `batch_size`.
+      few_sizes: if there are fewer sentences than `batch_size`, the number of rows is 1, 4, 16, ... instead of what
+        `rounded_up` returns.
     """
     order = sorted(lengths, key=lambda index: -lengths[index])
     # A few sentences do not need a whole batch.
-    most_rows = min(batch_size, next_power(base, len(order)))
+    most_rows = min(batch_size, next_power(4, len(order)) if few_sizes else rounded_up(len(order)))
     start = 0
     while start < len(order):
         width = padded_width(lengths[order[start]])
@@ -55,8 +56,13 @@ def make_padded_batches(
 
 def padded_width(length: int) -> int:
     """Returns the smallest of 16, 24, 32, 48, 64, 96, ... that is at least `length`."""
-    power = next_power(2, length)
-    return max(16, power * 3 // 4 if length <= power * 3 // 4 else power)
+    return max(16, rounded_up(length))
+
+
+def rounded_up(number: int) -> int:
+    """Returns the smallest of 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, ... that is at least `number`."""
+    power = next_power(2, number)
+    return power * 3 // 4 if 16 < number <= power * 3 // 4 else power
 
 
 def next_power(base: int, number: int) -> int:
@@ -126,8 +132,8 @@ def _batches_of(
     sentences: Mapping[int, Sentence], config: DecodingConfig, longest: int | None, parts: int, with_words: bool
 ) -> Iterator[SentenceBatch]:
     lengths = {index: len(sentence.tokens) for index, sentence in sentences.items()}
-    base = 4 if with_words else 2
-    for indices, rows, width in make_padded_batches(lengths, config.batch_size, longest, parts, base=base):
+    shapes = make_padded_batches(lengths, config.batch_size, longest, parts, few_sizes=with_words)
+    for indices, rows, width in shapes:
         source = np.full((rows, width), PAD_ID, np.int32)
         source[len(indices) :, 0] = EOS_ID  # attention needs at least one token
         limits = np.zeros(rows, np.int32)
