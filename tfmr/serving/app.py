@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from tfmr.errors import InputError
 from tfmr.serving import completions, libretranslate, openapi, operations
@@ -58,7 +59,7 @@ def make_app(service: Service, *, compile_first: bool = False) -> Starlette:
     if origins := service.settings.cors_origins:
         headers = ["Authorization", "Content-Type"]
         middleware.insert(0, Middleware(CORSMiddleware, origins, ["GET", "POST"], headers))
-    page = StaticFiles(directory=Path(__file__).parent / "page", html=True)
+    page = _Page(directory=Path(__file__).parent / "page", html=True)
     app = Starlette(
         routes=[*ROUTES, *map(_refusing_methods, sorted(paths)), Mount("/", page)],
         lifespan=lifespan,
@@ -67,6 +68,16 @@ def make_app(service: Service, *, compile_first: bool = False) -> Starlette:
     )
     app.state.service = service
     return app
+
+
+class _Page(StaticFiles):
+    """The files of the page."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Refuses a path without a file as such, whatever the method."""
+        if scope["method"] not in ("GET", "HEAD") and self.lookup_path(path)[1] is None:
+            raise HTTPException(404)
+        return await super().get_response(path, scope)
 
 
 def _refusing_methods(path: str) -> Route:

@@ -126,15 +126,13 @@ class Service:
         return list(dict.fromkeys(code for served in fitting for code in served.source))
 
     def translator(self, source: str = "", target: str = "", name: str = "") -> Translator:
-        """Returns the first translation model with these languages and this name. Empty, or "auto": the only one.
+        """Returns the first translation model with these languages and this name. Empty: the only one.
 
         Raises:
           RequestError: if there is none, or if a language is left out that can be more than one.
         """
         models = self._translators(name)
-        source = _only(
-            "source", "" if source == "auto" else source, [code for served in models for code in served.source]
-        )
+        source = _only("source", source, [code for served in models for code in served.source])
         fitting = [served for served in models if source in served.source]
         target = _only("target", target, [code for served in fitting for code in served.target])
         served = next(served for served in fitting if target in served.target)
