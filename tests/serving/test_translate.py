@@ -186,7 +186,8 @@ def test_other_paths_and_methods_are_refused(client: TestClient):
     assert client.get("/translate").status_code == 405
     assert client.post("/health").status_code == 405
     assert client.post("/app.js").status_code == 405
-    assert client.post("/transalte").status_code == client.get("/transalte").status_code == 404
+    for path in ("/transalte", "/%00", "/" + "a" * 300):
+        assert client.post(path).status_code == client.get(path).status_code == 404
     assert "error" in client.delete("/v1/models").json()
 
 

@@ -75,9 +75,10 @@ class _Page(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Refuses a path without a file as such, whatever the method."""
-        if scope["method"] not in ("GET", "HEAD") and self.lookup_path(path)[1] is None:
-            raise HTTPException(404)
-        return await super().get_response(path, scope)
+        if scope["method"] in ("GET", "HEAD"):
+            return await super().get_response(path, scope)
+        await super().get_response(path, {**scope, "method": "GET"})
+        raise HTTPException(405)
 
 
 def _refusing_methods(path: str) -> Route:
