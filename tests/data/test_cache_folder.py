@@ -1,5 +1,6 @@
 """A cache folder that cannot be used is named, with the option that chooses another."""
 
+import dataclasses
 import errno
 import os
 from pathlib import Path
@@ -75,6 +76,11 @@ def test_one_that_is_full_or_gone(config, tmp_path, monkeypatch, number):
     assert left.suffix == ".part"
     (prepared,) = [prepare_corpus(config).directory]
     assert list((tmp_path / "cache" / "prepared").iterdir()) == [prepared]
+
+
+def test_one_of_a_user_that_does_not_exist(config):
+    with pytest.raises(InputError, match="~no-such-user/cache: there is no home directory ~no-such-user; write the"):
+        prepare_corpus(dataclasses.replace(config, cache="~no-such-user/cache"))
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "tokenizer.json"])

@@ -185,6 +185,24 @@ def test_a_damaged_folder_is_reported_and_made_again(make, name, damage, caplog,
     assert folders(tmp_path) == [prepared.directory.name]
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_in_place_of_a_folder_is_replaced(make, tmp_path, exists):
+    directory, other = prepare_pairs(make()).directory, tmp_path / "other"
+    directory.rename(tmp_path / "before")
+    if exists:
+        other.mkdir()
+        (other / "file").write_text("kept")
+    directory.symlink_to(other)
+    prepare_pairs(make())
+    before, again = (
+        {path.name: path.read_bytes() for path in each.iterdir()} for each in (tmp_path / "before", directory)
+    )
+    assert before == again
+    assert folders(tmp_path) == [directory.name]
+    assert not directory.is_symlink()
+    assert (other / "file").exists() == exists
+
+
 def test_nothing_is_left_when_preparing_fails(make, tmp_path):
     write_corpus(tmp_path / "corpus", {"train": [("a", ""), ("", "b")]})
     with pytest.raises(InputError, match="train split has no pair with text on both sides"):

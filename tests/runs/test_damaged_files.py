@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from tfmr.data.text_batches import TextSplit
 from tfmr.errors import InputError
 from tfmr.runs.metrics import read_metric_lines
 from tfmr.runs.run_directory import RunDirectory
@@ -29,6 +31,19 @@ def test_evaluation_sentences(tmp_path, content, expected):
     with pytest.raises(InputError, match=expected) as error:
         run.read_text_split("test")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_evaluation_tokens(tmp_path, share):
+    run = RunDirectory(tmp_path)
+    text = TextSplit(np.arange(203, dtype=np.int32), np.array([0, 203]))
+    run.write_token_split("validation", text)
+    assert (run.read_token_split("validation").tokens == text.tokens).all()
+    [file] = run.evaluation.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(InputError, match="missing or damaged"):
+        run.read_token_split("validation")
 
 
 @pytest.mark.parametrize("name", ["config.json", "corpus.json", "tokenizer.json"])

@@ -52,11 +52,11 @@ def run(command: Callable[[list[str]], None], arguments: list[str]) -> None:
     """Calls a command. An InputError, or a missing package, becomes one line on stderr and exit status 2."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("tfmr").setLevel(logging.INFO)
-    # Compiled programs are cached there. JAX reads this variable when it is imported.
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(default_cache() / "compiled"))
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs the errors that it raises, with tracebacks
     sys.unraisablehook = ignore_closed_event_loops
     try:
+        # Compiled programs are cached there. JAX reads this variable when it is imported.
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(default_cache() / "compiled"))
         with ending_at_signals():
             command(arguments)
             sys.stdout.flush()

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from tfmr.config.checks import Checks
 from tfmr.config.model import ModelConfig
+from tfmr.config.paths import expanded
 
 
 class DataConfig(abc.ABC):
@@ -50,12 +51,12 @@ class DataConfig(abc.ABC):
     @property
     def cache_folder(self) -> Path:
         """The folder for prepared corpora and downloads: `cache`, $TFMR_CACHE, or ~/.cache/tfmr."""
-        return Path(self.cache).expanduser() if self.cache else default_cache()
+        return expanded(self.cache) if self.cache else default_cache()
 
 
 def default_cache() -> Path:
     """Returns the folder for files that can be reused: $TFMR_CACHE, or else ~/.cache/tfmr."""
-    return Path(os.environ.get("TFMR_CACHE") or "~/.cache/tfmr").expanduser()
+    return expanded(os.environ.get("TFMR_CACHE") or "~/.cache/tfmr")
 
 
 def check_tokenized_data(config, check: Checks, unit: str) -> None:

@@ -38,7 +38,7 @@ def temporary_path(path: Path) -> Path:
 def remove_unfinished() -> None:
     """Removes the temporary files and folders of this process, which is about to end."""
     for path in list(_latest):
-        _remove(path)
+        remove(path)
 
 
 @contextlib.contextmanager
@@ -49,7 +49,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
@@ -105,11 +105,12 @@ def remove_abandoned(folder: Path, pattern: str) -> None:
     """Removes the unfinished files and folders in `folder` that match a glob pattern and are more than a week old."""
     for leftover in folder.glob(pattern):
         with contextlib.suppress(FileNotFoundError):  # another process has just finished with it
-            if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER:
-                _remove(leftover)
+            if time.time() - leftover.lstat().st_mtime > _ABANDONED_AFTER:
+                remove(leftover)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Removes a file, a folder with all that is in it, or a link, as far as that is possible."""
     shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)

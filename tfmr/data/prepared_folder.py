@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import logging
-import shutil
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 
 from tfmr.data.corpora.corpus import fingerprint
 from tfmr.data.corpora.lines import find_files
-from tfmr.data.files import hash_files, remove_abandoned, temporary_path, write_bytes_atomically
+from tfmr.data.files import hash_files, remove, remove_abandoned, temporary_path, write_bytes_atomically
 from tfmr.data.lock import locked
 from tfmr.data.tokenizer import Tokenizer
 from tfmr.data.unfinished_folder import RECORD, UnfinishedFolder
@@ -143,7 +143,7 @@ def write_manifest(folder: Path, values: dict[str, Any]) -> None:
 
 
 def _open_or_discard(cls: type[T], directory: Path) -> T | None:
-    if not directory.exists():
+    if not os.path.lexists(directory):
         return None
     try:
         return cls.open(directory)
@@ -152,5 +152,5 @@ def _open_or_discard(cls: type[T], directory: Path) -> T | None:
         doomed = temporary_path(directory)
         with contextlib.suppress(FileNotFoundError):  # another process has removed it
             directory.rename(doomed)  # so that no other process sees it partly removed
-        shutil.rmtree(doomed, ignore_errors=True)
+        remove(doomed)
         return None

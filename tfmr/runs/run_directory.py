@@ -177,7 +177,7 @@ class RunDirectory:
             if "begin_mark" in arrays:  # missing in older runs
                 text = dataclasses.replace(text, begin_mark=int(arrays["begin_mark"]))
             return text
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(f"{file}: missing or damaged ({first_line(error)}); restore it from a backup") from None
 
     def read_text_split(self, split: str) -> tuple[list[str], list[str]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, NamedTuple
 
+from tfmr.config.paths import expanded
 from tfmr.data.files import hash_files
 from tfmr.errors import InputError, nearest
 
@@ -138,7 +139,7 @@ def find_files(names: str | Sequence[str]) -> list[Path]:
     """
     files: list[Path] = []
     for name in [names] if isinstance(names, str) else names:
-        path = Path(name).expanduser()
+        path = expanded(name)
         if path.exists() or not {"*", "?"} & set(name):
             files.append(path)
             continue

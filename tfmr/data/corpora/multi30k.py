@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from tfmr.config import PairsConfig
+from tfmr.config.paths import expanded
 from tfmr.data.corpora.corpus import Corpus
 from tfmr.data.corpora.lines import missing_file, read_lines, sha256_of_files
 from tfmr.data.corpora.text import plain_or_compressed, text_corpus
@@ -72,7 +73,7 @@ def _file(config: PairsConfig, split: str, language: str) -> Path:
     name = f"{_STEMS[split]}{middle}.{language}"
     if not config.dir:
         return _downloaded(config, split, name)
-    base = Path(config.dir).expanduser()
+    base = expanded(config.dir)
     folders = (base / config.variant, base, base / "data" / "task1" / config.variant)
     for folder in folders:
         if file := plain_or_compressed(folder / name):

@@ -24,6 +24,7 @@ from tensorflow_datasets.core import shuffle
 from tensorflow_datasets.core.download import extractor
 
 from tfmr.config import PairsConfig
+from tfmr.config.paths import expanded
 from tfmr.data.corpora.corpus import Corpus, LinePair, fingerprint
 from tfmr.data.files import remove_abandoned
 from tfmr.errors import InputError, nearest
@@ -96,7 +97,7 @@ def load_named(config: PairsConfig, others: tuple[str, ...]) -> Corpus:
       InputError: for an unknown name, or a dataset that does not have these two languages.
     """
     _check_name(config, others)
-    folders = [config.cache_folder / "datasets", *([Path(config.dir).expanduser()] if config.dir else [])]
+    folders = [config.cache_folder / "datasets", *([expanded(config.dir)] if config.dir else [])]
     builders = [_builder(config, folder) for folder in folders]
     builder = next((builder for builder in builders if _is_readable(builder)), builders[0])
     languages = (config.source_language, config.target_language)
@@ -163,7 +164,7 @@ def _prepare(builder: Any, config: PairsConfig) -> None:
     remove_abandoned(folder.parent, f"incomplete.*_{folder.name}")
     start = time.monotonic()
     log.info("Writing the dataset %s", folder)
-    settings = tfds.download.DownloadConfig(manual_dir=Path(config.dir).expanduser() if config.dir else None)
+    settings = tfds.download.DownloadConfig(manual_dir=expanded(config.dir) if config.dir else None)
     try:
         with _quiet_without_tensorflow():
             builder.download_and_prepare(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfmr.config import PairsConfig
+from tfmr.config.paths import expanded
 from tfmr.data.corpora.corpus import READER_VERSION, Corpus, LinePair, fingerprint
 from tfmr.data.corpora.lines import find_files, missing_file, read_pairs, read_tsv, sha256_of_files
 from tfmr.data.progress import counted
@@ -108,7 +109,7 @@ def _files_of_folder(config: PairsConfig) -> dict[str, list[Files]]:
             f"data.source_language, data.target_language = {languages}: must be two different file name extensions, "
             "without slashes, such as en and de"
         )
-    folder = Path(config.dir).expanduser()
+    folder = expanded(config.dir)
     found = {split: _files_of_split(folder, stems, languages) for split, stems in _STEMS.items()}
     if not found["train"]:
         raise missing_file(folder / f"train.{languages[0]}")
