@@ -77,7 +77,7 @@ def _readers() -> dict[str, Format]:
 
 
 def _importable() -> str:
-    *others, last = [each.title for each in _readers().values()]
+    *others, last = sorted((each.title for each in _readers().values()), key=str.casefold)
     return f"tfmr imports folders of {', '.join(others)} and {last}"
 
 
