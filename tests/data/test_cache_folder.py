@@ -79,7 +79,9 @@ def test_one_that_is_full_or_gone(config, tmp_path, monkeypatch, number):
 
 
 def test_one_of_a_user_that_does_not_exist(config):
-    with pytest.raises(InputError, match="~no-such-user/cache: there is no home directory ~no-such-user; write the"):
+    with pytest.raises(
+        InputError, match="~no-such-user/cache: cannot find the home directory ~no-such-user; give the full"
+    ):
         prepare_corpus(dataclasses.replace(config, cache="~no-such-user/cache"))
 
 

@@ -247,7 +247,7 @@ def missing(case: Case, outcome: Outcome) -> Iterator[str]:
         Path(word, "best").is_dir() and Path(word, "config.json").is_file() for word in words
     ):
         yield "nothing imported"
-    elif not out and not output and case.command != TRAIN:
+    elif not out and not (output and written.exists()) and case.command != TRAIN:
         yield "prints nothing"
 
 

@@ -16,5 +16,5 @@ def expanded(name: str | os.PathLike) -> Path:
         return Path(name).expanduser()
     except RuntimeError:
         raise InputError(
-            f"{os.fspath(name)}: there is no home directory {Path(name).parts[0]}; write the whole path"
+            f"{os.fspath(name)}: cannot find the home directory {Path(name).parts[0]}; give the full path"
         ) from None

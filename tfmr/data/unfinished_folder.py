@@ -9,12 +9,11 @@ import json
 import logging
 import os
 import secrets
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-from tfmr.data.files import write_bytes_atomically
+from tfmr.data.files import remove, write_bytes_atomically
 from tfmr.errors import InputError
 
 log = logging.getLogger("tfmr")
@@ -85,7 +84,7 @@ class UnfinishedFolder:
     def discard(self) -> None:
         """Removes the folder, unless another process has opened it since."""
         if self._is_owned():
-            shutil.rmtree(self.path, ignore_errors=True)
+            remove(self.path)
 
     def _read_stages(self) -> dict[str, _Stage]:
         try:
